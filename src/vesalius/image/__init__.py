@@ -1,0 +1,23 @@
+"""Values with a place in space: grids, volumes, label maps, cases and data sets. Numpy only."""
+
+from vesalius.image.dataset import Case, Dataset, LeftOut, Record
+from vesalius.image.grid import Grid
+from vesalius.image.labels import Code, Label, Labels, Region
+from vesalius.image.volume import LabelMap, Meta, Modality, Volume, count_values
+
+__all__ = [
+    "Case",
+    "Code",
+    "Dataset",
+    "Grid",
+    "Label",
+    "LabelMap",
+    "Labels",
+    "LeftOut",
+    "Meta",
+    "Modality",
+    "Record",
+    "Region",
+    "Volume",
+    "count_values",
+]
