@@ -6,13 +6,10 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
 
 from vesalius.errors import DataError, GeometryError
 from vesalius.image.labels import Labels
 from vesalius.image.volume import LabelMap, Volume
-
-_NO_GROUPS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +31,7 @@ class Case:
     image: Volume
     reference: LabelMap | None = None
     patient: str = ""
-    groups: Mapping[str, str] = _NO_GROUPS
+    groups: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.reference is not None and not self.image.grid.is_close(self.reference.grid, tolerance_mm=0.1):
@@ -62,7 +59,7 @@ class Record:
     images: tuple[Path, ...]
     reference: Path | None = None
     patient: str = ""
-    groups: Mapping[str, str] = _NO_GROUPS
+    groups: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
