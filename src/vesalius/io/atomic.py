@@ -58,7 +58,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         yield temporary
         _sync(temporary)
-        os.replace(temporary, target)
+        temporary.replace(target)
         _sync(target.parent)
     except OSError as error:
         # An error about some other file that the block touched is not ours to explain.
@@ -79,14 +79,14 @@ def write_bytes(path: str | os.PathLike[str], data: bytes | bytearray | memoryvi
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write text to ``path`` as UTF-8 with ``\\n`` line ends, whole or not at all; see `atomic_path`.
+    r"""Write text to ``path`` as UTF-8 with ``\n`` line ends, whole or not at all; see `atomic_path`.
 
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     write_text(Path(folder) / "note.txt", "µ")
         ...     (Path(folder) / "note.txt").read_bytes()
-        b'\\xc2\\xb5'
+        b'\xc2\xb5'
     """
     write_bytes(path, text.encode("utf-8"))
 
