@@ -1,12 +1,20 @@
-"""Fixtures that every kind of test uses."""
+"""Fixtures and settings that every kind of test uses."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from jaxtyping import install_import_hook
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"
+
+# Shapes in annotations are checked here and nowhere else: users do not pay for it.
+install_import_hook(
+    ["vesalius.nets", "vesalius.augment", "vesalius.predict", "vesalius.train"], typechecker="beartype.beartype"
+)
+os.environ["MPLBACKEND"] = "agg"  # there may be no screen
 
 
 @pytest.fixture(scope="session")

@@ -230,7 +230,7 @@ class Grid:
         return Grid(tuple(int(n) for n in shape), affine)
 
     def is_close(self, other: Grid, *, tolerance_mm: float = 1e-3) -> bool:
-        """Whether both grids have the same shape and all corners within ``tolerance_mm`` of each other."""
+        """Whether ``other`` has the same shape and every corner within ``tolerance_mm`` of this grid's."""
         return self.shape == other.shape and self.corner_distance_mm(other) <= tolerance_mm
 
     def corner_distance_mm(self, other: Grid) -> float:

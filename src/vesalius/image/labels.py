@@ -89,7 +89,16 @@ class Labels:
         regions: Mapping[str, Iterable[int]] | None = None,
         ignore: int | None = None,
     ) -> Labels:
-        """Build from ``{name: value}``, or from bare values, which are named ``"label 1"`` and so on."""
+        """Build labels from plain mappings.
+
+        Args:
+            values: ``{name: value}``, or bare values, which are named ``"label 1"`` and so on.
+            regions: ``{name: values}`` of the regions, in the order in which they are painted.
+            ignore: The value of voxels that nobody looked at.
+
+        Raises:
+            DataError: As for the class.
+        """
         pairs = values.items() if isinstance(values, Mapping) else ((f"label {v}", v) for v in values)
         return cls(
             tuple(Label(name, int(value)) for name, value in pairs),

@@ -1,0 +1,305 @@
+"""The rules of the house that no other tool holds: they are about the source as a whole."""
+
+import ast
+import importlib
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterable, Iterator
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from importlinter.cli import lint_imports
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import vesalius
+from vesalius.cli import VERBS
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "src" / "vesalius"
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+BENCHMARKS = sorted((ROOT / "benchmarks").rglob("*.py"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+# Path from the root: why the file may have 400 to 600 lines.
+LONG_FILES: dict[str, str] = {}
+# Declared and never imported: pydicom finds its decoders by itself.
+PLUGINS = {"pyjpegls", "pylibjpeg", "pylibjpeg-openjpeg", "python-gdcm"}
+HEAVY = {"torch", "scipy", "matplotlib", "nibabel", "nilearn", "pandas", "pydantic", "pydicom", "rich", "tifffile"}
+
+
+def place(path: Path, node: ast.AST | None = None) -> str:
+    """Where something is, as editors understand it."""
+    line = f":{node.lineno}" if node is not None and hasattr(node, "lineno") else ""
+    return path.relative_to(ROOT).as_posix() + line
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+# --- who may import whom ----------------------------------------------------------------------------------------------
+
+
+def test_the_contracts_are_kept(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    code = lint_imports(config_filename="pyproject.toml", cache_dir=None)
+    assert code == 0, capsys.readouterr().out
+
+
+def test_the_contracts_speak_of_every_package():
+    layers, _, torch, dicom = PROJECT["tool"]["importlinter"]["contracts"]
+    order = [re.findall(r"\w+", line) for line in layers["layers"]]
+    nets = next(level for level, names in enumerate(order) if "nets" in names)
+    array_half = {"report"}.union(*order[nets + 1 :])
+    there = {p.stem for p in PACKAGE.iterdir() if p.suffix == ".py" or (p / "__init__.py").is_file()} - {"__init__"}
+    assert set(torch["source_modules"]) == {f"vesalius.{name}" for name in array_half & there}
+    assert set(dicom["source_modules"]) == {f"vesalius.{name}" for name in there - {"io", "privacy", "server"}}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["-c", "import vesalius"],
+        ["-m", "vesalius.cli", "--help"],
+        *(["-m", "vesalius.cli", v, "--help"] for v in VERBS),
+    ],
+    ids=" ".join,
+)
+def test_what_is_heavy_is_imported_late(command):
+    # -X importtime names every module that is loaded. The time depends on the machine and is not asserted.
+    told = subprocess.run([sys.executable, "-X", "importtime", *command], capture_output=True, text=True, check=True)
+    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in told.stderr.splitlines()}
+    assert "vesalius" in loaded
+    assert loaded & HEAVY == set()
+
+
+# --- what is installed ------------------------------------------------------------------------------------------------
+
+
+def imported(paths: Iterable[Path]) -> dict[str, str]:
+    """The packages that these files import, also inside functions: name of the package, and one place."""
+    found = {}
+    for path in paths:
+        for node in ast.walk(tree(path)):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                names = [node.module or ""]
+            for name in names:
+                found.setdefault(name.partition(".")[0], place(path, node))
+    ours = {"vesalius", "tests", "conftest"}
+    return {name: at for name, at in found.items() if name not in ours | sys.stdlib_module_names}
+
+
+def distributions(packages: Iterable[str]) -> set[str]:
+    """The distributions that these packages come from."""
+    installed = metadata.packages_distributions()
+    return {canonicalize_name(name) for package in packages for name in installed.get(package, [package])}
+
+
+def requirements(*extras: str) -> set[str]:
+    """What pyproject.toml declares: the core, and these extras with those that they name."""
+    project = PROJECT["project"]
+    lines = [*project["dependencies"], *(line for e in extras for line in project["optional-dependencies"][e])]
+    parsed = [Requirement(line) for line in lines]
+    within = [extra for r in parsed if r.name == "vesalius" for extra in r.extras]
+    direct = {canonicalize_name(r.name) for r in parsed if r.name != "vesalius"}
+    return direct | requirements(*within) if within else direct
+
+
+def closure(names: Iterable[str]) -> set[str]:
+    """These distributions and all that they need on this machine."""
+    found: set[str] = set()
+    waiting = [Requirement(name) for name in names]
+    while waiting:
+        requirement = waiting.pop()
+        name = canonicalize_name(requirement.name)
+        for line in metadata.requires(name) or []:
+            needed = Requirement(line)
+            wanted = any(
+                needed.marker is None or needed.marker.evaluate({"extra": extra}) for extra in ("", *requirement.extras)
+            )
+            if wanted and canonicalize_name(needed.name) not in found:
+                waiting.append(needed)
+        found.add(name)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("paths", "extras"),
+    [(SOURCES, ("demo",)), (BENCHMARKS, ("benchmarks", "demo")), (TESTS, ("dev",))],
+    ids=["src", "benchmarks", "tests"],
+)
+def test_what_is_imported_is_declared(paths, extras):
+    packages = imported(paths)
+    missing = {p: at for p, at in packages.items() if not distributions([p]) & requirements(*extras)}
+    assert missing == {}
+
+
+def test_what_is_declared_is_imported():
+    assert requirements("demo") - PLUGINS - distributions(imported(SOURCES)) == set()
+
+
+def pins() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    parsed = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"==[\w.]+", str(r.specifier)) for r in parsed)
+    return {canonicalize_name(r.name): str(r.specifier).removeprefix("==") for r in parsed}
+
+
+def test_the_constraints_pin_what_is_used_and_nothing_else():
+    # Where pip finds a torch for CUDA, that brings its own pinned libraries along.
+    used = {n for n in closure(requirements("dev")) if not n.startswith(("nvidia-", "cuda-", "triton"))}
+    assert used == set(pins())
+
+
+def test_torch_comes_once_and_alone():
+    assert pins()["torch"] == "2.13.0"
+    assert metadata.version("torch").partition("+")[0] == "2.13.0"
+    assert closure(requirements("dev")) & {"torchvision", "torchaudio", "pytorch-lightning"} == set()
+
+
+def test_what_users_install_is_free_of_the_gpl():
+    for name in closure(requirements("demo")):
+        about = metadata.metadata(name)
+        said = [about.get("License-Expression") or "", *(about.get_all("Classifier") or [])]
+        assert not [line for line in said if re.search(r"\b[AL]?GPL|General Public License", line)], name
+
+
+# --- the source -------------------------------------------------------------------------------------------------------
+
+
+def test_files_are_short():
+    lengths = {place(p): len(p.read_text(encoding="utf-8").splitlines()) for p in [*SOURCES, *TESTS, *BENCHMARKS]}
+    assert {name: n for name, n in lengths.items() if n > (600 if name in LONG_FILES else 400)} == {}
+    assert {name for name in LONG_FILES if lengths.get(name, 0) <= 400} == set(), "these need no reason any more"
+
+
+def test_each_concept_has_a_home():
+    nowhere = {"utils", "util", "common", "helpers", "core", "base", "constants", "misc", "tools"}
+    assert [place(p) for p in SOURCES if {p.stem, p.parent.name} & nowhere] == []
+
+
+def test_names_say_what_things_are():
+    def bad(node: ast.AST) -> bool:
+        if isinstance(node, ast.ClassDef):
+            return bool(re.search(r"(Manager|Handler)$|^Base[A-Z]", node.name))
+        return isinstance(node, ast.FunctionDef) and node.name.lstrip("_").startswith(("get_", "process_"))
+
+    assert [place(p, node) for p in SOURCES for node in ast.walk(tree(p)) if bad(node)] == []
+
+
+def test_only_the_executable_prints():
+    def prints(node: ast.AST) -> bool:
+        return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+
+    library = [p for p in SOURCES if "cli" not in p.relative_to(PACKAGE).parts]
+    assert [place(p, node) for p in library for node in ast.walk(tree(p)) if prints(node)] == []
+
+
+def test_nothing_names_a_machine():
+    files = [p for f in ("src", "tests", "docs", "benchmarks", ".ci") for p in (ROOT / f).rglob("*") if p.is_file()]
+    files += [p for p in ROOT.iterdir() if p.is_file() and not p.name.startswith(".coverage")]
+    text = {".py", ".md", ".toml", ".txt", ".yaml", ".json", ".html", ".csv", ""}
+    place_of_someone = re.compile(r"(?<![\w.])/(?:home|root|work|Users|opt)/\w")
+    assert [place(p) for p in files if p.suffix in text and place_of_someone.search(p.read_text("utf-8"))] == []
+
+
+# --- docstrings -------------------------------------------------------------------------------------------------------
+
+
+def exported(path: Path) -> set[str]:
+    """The names that a package offers to others."""
+    lists = [
+        node.value
+        for node in tree(path).body
+        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["__all__"]
+    ]
+    return set(ast.literal_eval(lists[0])) if lists else set()
+
+
+EXPORTED = set().union(*(exported(path) for path in SOURCES if path.name == "__init__.py"))
+
+
+def public_functions(path: Path) -> Iterator[tuple[ast.FunctionDef, str]]:
+    """The public functions and methods of a file, and the class of a method."""
+    for node in tree(path).body:
+        within = node.name if isinstance(node, ast.ClassDef) and not node.name.startswith("_") else ""
+        for function in node.body if within else [node]:
+            if isinstance(function, ast.FunctionDef) and not function.name.startswith("_"):
+                yield function, within
+
+
+def undocumented(function: ast.FunctionDef, within: str) -> list[str]:
+    """The parameters that the docstring should explain and does not.
+
+    What a package exports lists all of them under ``Args``. Elsewhere the sentence says enough of a single parameter,
+    and may name several as ``name``.
+    """
+    args = function.args
+    names = [a.arg for a in [*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg] if a is not None]
+    names = [name for name in names if name not in ("self", "cls")]
+    text = ast.get_docstring(function)
+    if text is None:
+        return ["(no docstring)"]
+    listed = text.partition("Args:\n")[2].partition("\n\n")[0]
+    unlisted = [n for n in names if not re.search(rf"^ +\*{{0,2}}{n}(, \w+)*( \(.*\))?:", listed, re.MULTILINE)]
+    if not within and function.name in EXPORTED:
+        return unlisted
+    return [name for name in unlisted if f"`{name}`" not in text] if len(names) > 1 else []
+
+
+def test_docstrings_explain_the_arguments():
+    verbs = {PACKAGE / "cli" / f"{verb}.py" for verb in VERBS}  # what a verb's functions take is said once, in cli.Verb
+    lacking = {
+        place(path, function): missing
+        for path in SOURCES
+        if path not in verbs
+        for function, within in public_functions(path)
+        if (missing := undocumented(function, within))
+    }
+    assert lacking == {}
+
+
+# --- the public face --------------------------------------------------------------------------------------------------
+
+
+def test_every_public_name_is_there_and_lazy():
+    for name in vesalius.__all__:
+        thing = getattr(vesalius, name)
+        assert thing is getattr(importlib.import_module(vesalius._HOMES[name]), name)
+        assert thing.__doc__
+    with pytest.raises(AttributeError, match="no attribute 'colour'"):
+        vesalius.colour  # noqa: B018
+    assert set(vesalius.__all__) <= set(dir(vesalius))
+
+
+def test_the_public_names_are_the_same_for_type_checkers():
+    checked = next(node for node in tree(PACKAGE / "__init__.py").body if isinstance(node, ast.If))
+    seen = {a.name: node.module for node in checked.body if isinstance(node, ast.ImportFrom) for a in node.names}
+    assert seen == vesalius._HOMES
+    assert sorted(seen) == sorted(vesalius.__all__)
+
+
+def test_the_reference_lists_the_public_names():
+    page = (ROOT / "docs" / "reference" / "index.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `(\w+)", page, re.MULTILINE)
+    assert listed == sorted(vesalius.__all__)
+
+
+def test_every_verb_has_its_file_and_every_file_its_verb():
+    def functions(path: Path) -> set[str]:
+        return {node.name for node in tree(path).body if isinstance(node, ast.FunctionDef)}
+
+    verbs = {p.stem for p in (PACKAGE / "cli").glob("*.py") if {"add_arguments", "run"} <= functions(p)}
+    assert verbs == set(VERBS)
+    for verb in VERBS:
+        assert importlib.import_module(f"vesalius.cli.{verb}").HELP
