@@ -1,4 +1,4 @@
-# ruff: noqa: F722 (jaxtyping's shapes are not forward references)
+# ruff: noqa: F722 (the strings are jaxtyping shapes, not forward references)
 """The random numbers of one augmented batch: drawn here, all at once, and used without chance afterwards."""
 
 from __future__ import annotations

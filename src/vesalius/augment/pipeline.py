@@ -1,20 +1,22 @@
-# ruff: noqa: F722 (jaxtyping's shapes are not forward references)
+# ruff: noqa: F722, F821, UP037 (the strings are jaxtyping shapes, not forward references)
 """All transforms in their order, applied to a batch."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import torch
 from jaxtyping import Float, Integer, Real
 from torch import Tensor
 
-from vesalius.augment.blur import blur_
-from vesalius.augment.gamma import gamma_
-from vesalius.augment.intensity import brighten_, stretch_contrast_
-from vesalius.augment.low_resolution import lower_resolution_
-from vesalius.augment.noise import add_noise_
+from vesalius.augment.blur import blur
+from vesalius.augment.gamma import bend, bend_inverted
+from vesalius.augment.intensity import brighten, stretch_contrast
+from vesalius.augment.low_resolution import lower_resolution
+from vesalius.augment.noise import add_noise
 from vesalius.augment.parameters import Parameters
-from vesalius.augment.spatial import warp
+from vesalius.augment.spatial import crop, patch_to_source, warp
+from vesalius.errors import PlanError
 
 
 def apply(
@@ -27,13 +29,13 @@ def apply(
 ) -> tuple[Float[Tensor, "b c *patch"], Integer[Tensor, "b *patch"]]:
     """Turn, crop, mirror and disturb a batch as its parameters say; nothing here is left to chance.
 
-    The result for the batch is that for each element alone. An element without rotation and scaling is cropped at
-    the centre of its window exactly, without interpolation. Only the elements whose transform fired are worked on.
+    The result for the batch is that for each element alone, to rounding. An element without rotation and scaling is
+    cropped at the centre of its window exactly, without interpolation. Only what fired is worked on.
 
     Args:
         images: ``(b, c, *source)``, normalised intensities of any real type, on any device; not changed. The source
             window may be larger than the patch (see `source_size`), so that turned patches find their corners.
-        labels: ``(b, *source)``, integers; not changed.
+        labels: ``(b, *source)``, integers, on the same device; not changed.
         parameters: From `sample`, for this batch size, these channels and this number of axes.
         patch_size: Voxels on each axis of the result, at most those of the source.
         outside_label: What a label becomes where the patch looks beyond the source; there images are 0. Give the
@@ -47,7 +49,6 @@ def apply(
             hold ``outside_label``.
 
     Example:
-        >>> import torch
         >>> from vesalius.augment import Augmentation, sample, source_size
         >>> spec = Augmentation.for_patch((16, 16))
         >>> window = source_size(spec, (16, 16))
@@ -59,14 +60,52 @@ def apply(
         ((2, 3, 16, 16), (2, 16, 16))
 
     Source: the order is nnU-Net v2's (``nnUNetTrainer.get_training_transforms``), but for mirroring, which comes last
-    there: it commutes with all that follows the rotation, and is free when it is done with it.
+    there: all that follows the rotation treats both directions of an axis alike, so it is done in the same step.
     """
-    images, labels = warp(images, labels, parameters, patch_size, outside_label=outside_label)
-    add_noise_(images, parameters.noise_std, parameters.noise_seed)
-    blur_(images, parameters.blur_sigma)
-    brighten_(images, parameters.brightness)
-    stretch_contrast_(images, parameters.contrast)
-    lower_resolution_(images, parameters.low_resolution)
-    gamma_(images, parameters.inverted_gamma, inverted=True)
-    gamma_(images, parameters.gamma)
-    return images, labels
+    size = tuple(patch_size)
+    _check(images, labels, parameters, size, outside_label)
+    p = parameters
+    patches, patch_labels = crop(images, labels, p.mirror, size)
+    moved = ((p.rotation != 0).any(dim=1) | (p.scale != 1).any(dim=1)).nonzero().flatten()
+    if len(moved):
+        at = moved.to(images.device)
+        matrices = patch_to_source(p.rotation[moved], p.scale[moved], p.mirror[moved])
+        patches[at], patch_labels[at] = warp(images[at], labels[at], matrices, size, outside_label=outside_label)
+    _change(patches, add_noise, p.noise_std != 0, p.noise_std, p.noise_seed)
+    channels = patches.flatten(0, 1)  # a view: from here on each channel is changed by itself
+    sigma, resolution = p.blur_sigma.flatten(0, 1), p.low_resolution.flatten(0, 1)
+    _change(channels, blur, (sigma != 0).any(dim=1), sigma)
+    _change(channels, brighten, p.brightness.flatten() != 1, p.brightness.flatten())
+    _change(channels, stretch_contrast, p.contrast.flatten() != 1, p.contrast.flatten())
+    _change(channels, lower_resolution, (resolution != 1).any(dim=1), resolution)
+    _change(channels, bend_inverted, p.inverted_gamma.flatten() != 1, p.inverted_gamma.flatten())
+    _change(channels, bend, p.gamma.flatten() != 1, p.gamma.flatten())
+    return patches, patch_labels
+
+
+def _change(x: Tensor, transform: Callable[..., Tensor], fired: Tensor, *values: Tensor) -> None:
+    """Replace the rows of ``x`` whose transform fired, all in one call."""
+    rows = fired.nonzero().flatten()
+    if len(rows):
+        at = rows.to(x.device)
+        x[at] = transform(x[at], *(v[rows] for v in values))
+
+
+def _check(images: Tensor, labels: Tensor, parameters: Parameters, size: tuple[int, ...], outside: int) -> None:
+    b, c, source = images.shape[0], images.shape[1], tuple(images.shape[2:])
+    if tuple(labels.shape) != (b, *source):
+        raise PlanError(f"labels must be {(b, *source)} as the images are, not {tuple(labels.shape)}")
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        raise PlanError(f"labels must be integers, not {labels.dtype}")
+    if images.device != labels.device:
+        raise PlanError(f"images and labels must be on one device, not {images.device} and {labels.device}")
+    if tuple(parameters.blur_sigma.shape) != (b, c, len(source)):
+        raise PlanError(
+            f"the parameters are for (batch, channels, axes) = {tuple(parameters.blur_sigma.shape)}, "
+            f"but the images have {(b, c, len(source))}"
+        )
+    if len(size) != len(source) or not all(1 <= n <= s for n, s in zip(size, source, strict=True)):
+        raise PlanError(f"patch_size must be 1 to {source} (the source) on each axis, not {size}")
+    limits = torch.iinfo(labels.dtype)
+    if not limits.min <= outside <= limits.max:
+        raise PlanError(f"outside_label {outside} does not fit labels of {labels.dtype}: {limits.min} to {limits.max}")

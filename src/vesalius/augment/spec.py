@@ -122,12 +122,12 @@ class Augmentation:
             raise PlanError(f"rotation_degrees must be 3 ranges (3D) or 1 (2D) within -180 to 180, not {degrees}")
         object.__setattr__(self, "rotation_degrees", degrees)
         axes = tuple(self.mirror_axes)
-        if len(set(axes)) != len(axes) or not all(_is_axis(a, self.ndim) for a in axes):
+        if len(set(axes)) != len(axes) or not all(_is_whole(a) and 0 <= a < self.ndim for a in axes):
             raise PlanError(f"mirror_axes must be different axes of 0 to {self.ndim - 1}, not {axes}")
         object.__setattr__(self, "mirror_axes", axes)
         if self.through_plane is None:
             return
-        if self.ndim != 3 or not _is_axis(self.through_plane, 3):
+        if self.ndim != 3 or self.through_plane not in (0, 1, 2):
             raise PlanError(f"through_plane must be an axis of a 3D patch or None, not {self.through_plane!r}")
         if any(r != (0.0, 0.0) for axis, r in enumerate(degrees) if axis != self.through_plane):
             raise PlanError(
@@ -224,7 +224,7 @@ def source_size(spec: Augmentation, patch_size: Sequence[int], *, limit: float =
 def _check_patch(patch_size: Sequence[int], *, ndim: int | None = None) -> tuple[int, ...]:
     size = tuple(patch_size)
     allowed = (2, 3) if ndim is None else (ndim,)
-    if len(size) not in allowed or not all(isinstance(n, int) and n >= 1 for n in size):
+    if len(size) not in allowed or not all(_is_whole(n) and n >= 1 for n in size):
         axes = " or ".join(map(str, allowed))
         raise PlanError(f"patch_size must be {axes} whole numbers of at least 1, not {size}")
     return size
@@ -245,5 +245,5 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _is_axis(value: object, ndim: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < ndim
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
