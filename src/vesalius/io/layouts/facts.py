@@ -1,0 +1,110 @@
+"""What is known of a case once its files have been read."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vesalius.image import Labels, Modality, Record, Volume
+from vesalius.io import read_labels
+from vesalius.io.layouts.load import read_channels, refuse_other_place
+
+_LOSSY = (".jpg", ".jpeg")
+_SLAB = 1 << 22  # voxels hashed at a time
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What is known of an image.
+
+    Args:
+        shape: Points on each axis of the grid.
+        spacing_mm: Distance between them; 1 means one pixel when not ``calibrated``.
+        calibrated: Whether the spacing is physical.
+        modality: The kind of image.
+        channels: Number of channels of all files together.
+        digest: A fingerprint of the voxels: equal images have equal ones, whatever file, type or place they have.
+    """
+
+    shape: tuple[int, ...]
+    spacing_mm: tuple[float, ...]
+    calibrated: bool
+    modality: Modality
+    channels: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class ReferenceFacts:
+    """What is known of a reference.
+
+    Args:
+        counts: Voxels of each value in the file, background included.
+        labels: What the file itself says that the values mean, or bare names.
+        lossy: Stored in a format that changes values (JPEG).
+    """
+
+    counts: Mapping[int, int]
+    labels: Labels
+    lossy: bool
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a case; ``None`` for what was not read."""
+
+    image: ImageFacts | None = None
+    reference: ReferenceFacts | None = None
+
+
+def examine(record: Record) -> Facts:
+    """Read every file of a case.
+
+    Raises:
+        VesaliusError: A file cannot be read, or the files do not lie on one grid.
+    """
+    image = read_channels(record.images)
+    reference = None
+    if record.reference is not None:
+        found = read_labels(record.reference)
+        refuse_other_place(image, found.grid, record.reference.name)
+        reference = ReferenceFacts(found.counts(), found.labels, _is_lossy(record.reference))
+    return Facts(_describe(image), reference)
+
+
+def examine_image(record: Record) -> Facts:
+    """Read the image of a case only."""
+    return Facts(image=_describe(read_channels(record.images)))
+
+
+def examine_reference(record: Record) -> Facts:
+    """Read the reference of a case only, if it has one."""
+    if record.reference is None:
+        return Facts()
+    found = read_labels(record.reference)
+    return Facts(reference=ReferenceFacts(found.counts(), found.labels, _is_lossy(record.reference)))
+
+
+def _describe(image: Volume) -> ImageFacts:
+    grid = image.grid
+    return ImageFacts(
+        grid.shape, grid.spacing_mm, image.meta.calibrated, image.meta.modality, image.channels, _digest(image)
+    )
+
+
+def _digest(image: Volume) -> str:
+    # Slab by slab in single precision: the same picture stored as uint8 and as float32 is the same picture.
+    found = hashlib.blake2b(str(image.array.shape).encode(), digest_size=16)
+    length = image.array.shape[-1]
+    step = max(1, _SLAB * length // image.array.size)
+    for start in range(0, length, step):
+        found.update(np.ascontiguousarray(image.array[..., start : start + step], dtype=np.float32).data)
+    return found.hexdigest()
+
+
+def _is_lossy(path: Path) -> bool:
+    return path.suffix.lower() in _LOSSY
