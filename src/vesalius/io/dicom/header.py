@@ -1,0 +1,200 @@
+"""Open a DICOM file: is it one, how is it encoded, and what does its header say?"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_dataset
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    MediaStorageDirectoryStorage,
+)
+
+from vesalius.errors import FormatError, VesaliusError
+
+LARGEST_INFLATED = 1 << 30
+"""Bytes that a deflated file may grow to: the syntax is meant for reports and masks; an image needs far less."""
+
+_PIXELS = 0x7FE00008  # (float) pixel data; the offset tables before it are skipped like any other element
+TABLES = (
+    "ModalityLUTSequence",
+    *(f"{colour}PaletteColorLookupTableDescriptor" for colour in ("Red", "Green", "Blue")),
+    *(f"{colour}PaletteColorLookupTableData" for colour in ("Red", "Green", "Blue")),
+    *(f"Segmented{colour}PaletteColorLookupTableData" for colour in ("Red", "Green", "Blue")),
+)
+"""Elements of palettes and of non-linear rescaling."""
+
+_KEYWORDS = [
+    *("ImageType", "SOPClassUID", "SOPInstanceUID", "Modality", "SeriesDescription", "SeriesInstanceUID"),
+    *("SeriesNumber", "InstanceNumber", "AcquisitionNumber", "SliceThickness", "SpacingBetweenSlices", "EchoTime"),
+    *("TriggerTime", "TemporalPositionIdentifier", "DiffusionBValue", "DiffusionGradientOrientation"),
+    *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "ImagerPixelSpacing"),
+    *("NominalScannedPixelSpacing", "SequenceOfUltrasoundRegions", "SamplesPerPixel", "PhotometricInterpretation"),
+    *("PlanarConfiguration", "NumberOfFrames", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit"),
+    *("PixelRepresentation", "RescaleSlope", "RescaleIntercept", "RescaleType", "Units"),
+    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "DetectorInformationSequence"),
+    *("SliceVector", "FrameIncrementPointer", *TABLES),
+]
+_TAGS: list[int] = [tag for tag in map(tag_for_keyword, _KEYWORDS) if tag is not None]
+
+
+@dataclass(frozen=True)
+class Header:
+    """The elements of a file that the reader needs, and where its pixels start.
+
+    Args:
+        path: The file.
+        elements: Those elements before the pixel data that have to do with the image; no patient module.
+        syntax: How the file is encoded.
+        pixels_at: Byte at which the pixel data element starts (in the inflated stream of a deflated file); ``None``
+            when there is none.
+    """
+
+    path: Path
+    elements: Dataset
+    syntax: UID
+    pixels_at: int | None
+
+
+@contextmanager
+def damage_is_a_format_error(path: Path) -> Iterator[None]:
+    """Turn whatever a parser throws at a damaged file into a `FormatError` that tells nothing of the contents.
+
+    pydicom raises a dozen kinds of errors on hostile input, and their texts can hold raw values.
+    """
+    try:
+        yield
+    except VesaliusError:
+        raise
+    except RecursionError:
+        raise FormatError(f"{path.name}: sequences are nested too deeply for a real DICOM header") from None
+    except OSError as error:
+        raise FormatError(f"{path.name}: cannot be read ({error.strerror or 'input/output error'})") from None
+    except Exception:
+        raise FormatError(
+            f"{path.name}: a damaged DICOM file: an element cannot be understood; export or transfer it anew"
+        ) from None
+
+
+@contextmanager
+def open_dicom(path: Path) -> Iterator[tuple[BinaryIO, UID, UID | None] | None]:
+    """Open a file at the start of its data set.
+
+    Args:
+        path: Any file.
+
+    Yields:
+        Stream, transfer syntax, and storage class as the file meta group names it; ``None`` when the file is plainly
+        not DICOM: neither the magic ``DICM`` nor a beginning that could be a data set without one.
+
+    Raises:
+        FormatError: A deflated file is damaged or grows beyond `LARGEST_INFLATED` bytes.
+    """
+    with path.open("rb") as file:
+        head = file.read(132)
+        magic = head[128:] == b"DICM"
+        # Without the preamble, a file starts with group 2, or with group 8 of the data set (either byte order).
+        if not magic and head[:2] not in (b"\x02\x00", b"\x08\x00", b"\x00\x08"):
+            yield None
+            return
+        file.seek(132 if magic else 0)
+        meta = _read_meta(file)
+        storage = meta.get(0x0002)
+        syntax = meta.get(0x0010) or _guess_syntax(file)
+        if syntax == DeflatedExplicitVRLittleEndian:
+            inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+            data = inflate.decompress(file.read(), LARGEST_INFLATED)
+            if inflate.unconsumed_tail:
+                raise FormatError(
+                    f"{path.name}: inflates to more than {LARGEST_INFLATED >> 20} MiB, which no deflated image needs"
+                )
+            yield io.BytesIO(data), syntax, storage
+        else:
+            yield file, syntax, storage
+
+
+def read_header(path: Path) -> Header | None:
+    """Read the header of a file, without its pixels and without the patient.
+
+    Args:
+        path: Any file.
+
+    Returns:
+        The header; ``None`` when the file is plainly not DICOM, or is a DICOMDIR.
+
+    Raises:
+        FormatError: The file is DICOM, but damaged.
+    """
+    with damage_is_a_format_error(path), open_dicom(path) as opened:
+        if opened is None:
+            return None
+        stream, syntax, storage = opened
+        if storage == MediaStorageDirectoryStorage:
+            return None
+        magic = stream.tell() > 132 or syntax == DeflatedExplicitVRLittleEndian
+        try:
+            elements = read_dataset(
+                stream,
+                is_implicit_VR=syntax == ImplicitVRLittleEndian,
+                is_little_endian=syntax != ExplicitVRBigEndian,
+                stop_when=_at_pixels,
+                specific_tags=list(_TAGS),
+            )
+            if "SOPClassUID" not in elements and storage is not None:
+                elements.SOPClassUID = storage
+            uid = elements.get("SOPClassUID")
+        except Exception:
+            if magic:
+                raise
+            return None  # it only happened to start like a data set
+        if not uid:
+            if magic:
+                raise FormatError(f"{path.name}: a DICOM file without SOP Class UID: its header is cut off or damaged")
+            return None
+        return Header(path, elements, syntax, _find_pixels(stream, syntax))
+
+
+def _read_meta(file: BinaryIO) -> dict[int, UID]:
+    """The UIDs of the file meta group, which is always explicit little endian; stop where the data set starts."""
+    found: dict[int, UID] = {}
+    while len(start := file.read(8)) == 8 and start[:2] == b"\x02\x00":
+        element, vr, length = struct.unpack("<2xH2sH", start)
+        if vr in (b"OB", b"UN", b"OW", b"UT", b"SQ"):
+            length = struct.unpack("<L", file.read(4))[0]
+        value = file.read(length)
+        if vr == b"UI":
+            found[element] = UID(value.rstrip(b"\0 ").decode("ascii"))
+    file.seek(-len(start), 1)
+    return found
+
+
+def _guess_syntax(file: BinaryIO) -> UID:
+    """The encoding of a data set without a meta group, by its first element."""
+    start = file.read(6)
+    file.seek(-len(start), 1)
+    if not (start[4:6].isalpha() and start[4:6].isupper()):
+        return ImplicitVRLittleEndian
+    return ExplicitVRBigEndian if start[:1] == b"\0" else ExplicitVRLittleEndian
+
+
+def _at_pixels(tag: int, _vr: str | None, _length: int) -> bool:
+    return tag >= _PIXELS
+
+
+def _find_pixels(stream: BinaryIO, syntax: UID) -> int | None:
+    at = stream.tell()
+    tag = stream.read(4)
+    return at if tag == (b"\x7f\xe0\x00\x10" if syntax == ExplicitVRBigEndian else b"\xe0\x7f\x10\x00") else None
