@@ -1,6 +1,6 @@
 # `make demo` and `make test` do all the set-up: they need make, Python 3.11 or newer with its venv module, nothing else.
 
-PYTHON ?= $(firstword $(shell command -v python3.11 python3))
+PYTHON ?= $(or $(firstword $(shell command -v python3.11 python3)),python3)
 VENV ?= .venv
 WORKERS ?= 2
 BIN := $(VENV)/bin
@@ -55,7 +55,7 @@ $(VENV)/.installed-%: pyproject.toml constraints.txt | $(BIN)/pip
 
 $(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-		echo "vesalius needs Python 3.11 or newer (found: $(or $(PYTHON),none)); name one with make PYTHON=/path/to/python3.11"; exit 1; }
+		echo "vesalius needs Python 3.11 or newer (found: $(PYTHON)); name one with make PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 		echo "$(PYTHON) has no venv module: apt-get install $$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
