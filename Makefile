@@ -6,7 +6,6 @@ WORKERS ?= 2
 BIN := $(VENV)/bin
 DEMO := $(VENV)/.installed-demo
 DEV := $(VENV)/.installed-dev
-SOURCES := src tests docs benchmarks
 
 # One thread a test worker: two workers on two cores, and results that do not depend on the number of cores.
 THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
