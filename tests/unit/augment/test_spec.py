@@ -44,7 +44,7 @@ def test_json_with_a_bad_value_is_refused():
         ({"rotation_degrees": ((-9, 9),), "mirror_axes": (), "through_plane": 0}, "3D patch"),
     ],
 )
-def test_values_out_of_range_are_refused(change, message):
+def test_values_out_of_range_are_refused(change, message, without_shape_checks):
     with pytest.raises(PlanError, match=message):
         Augmentation(**change)
 
@@ -69,7 +69,7 @@ def test_the_recipe_follows_the_proportions_of_the_patch(patch, degrees, through
 
 
 @pytest.mark.parametrize("patch", [(8,), (8, 8, 8, 8), (8, 0), (8, 8.5)])
-def test_a_patch_must_be_two_or_three_whole_numbers(patch):
+def test_a_patch_must_be_two_or_three_whole_numbers(patch, without_shape_checks):
     with pytest.raises(PlanError, match="patch_size"):
         Augmentation.for_patch(patch)
 
@@ -78,7 +78,7 @@ def test_a_patch_must_be_two_or_three_whole_numbers(patch):
 def test_source_size_holds_the_patch_turned_by_any_angle_of_the_range(degrees):
     patch = (30, 50)
     spec = Augmentation(rotation_degrees=(degrees,), mirror_axes=(), scale=(0.5, 1.25))
-    size = source_size(spec, patch, limit=10)
+    size = source_size(spec, patch, limit=10.0)
     worst = np.zeros(2)
     for degree in np.linspace(*degrees, 2001):
         cos, sin = abs(math.cos(math.radians(degree))), abs(math.sin(math.radians(degree)))

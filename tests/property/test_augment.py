@@ -1,0 +1,142 @@
+"""Invariants of augmentation over many specs, shapes and seeds."""
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vesalius.augment import Augmentation, Parameters, apply, sample, source_size
+
+seeds = st.integers(0, 2**32 - 1)
+chances = st.floats(0, 1)
+
+
+def ranges(low, high):
+    return st.tuples(st.floats(low, high), st.floats(low, high)).map(lambda pair: (min(pair), max(pair)))
+
+
+@st.composite
+def specs(draw, ndim):
+    probabilities = [name for name in Augmentation.__dataclass_fields__ if name.endswith("_p")]
+    return Augmentation(
+        **{name: draw(chances) for name in probabilities},
+        rotation_degrees=tuple(draw(ranges(-180, 180)) for _ in range(3 if ndim == 3 else 1)),
+        scale=draw(ranges(0.25, 4)),
+        mirror_axes=tuple(draw(st.sets(st.integers(0, ndim - 1)))),
+        noise_std=draw(ranges(0, 2)),
+        blur_sigma=draw(ranges(0.1, 8)),
+        brightness=draw(ranges(0.1, 3)),
+        contrast=draw(ranges(0.1, 3)),
+        low_resolution=draw(ranges(0.05, 1)),
+        gamma=draw(ranges(0.1, 4)),
+    )
+
+
+@st.composite
+def batches(draw):
+    ndim = draw(st.sampled_from([2, 3]))
+    patch = tuple(draw(st.integers(1, 9)) for _ in range(ndim))
+    spec = draw(specs(ndim))
+    window = source_size(spec, patch)
+    b, c = draw(st.integers(1, 4)), draw(st.integers(1, 3))
+    generator = torch.Generator().manual_seed(draw(seeds))
+    images = torch.randn(b, c, *window, generator=generator)
+    labels = torch.randint(0, 3, (b, *window), generator=generator)
+    return spec, patch, images, labels, sample(spec, b, channels=c, generator=generator)
+
+
+def within(values, low_high, still):
+    low, high = low_high
+    return bool((((values >= low - 1e-5) & (values <= high + 1e-5)) | (values == still)).all())
+
+
+@given(spec=specs(3), seed=seeds)
+@settings(max_examples=50, deadline=None)
+def test_drawn_values_lie_in_their_ranges(spec, seed):
+    drawn = sample(spec, 16, channels=2, generator=torch.Generator().manual_seed(seed))
+    for axis, low_high in enumerate(spec.rotation_degrees):
+        assert within(drawn.rotation[:, axis].rad2deg(), (low_high[0] - 1e-4, low_high[1] + 1e-4), 0.0)
+    assert within(drawn.scale, spec.scale, 1.0)
+    assert within(drawn.noise_std, spec.noise_std, 0.0)
+    assert within(drawn.blur_sigma, spec.blur_sigma, 0.0)
+    assert within(drawn.brightness, spec.brightness, 1.0)
+    assert within(drawn.contrast, spec.contrast, 1.0)
+    assert within(drawn.low_resolution, spec.low_resolution, 1.0)
+    assert within(drawn.inverted_gamma, spec.gamma, 1.0)
+    assert within(drawn.gamma, spec.gamma, 1.0)
+    assert not drawn.mirror[:, [axis for axis in range(3) if axis not in spec.mirror_axes]].any()
+
+
+@given(batch=batches())
+@settings(max_examples=60, deadline=None)
+def test_whatever_is_drawn_the_result_is_sound(batch):
+    _, patch, images, labels, parameters = batch
+    found, found_labels = apply(images, labels, parameters, patch, outside_label=-1)
+    assert tuple(found.shape) == (*images.shape[:2], *patch)
+    assert found.isfinite().all()
+    assert found_labels.dtype == labels.dtype
+    for element, before in zip(found_labels, labels, strict=True):
+        assert set(element.unique().tolist()) <= set(before.unique().tolist()) | {-1}
+
+
+@given(batch=batches())
+@settings(max_examples=30, deadline=None)
+def test_the_same_parameters_give_the_same_result(batch):
+    _, patch, images, labels, parameters = batch
+    first, again = (apply(images, labels, parameters, patch) for _ in range(2))
+    assert torch.equal(first[0], again[0])
+    assert torch.equal(first[1], again[1])
+
+
+@given(batch=batches())
+@settings(max_examples=40, deadline=None)
+def test_the_batch_is_its_elements(batch):
+    _, patch, images, labels, parameters = batch
+    found, found_labels = apply(images, labels, parameters, patch)
+    for k in range(len(images)):
+        alone, alone_labels = apply(images[[k]], labels[[k]], parameters.select([k]), patch)
+        torch.testing.assert_close(found[k], alone[0], rtol=1e-4, atol=1e-4)
+        assert torch.equal(found_labels[k], alone_labels[0])
+
+
+@given(ndim=st.sampled_from([2, 3]), seed=seeds)
+@settings(max_examples=30, deadline=None)
+def test_image_and_label_move_together(ndim, seed):
+    """The centre of mass of a blob is the same in both, wherever rotation, scaling and mirroring take it."""
+    generator = torch.Generator().manual_seed(seed)
+    size = 29
+    axes = torch.meshgrid(*[torch.arange(float(size))] * ndim, indexing="ij")
+    centre = 11 + 6 * torch.rand(ndim, generator=generator)
+    distance = sum((a - c) ** 2 for a, c in zip(axes, centre, strict=True)).sqrt()
+    images = (5.5 - distance).clamp(0, 1)[None, None]
+    labels = (distance < 5).long()[None]
+    spec = Augmentation(
+        rotation_p=1.0,
+        rotation_degrees=((-180.0, 180.0),) * (3 if ndim == 3 else 1),
+        scale_p=1.0,
+        mirror_axes=tuple(range(ndim)),
+        **dict.fromkeys(
+            ("noise_p", "blur_p", "brightness_p", "contrast_p", "low_resolution_p", "inverted_gamma_p", "gamma_p"), 0.0
+        ),
+    )
+    parameters = sample(spec, 1, channels=1, generator=generator)
+    found, found_labels = apply(images, labels, parameters, (size,) * ndim)
+
+    def centroid(weights):
+        return torch.stack([(a * weights).sum() / weights.sum() for a in axes])
+
+    torch.testing.assert_close(centroid(found[0, 0]), centroid(found_labels[0].float()), rtol=0, atol=0.25)
+
+
+@given(angle=st.floats(-3.1, 3.1), seed=seeds)
+@settings(max_examples=30, deadline=None)
+def test_turning_back_gives_the_middle_of_a_smooth_image_again(angle, seed):
+    phase = torch.rand(2, generator=torch.Generator().manual_seed(seed)) * 6
+    i, j = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+    images = ((i / 9 + phase[0]).sin() + (j / 9 + phase[1]).cos())[None, None]
+    labels = torch.zeros(1, 64, 64, dtype=torch.int64)
+    still = Parameters.identity(1, ndim=2, channels=1)
+    for turn in (angle, -angle):
+        step = Parameters(**{**vars(still), "rotation": torch.tensor([[turn]])})
+        images, labels = apply(images, labels, step, (64, 64))
+    expected = (i / 9 + phase[0]).sin() + (j / 9 + phase[1]).cos()
+    torch.testing.assert_close(images[0, 0, 24:40, 24:40], expected[24:40, 24:40], rtol=0, atol=0.02)
