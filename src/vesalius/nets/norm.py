@@ -69,7 +69,11 @@ def _activate(x: Tensor, slope: float) -> Tensor:
 
 def _takes_samples_one_by_one(x: Tensor) -> bool:
     # Tracers, compilers and torch.func want the plain operators: they fuse or batch them by themselves.
-    if torch.compiler.is_compiling() or torch.jit.is_tracing() or torch._C._functorch.is_functorch_wrapped_tensor(x):
+    if (
+        torch.compiler.is_compiling()
+        or torch._C._get_tracing_state() is not None
+        or torch._C._functorch.is_functorch_wrapped_tensor(x)
+    ):
         return False
     # The meta device goes the same way, so that what it counts is what a processor keeps.
     return x.device.type in ("cpu", "meta") and x.is_contiguous(memory_format=channels_last(x.ndim - 2))
@@ -88,7 +92,7 @@ def channels_last(ndim: int) -> torch.memory_format:
 class _PerSample(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, slope: float) -> Tensor:
-        parts = [torch.native_batch_norm(one, weight, bias, None, None, True, 0.0, EPS) for one in x.split(1)]
+        parts = [torch.native_batch_norm(one, weight, bias, None, None, True, 0.0, EPS) for one in x.chunk(len(x))]
         y = torch.cat([part[0] for part in parts])
         if slope != 1:
             F.leaky_relu_(y, slope)
@@ -98,7 +102,7 @@ class _PerSample(torch.autograd.Function):
         return y
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         x, weight, y, means, inverse_deviations = ctx.saved_tensors
         if ctx.slope != 1:
             grad = torch.ops.aten.leaky_relu_backward(grad, y, ctx.slope, True)
@@ -108,7 +112,9 @@ class _PerSample(torch.autograd.Function):
             torch.ops.aten.native_batch_norm_backward(
                 g, one, weight, None, None, mean, inverse, True, EPS, [True, True, True]
             )
-            for g, one, mean, inverse in zip(grad.split(1), x.split(1), means, inverse_deviations, strict=True)
+            for g, one, mean, inverse in zip(
+                grad.chunk(len(x)), x.chunk(len(x)), means, inverse_deviations, strict=True
+            )
         ]
         to_x, to_weight, to_bias = zip(*parts, strict=True)
         return torch.cat(to_x), torch.stack(to_weight).sum(0), torch.stack(to_bias).sum(0), None

@@ -20,6 +20,13 @@ Encoder = Literal["vgg16", "resnet18", "resnet34", "resnet50"]
 Sizes = tuple[int, ...]
 """One whole number an axis."""
 
+VGG_DEPTHS = (2, 2, 3, 3, 3)
+"""VGG-16's convolutions before each pooling. Source: Simonyan and Zisserman 2015, arXiv:1409.1556, column D."""
+VGG_WINDOW = 7
+"""What VGG's first fully connected layer sees on each axis of the last pooling. Source: the same."""
+RESNET_DEPTHS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3)}
+"""Residual blocks of each stage. Source: He et al. 2016, doi:10.1109/CVPR.2016.90, table 1."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class UNetSpec:
@@ -174,8 +181,14 @@ class FCNSpec:
         if not (math.isfinite(self.width) and 0 < self.width <= 8):
             raise PlanError(f"width must be more than 0 and at most 8, not {self.width}")
         if self.norm == "none" and self.encoder != "vgg16":
-            raise PlanError(f"norm 'none' is the original VGG-16; {self.encoder} needs one of {', '.join(get_args(Norm))}")
+            known = ", ".join(get_args(Norm))
+            raise PlanError(f"norm 'none' is the original VGG-16; {self.encoder} needs one of {known}")
         _check_dropout(self.dropout)
+
+    @property
+    def strides(self) -> Sizes:
+        """Where the variant makes scores, coarsest first: at 32; at 32 and 16; at 32, 16 and 8."""
+        return {"32s": (32,), "16s": (32, 16), "8s": (32, 16, 8)}[self.variant]
 
     def channels(self, published: int) -> int:
         """The number of channels that stands for ``published`` ones at this width: a multiple of 8, at least 8."""

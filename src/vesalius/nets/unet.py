@@ -124,4 +124,4 @@ def _head(spec: UNetSpec, stage: int) -> nn.Module:
         head = Up(spec.features[0], spec.out_channels, spec.strides[0], kind=spec.upsample)
         nn.init.normal_(head.conv.weight, std=0.01)  # as in `scores`
         return head
-    return scores(spec.features[stage], spec.out_channels, spec.ndim)
+    return scores(spec.features[stage], spec.out_channels, (1,) * spec.ndim)

@@ -1,0 +1,123 @@
+"""The receptive field: which input voxels an output voxel can see. Torch-free.
+
+Each layer turns a span of its output into the span of its input that the output is made of. Followed from one output
+voxel back to the image, with the hull taken where paths meet, this gives the field exactly; where strides make it
+depend on the voxel's place, the largest counts. Norms that look at the whole image (instance, group) are left out.
+"""
+
+from __future__ import annotations
+
+from vesalius.nets.spec import (
+    RESNET_DEPTHS,
+    VGG_DEPTHS,
+    VGG_WINDOW,
+    CNNSpec,
+    FCNSpec,
+    NetworkSpec,
+    Sizes,
+    UNetSpec,
+    divisor,
+)
+
+Span = tuple[int, int]
+"""First and last voxel on one axis."""
+
+
+def receptive_field(spec: NetworkSpec) -> Sizes:
+    """How many input voxels on each axis an output voxel can depend on.
+
+    Args:
+        spec: The network.
+
+    Returns:
+        Voxels on each axis, for the place that sees most.
+
+    Example:
+        >>> receptive_field(UNetSpec.plain(ndim=2, in_channels=1, out_channels=2, features=(8, 16)))
+        (15, 15)
+
+    Source: Araujo et al. 2019, doi:10.23915/distill.00021 (the recurrence); checked against the support of gradients.
+    """
+    if isinstance(spec, CNNSpec):
+        return spec.patch
+    spans = [[_seen(spec, axis, voxel) for voxel in range(step)] for axis, step in enumerate(divisor(spec))]
+    return tuple(max(last - first + 1 for first, last in places) for places in spans)
+
+
+def _seen(spec: UNetSpec | FCNSpec, axis: int, voxel: int) -> Span:
+    if isinstance(spec, UNetSpec):
+        return _unet_decoder(spec, axis, 0, _up(spec.upsample, (voxel, voxel), spec.strides[0][axis]))
+    return _fcn_fused(spec, (voxel, voxel), spec.strides[::-1], 1)
+
+
+def _unet_decoder(spec: UNetSpec, axis: int, stage: int, span: Span) -> Span:
+    if stage == len(spec.features) - 1:
+        return _unet_encoder(spec, axis, stage, span)
+    for _ in range(spec.decoder_blocks[stage]):
+        span = _conv(span, spec.kernels[stage][axis])
+    below = _up(spec.upsample, span, spec.strides[stage + 1][axis])
+    return _hull(_unet_encoder(spec, axis, stage, span), _unet_decoder(spec, axis, stage + 1, below))
+
+
+def _unet_encoder(spec: UNetSpec, axis: int, stage: int, span: Span) -> Span:
+    for at in range(stage, -1, -1):
+        kernel, stride = spec.kernels[at][axis], spec.strides[at][axis]
+        for block in reversed(range(spec.encoder_blocks[at])):
+            # A residual encoder's stem takes the first stride.
+            step = stride if block == 0 and not (spec.residual and at == 0) else 1
+            span = _residual(span, kernel, step) if spec.residual else _conv(span, kernel, step)
+    return _conv(span, spec.kernels[0][axis], spec.strides[0][axis]) if spec.residual else span
+
+
+def _fcn_fused(spec: FCNSpec, span: Span, strides: tuple[int, ...], at: int) -> Span:
+    """Scores at strides[0], and what is added to them from coarser strides; ``at`` is the stride of ``span``."""
+    finest, *coarser = strides
+    span = _linear(span, finest // at)
+    own = _vgg(span, finest) if spec.encoder == "vgg16" else _resnet(span, finest, spec.encoder)
+    return _hull(own, _fcn_fused(spec, span, tuple(coarser), finest)) if coarser else own
+
+
+def _vgg(span: Span, stride: int) -> Span:
+    if stride == 32:
+        span = _conv(span, VGG_WINDOW)
+    for depth in reversed(VGG_DEPTHS[: stride.bit_length() - 1]):
+        span = _window(span, 2)
+        for _ in range(depth):
+            span = _conv(span, 3)
+    return span
+
+
+def _resnet(span: Span, stride: int, encoder: str) -> Span:
+    for stage in reversed(range(stride.bit_length() - 2)):
+        for block in reversed(range(RESNET_DEPTHS[encoder][stage])):
+            step = 2 if stage > 0 and block == 0 else 1
+            span = _residual(span, 3, step, narrow=encoder == "resnet50")
+    return _conv(_conv(span, 3, 2), 7, 2)
+
+
+def _conv(span: Span, kernel: int, stride: int = 1) -> Span:
+    first, last = span
+    return first * stride - kernel // 2, last * stride + kernel // 2
+
+
+def _window(span: Span, size: int) -> Span:
+    first, last = span
+    return first * size, last * size + size - 1
+
+
+def _residual(span: Span, kernel: int, stride: int, *, narrow: bool = False) -> Span:
+    return _hull(_conv(span if narrow else _conv(span, kernel), kernel, stride), _window(span, stride))
+
+
+def _up(kind: str, span: Span, stride: int) -> Span:
+    return (span[0] // stride, span[1] // stride) if kind == "transposed" else _linear(span, stride)
+
+
+def _linear(span: Span, stride: int) -> Span:
+    # Output v lies at (2 v + 1 - stride) / (2 stride) of the input: the neighbours below and above are its sources.
+    first, last = (2 * v + 1 - stride for v in span)
+    return first // (2 * stride), -(-last // (2 * stride))
+
+
+def _hull(a: Span, b: Span) -> Span:
+    return min(a[0], b[0]), max(a[1], b[1])
