@@ -1,4 +1,3 @@
-# ruff: noqa: F722, F821, UP037 (the strings are jaxtyping shapes, not forward references)
 """Gaussian blur."""
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from torch import Tensor
 _REACH = 3.0  # standard deviations after which the kernel ends; 0.3 % of a Gaussian lies beyond
 
 
-def blur(channels: Float[Tensor, "r *patch"], sigma: Float[Tensor, "r n"]) -> Float[Tensor, "r *patch"]:
+def blur(channels: Float[Tensor, " r *patch"], sigma: Float[Tensor, "r n"]) -> Float[Tensor, " r *patch"]:
     """Convolve with a Gaussian, axis by axis; at the border the outermost voxel is repeated.
 
     Args:

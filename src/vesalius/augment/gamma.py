@@ -1,4 +1,3 @@
-# ruff: noqa: F722, F821, UP037 (the strings are jaxtyping shapes, not forward references)
 """Gamma curves."""
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from vesalius.augment.intensity import per_channel
 _SMALLEST = 1e-7  # of a range or a deviation: a constant channel has none to divide by
 
 
-def bend(channels: Float[Tensor, "r *patch"], gamma: Float[Tensor, " r"]) -> Float[Tensor, "r *patch"]:
+def bend(channels: Float[Tensor, " r *patch"], gamma: Float[Tensor, " r"]) -> Float[Tensor, " r *patch"]:
     """Bend the intensities of each channel by a power law over their range; mean and deviation stay as they were.
 
     ``(x - lowest) / range`` is raised to the power of gamma, brought back to the range, and shifted and scaled so
@@ -43,7 +42,7 @@ def bend(channels: Float[Tensor, "r *patch"], gamma: Float[Tensor, " r"]) -> Flo
     return bent.add_(mean).view_as(channels)
 
 
-def bend_inverted(channels: Float[Tensor, "r *patch"], gamma: Float[Tensor, " r"]) -> Float[Tensor, "r *patch"]:
+def bend_inverted(channels: Float[Tensor, " r *patch"], gamma: Float[Tensor, " r"]) -> Float[Tensor, " r *patch"]:
     """Do as `bend` does, to the inverted intensities: the bright ones are treated as the dark ones are there.
 
     Args:

@@ -1,4 +1,3 @@
-# ruff: noqa: F722, F821, UP037 (the strings are jaxtyping shapes, not forward references)
 """Brightness and contrast."""
 
 from __future__ import annotations
@@ -8,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def brighten(channels: Float[Tensor, "r *patch"], factor: Float[Tensor, " r"]) -> Float[Tensor, "r *patch"]:
+def brighten(channels: Float[Tensor, " r *patch"], factor: Float[Tensor, " r"]) -> Float[Tensor, " r *patch"]:
     """Multiply the intensities of each channel.
 
     Args:
@@ -27,7 +26,7 @@ def brighten(channels: Float[Tensor, "r *patch"], factor: Float[Tensor, " r"]) -
     return channels * per_channel(factor, channels)
 
 
-def stretch_contrast(channels: Float[Tensor, "r *patch"], factor: Float[Tensor, " r"]) -> Float[Tensor, "r *patch"]:
+def stretch_contrast(channels: Float[Tensor, " r *patch"], factor: Float[Tensor, " r"]) -> Float[Tensor, " r *patch"]:
     """Stretch the intensities of each channel about their mean, clipped to the range that they had.
 
     Args:
@@ -50,7 +49,7 @@ def stretch_contrast(channels: Float[Tensor, "r *patch"], factor: Float[Tensor, 
     return torch.clamp(stretched, low, high).view_as(channels)
 
 
-def per_channel(values: Float[Tensor, " r"], channels: Float[Tensor, "r *patch"]) -> Tensor:
+def per_channel(values: Float[Tensor, " r"], channels: Float[Tensor, " r *patch"]) -> Tensor:
     """Shape one number a channel so that it broadcasts over the channel's voxels, on its device.
 
     Args:

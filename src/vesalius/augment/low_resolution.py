@@ -1,4 +1,3 @@
-# ruff: noqa: F722, F821, UP037 (the strings are jaxtyping shapes, not forward references)
 """Simulated low resolution."""
 
 from __future__ import annotations
@@ -12,8 +11,8 @@ _LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
 
 def lower_resolution(
-    channels: Float[Tensor, "r *patch"], resolution: Float[Tensor, "r n"]
-) -> Float[Tensor, "r *patch"]:
+    channels: Float[Tensor, " r *patch"], resolution: Float[Tensor, "r n"]
+) -> Float[Tensor, " r *patch"]:
     """Make each channel look as if it had been acquired with fewer, larger voxels.
 
     Args:

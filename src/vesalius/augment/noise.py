@@ -1,4 +1,3 @@
-# ruff: noqa: F722 (the strings are jaxtyping shapes, not forward references)
 """Gaussian noise."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: F722 (the strings are jaxtyping shapes, not forward references)
 """The random numbers of one augmented batch: drawn here, all at once, and used without chance afterwards."""
 
 from __future__ import annotations

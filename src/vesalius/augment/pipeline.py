@@ -1,4 +1,3 @@
-# ruff: noqa: F722, F821, UP037 (the strings are jaxtyping shapes, not forward references)
 """All transforms in their order, applied to a batch."""
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ from vesalius.errors import PlanError
 
 def apply(
     images: Real[Tensor, "b c *source"],
-    labels: Integer[Tensor, "b *source"],
+    labels: Integer[Tensor, " b *source"],
     parameters: Parameters,
     patch_size: Sequence[int],
     *,
     outside_label: int = 0,
-) -> tuple[Float[Tensor, "b c *patch"], Integer[Tensor, "b *patch"]]:
+) -> tuple[Float[Tensor, "b c *patch"], Integer[Tensor, " b *patch"]]:
     """Turn, crop, mirror and disturb a batch as its parameters say; nothing here is left to chance.
 
     The result for the batch is that for each element alone, to rounding. An element without rotation and scaling is

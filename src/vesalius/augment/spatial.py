@@ -1,4 +1,3 @@
-# ruff: noqa: F722, F821, UP037 (the strings are jaxtyping shapes, not forward references)
 """Rotation, scaling, mirroring and the crop from the source window to the patch."""
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ _PLANES = {2: ((0, 1),), 3: ((1, 2), (0, 2), (0, 1))}
 
 def crop(
     images: Real[Tensor, "b c *source"],
-    labels: Integer[Tensor, "b *source"],
+    labels: Integer[Tensor, " b *source"],
     mirror: Bool[Tensor, "b n"],
     patch_size: Sequence[int],
-) -> tuple[Float[Tensor, "b c *patch"], Integer[Tensor, "b *patch"]]:
+) -> tuple[Float[Tensor, "b c *patch"], Integer[Tensor, " b *patch"]]:
     """Take the middle of each window and reverse the axes that are to be mirrored: exact, nothing is interpolated.
 
     Args:
@@ -49,12 +48,12 @@ def crop(
 
 def warp(
     images: Real[Tensor, "b c *source"],
-    labels: Integer[Tensor, "b *source"],
+    labels: Integer[Tensor, " b *source"],
     matrices: Float[Tensor, "b n n"],
     patch_size: Sequence[int],
     *,
     outside_label: int = 0,
-) -> tuple[Float[Tensor, "b c *patch"], Integer[Tensor, "b *patch"]]:
+) -> tuple[Float[Tensor, "b c *patch"], Integer[Tensor, " b *patch"]]:
     """Sample a patch of each window through a linear map about the centre: images linearly, labels nearest.
 
     Args:

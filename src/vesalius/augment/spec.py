@@ -194,7 +194,7 @@ def source_size(spec: Augmentation, patch_size: Sequence[int], *, limit: float =
     Example:
         >>> source_size(Augmentation(), (40, 56, 40))
         (60, 84, 60)
-        >>> source_size(Augmentation(rotation_p=0, scale=(0.8, 1.1)), (40, 56, 40))
+        >>> source_size(Augmentation(rotation_p=0.0, scale=(0.8, 1.1)), (40, 56, 40))
         (44, 62, 44)
 
     Source: nnU-Net v2 ``get_patch_size`` for turning about each axis in turn; the limit is ours and keeps reading
