@@ -7,7 +7,7 @@ maps of it. Their errors need not name the file: `vesalius.io` puts the name in 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,6 +65,28 @@ def fit_type(array: NDArray[Any], allowed: Collection[str], format_name: str) ->
             f"{format_name} cannot hold {native.name} without loss; it holds {', '.join(sorted(allowed))}"
         )
     return array.astype(min(same_kind, key=lambda dtype: (dtype.itemsize, dtype.name)))
+
+
+def place(shape: Sequence[int], affine: NDArray[np.float64]) -> tuple[Grid, int]:
+    """Tell space from channels in a format whose fourth axis has coordinates like the others.
+
+    Args:
+        shape: Points on each axis, 2 to 4 of them, space first.
+        affine: ``(n + 1, n + 1)``, index to point, LPS.
+
+    Returns:
+        The grid of the axes of space, and the number of channels.
+
+    Raises:
+        GeometryError: The fourth axis moves points in space, or the grid is singular.
+    """
+    if len(shape) < 4:
+        return Grid(tuple(shape), affine), 1
+    if len(shape) > 4:
+        raise FormatError(f"it has {len(shape)} axes; 2 to 4 can be read")
+    if affine[:3, 3].any() or affine[3, :3].any():
+        raise GeometryError("its fourth axis moves points in space; only channels or time can be read as a fourth axis")
+    return Grid(tuple(shape[:3]), affine[np.ix_([0, 1, 2, 4], [0, 1, 2, 4])]), shape[3]
 
 
 def refuse_geometry(contents: Contents, format_name: str) -> None:

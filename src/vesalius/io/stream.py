@@ -94,6 +94,20 @@ def read_array(
     return native(array)
 
 
+def beside(header: Path, name: str) -> Path:
+    """The file of voxels that a detached header names: in the header's folder or below, nowhere else.
+
+    Raises:
+        FormatError: The name leads out of the folder, or there is no such file.
+    """
+    named = Path(name)
+    if named.is_absolute() or ".." in named.parts:
+        raise FormatError("it names a data file outside its own folder; move the file beside the header and name it so")
+    if not (header.parent / named).is_file():
+        raise FormatError(f"its data file {named.name} is missing; put it beside the header")
+    return header.parent / named
+
+
 def native(array: NDArray[Any]) -> NDArray[Any]:
     """The same numbers in the machine's byte order; no copy where they are so already."""
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
@@ -169,7 +183,7 @@ def _inflate(file: BinaryIO, encoding: Encoding, limit: int) -> Iterator[bytes]:
         at_end = not waiting
         try:
             data = engine.decompress(waiting, min(limit, _CHUNK))
-        except IsalError as error:
+        except IsalError as error:  # type: ignore[misc]  # the stub calls the class an instance
             raise FormatError(f"the {encoding} stream is damaged ({error}): fetch the file again") from None
         waiting = engine.unused_data if engine.eof else engine.unconsumed_tail
         if at_end and not data:
