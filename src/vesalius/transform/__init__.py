@@ -1,0 +1,30 @@
+"""Deterministic transforms of images: reorient, resample, crop, pad, normalise, components. Numpy and scipy only."""
+
+from vesalius.transform.argmax import resample_argmax
+from vesalius.transform.components import keep_largest, label_components, remove_small
+from vesalius.transform.crop import content_box, crop, crop_to_content, pad
+from vesalius.transform.kernels import Interpolation
+from vesalius.transform.normalise import Normalisation, Scheme, normalise
+from vesalius.transform.reorient import reorient
+from vesalius.transform.resample import LabelInterpolation, resample, respace
+from vesalius.transform.sampling import coarse_axis
+
+__all__ = [
+    "Interpolation",
+    "LabelInterpolation",
+    "Normalisation",
+    "Scheme",
+    "coarse_axis",
+    "content_box",
+    "crop",
+    "crop_to_content",
+    "keep_largest",
+    "label_components",
+    "normalise",
+    "pad",
+    "remove_small",
+    "reorient",
+    "resample",
+    "resample_argmax",
+    "respace",
+]

@@ -1,0 +1,104 @@
+"""From scores of every class on a coarse grid to the winning class on a fine one, without ever holding them all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vesalius.errors import GeometryError
+from vesalius.image import Grid
+from vesalius.transform.sampling import Tile, each_tile, sampling
+
+LABEL_TILE = (64, 1 << 16)  # (edge, points): small tiles, in which few labels meet
+
+
+def resample_argmax(
+    scores: NDArray[Any], source: Grid, target: Grid, *, through_plane: Literal["nearest"] | None = None
+) -> NDArray[Any]:
+    """Interpolate the scores of every class linearly, and tell which class is the highest at each point.
+
+    The answer is that of resampling all classes and taking the argmax, the lowest class at a tie. But the classes
+    come one after another, box by box, with a running maximum: besides the scores and the answer there is only a few
+    MB, whatever the number of classes. In a box where one class is above another at every voxel it is so between them
+    too, and the other need not be interpolated at all: most boxes have one or two classes left.
+
+    Args:
+        scores: ``(k, *source.shape)`` logits or probabilities, finite, of any real type; k is 1 to 65,536.
+        source: Where the scores are.
+        target: Where the answer is wanted.
+        through_plane: ``"nearest"`` to not interpolate along the coarse axis of an anisotropic grid (see `respace`).
+
+    Returns:
+        ``(*target.shape)`` uint8 (uint16 for more than 256 classes): the index of the class, 0 outside the extent of
+        ``source``. Its axes lie in memory in the order of the scores'.
+
+    Raises:
+        GeometryError: The scores do not fit the grid, or the grids have different dimensions.
+
+    Example:
+        >>> grid = Grid.from_spacing((2, 1), (2.0, 1.0))
+        >>> scores = np.array([[[3.0], [0.0]], [[0.0], [1.0]]])
+        >>> resample_argmax(scores, grid, grid.with_spacing((0.5, 1.0))).ravel().tolist()
+        [0, 0, 0, 0, 0, 1, 1, 1]
+
+    Source: linear scores as in nnU-Net's export (order 1); the streamed form follows from the interpolation's weights
+    being positive and adding up to 1.
+    """
+    if scores.ndim != source.ndim + 1 or scores.shape[1:] != source.shape or not 1 <= len(scores) <= 1 << 16:
+        raise GeometryError(f"scores of shape {scores.shape} do not fit (1 to 65536 classes, *{source.shape})")
+    plan = sampling(source, target, scores.strides[1:], "linear", through_plane=through_plane)
+    classes = [plan.prepare(one) for one in scores]
+    made = np.zeros(plan.shape, np.uint8 if len(scores) <= 256 else np.uint16)
+
+    def work(tile: Tile) -> None:
+        left = _contenders(classes, tile.source)
+        if left.size == 1:
+            put(made, tile, np.broadcast_to(left.astype(made.dtype), shape_of(tile)), 0)
+            return
+        wins = running_argmax(tile.interpolate(classes[c][tile.source]) for c in left)
+        put(made, tile, left.astype(made.dtype)[wins], 0)
+
+    each_tile(plan.tiles(*LABEL_TILE), work, made.size * len(scores))
+    return plan.restore(made)
+
+
+def running_argmax(scores: Iterable[NDArray[Any]]) -> NDArray[np.intp]:
+    """Tell which of several arrays is the highest at each place, the first at a tie, looking at one at a time.
+
+    Example:
+        >>> running_argmax([np.array([1.0, 5.0, 2.0]), np.array([1.0, 6.0, 1.0])]).tolist()
+        [0, 1, 0]
+    """
+    rest = iter(scores)
+    best = np.array(next(rest))
+    winner = np.zeros(best.shape, np.intp)
+    for number, score in enumerate(rest, start=1):
+        winner[score > best] = number
+        np.maximum(best, score, out=best)
+    return winner
+
+
+def put(made: NDArray[Any], tile: Tile, values: NDArray[Any], fill: Any) -> None:
+    """Write a tile's values to its place, and ``fill`` where it lies outside the source's extent."""
+    if tile.outside is None:
+        made[tile.target] = values
+    else:
+        made[tile.target] = np.where(tile.outside, fill, values)
+
+
+def shape_of(tile: Tile) -> tuple[int, ...]:
+    """The number of points of a tile on each axis."""
+    return tuple(part.stop - part.start for part in tile.target)
+
+
+def _contenders(classes: list[NDArray[Any]], box: tuple[slice, ...]) -> NDArray[np.intp]:
+    """The classes that may win somewhere in the box: those that no other is above at every voxel."""
+    sparse = (slice(None, None, 4),) * len(box)
+    leader = int(np.argmax([one[box][sparse].mean(dtype=np.float64) for one in classes]))
+    high = classes[leader][box].astype(np.float32)
+    # Beyond what float32 products may err, so that leaving a class out never changes the answer.
+    margin = 1e-5 * float(np.abs(high).max())
+    return np.array([c for c, one in enumerate(classes) if c == leader or (one[box] - high).max() >= -margin])
