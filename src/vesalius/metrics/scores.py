@@ -229,13 +229,16 @@ def _renumber(array: NDArray[Any], classes: Mapping[int, int], dtype: type[np.un
 
 
 def _box(*arrays: NDArray[Any]) -> Box:
-    """The smallest box that holds every non-zero voxel of all arrays."""
-    spans = []
-    for axis in range(arrays[0].ndim):
-        others = tuple(a for a in range(arrays[0].ndim) if a != axis)
-        hit = np.flatnonzero(np.logical_or.reduce([array.max(axis=others, initial=0) != 0 for array in arrays]))
-        spans.append(slice(int(hit[0]), int(hit[-1]) + 1) if hit.size else slice(0, 0))
-    return tuple(spans)
+    """The smallest box that holds every non-zero voxel of all arrays; each array is read about twice."""
+
+    def span(row: NDArray[Any]) -> slice:
+        hit = np.flatnonzero(row)
+        return slice(int(hit[0]), int(hit[-1]) + 1) if hit.size else slice(0, 0)
+
+    first = span(np.maximum.reduce([array.reshape(len(array), -1).max(axis=1) for array in arrays]))
+    flat = np.maximum.reduce([array[first].max(axis=0, initial=0) for array in arrays])
+    rest = [span(flat.max(axis=tuple(a for a in range(flat.ndim) if a != axis))) for axis in range(flat.ndim)]
+    return (first, *rest)
 
 
 def _mask(array: NDArray[Any], box: Box, classes: Sequence[int]) -> NDArray[np.uint8]:
@@ -264,7 +267,7 @@ def _chosen(metrics: Sequence[str], ndim: int) -> dict[str, Metric]:
 
 def _check_grids(prediction: LabelMap, reference: LabelMap) -> None:
     one, other = prediction.grid, reference.grid
-    if one.is_close(other):
+    if one == other or one.is_close(other):
         return
     if one.shape != other.shape:
         how = f"shapes {one.shape} and {other.shape}"

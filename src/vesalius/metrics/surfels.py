@@ -11,6 +11,8 @@ so that surface Dice agrees with the published definition. Only their form here 
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -53,14 +55,10 @@ def surfel_sizes(step: NDArray[np.float64]) -> NDArray[np.float64]:
     Source: Lorensen and Cline, SIGGRAPH 1987, doi:10.1145/37401.37422; normals map by the cofactor matrix. Checked
     against surface-distance to 1e-12.
     """
-    n = step.shape[0]
+    pieces, codes = _pieces(step.shape[0])
     # det(A) A^-T maps an area vector of the unit grid to one of this grid; a line is mapped by A itself.
-    to_space = abs(np.linalg.det(step)) * np.linalg.inv(step).T / 8 if n == 3 else step / 2
-    words = (_TRIANGLES_3D if n == 3 else _LINES_2D).split()
-    half = np.zeros(len(words) + 1)
-    for code, word in enumerate(words, start=1):
-        pieces = np.array([int(digit) - 4 for digit in word], dtype=np.float64).reshape(-1, n)
-        half[code] = np.linalg.norm(pieces @ to_space.T, axis=1).sum()
+    to_space = abs(np.linalg.det(step)) * np.linalg.inv(step).T if step.shape[0] == 3 else step
+    half = np.bincount(codes, np.linalg.norm(pieces @ to_space.T, axis=1))
     return np.concatenate([half, half[::-1]])
 
 
@@ -87,3 +85,11 @@ def neighbour_codes(padded: NDArray[np.uint8]) -> NDArray[np.uint8]:
         earlier = (slice(None),) * axis + (slice(None, -1),)
         codes = codes[later] + (codes[earlier] << np.uint8(weight))
     return codes
+
+
+@cache
+def _pieces(n: int) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """All triangle normals (lines in 2D) of the unit grid, and the code that each belongs to."""
+    words, unit = (_TRIANGLES_3D, 8) if n == 3 else (_LINES_2D, 2)
+    found = [np.array([int(digit) - 4 for digit in word]).reshape(-1, n) / unit for word in words.split()]
+    return np.concatenate(found), np.repeat(np.arange(len(found)) + 1, [len(one) for one in found])
