@@ -16,7 +16,7 @@ from typing import cast
 from vesalius.errors import DataError, unknown_name
 from vesalius.image import Dataset, Labels, LeftOut, Record
 from vesalius.io.layouts.check import Progress, find_doubles, find_undeclared, find_unlike, read_all
-from vesalius.io.layouts.facts import Facts, examine, examine_image, examine_reference
+from vesalius.io.layouts.facts import PICTURES, Facts, examine, examine_image, examine_reference
 from vesalius.io.layouts.files import count_suffixes, find_images, stem, suffix
 from vesalius.io.layouts.found import Found, Layout
 from vesalius.io.layouts.load import load_case
@@ -35,8 +35,6 @@ LAYOUTS = {
     "images": "vesalius.io.layouts.images",
 }
 """Name to module, in the order in which they are tried: what describes itself comes before what is guessed by name."""
-
-_PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
@@ -158,6 +156,8 @@ def _recognise(root: Path, layout: str) -> tuple[str, Layout]:
         if not module.recognise(root):
             raise DataError(f"{root.name}: not of layout {layout}, which looks for {module.LOOKS_FOR}")
         return layout, module
+    if root.is_file() and not _module("manifest").recognise(root):
+        raise DataError(f"{root.name}: give a folder or a manifest, which is {_module('manifest').LOOKS_FOR}")
     for name in LAYOUTS:
         module = _module(name)
         if module.recognise(root):
@@ -176,7 +176,7 @@ def _what_to_read(found: Found, check: bool) -> Callable[[Record], Facts]:
     if check:
         return examine
     # Pictures may be masks of soft black and white, whose values are not those that were declared.
-    pictures = any(suffix(record.reference) in _PICTURES for record in found.records if record.reference)
+    pictures = any(suffix(record.reference) in PICTURES for record in found.records if record.reference)
     return examine_reference if found.labels is None or pictures else lambda _: Facts()
 
 
@@ -204,7 +204,9 @@ def _notes(records: Sequence[Record], voxels: Mapping[str, Mapping[int, int]], *
     if not check:
         yield "the cases were not checked"
     alone = sum(record.reference is None for record in records)
-    if alone:
+    if alone == len(records):
+        yield "no case has a reference: the images can be segmented, but nothing can be learnt from them"
+    elif alone:
         yield f"{alone} of {len(records)} cases have no reference"
     empty = [case for case, counts in voxels.items() if not any(n for value, n in counts.items() if value)]
     if empty:

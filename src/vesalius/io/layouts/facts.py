@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from vesalius.image import Labels, Modality, Record, Volume
+from vesalius.image import LabelMap, Labels, Modality, Record, Volume
 from vesalius.io import read_labels
+from vesalius.io.layouts.files import suffix
 from vesalius.io.layouts.load import read_channels, refuse_other_place
 
-_LOSSY = (".jpg", ".jpeg")
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 _SLAB = 1 << 22  # voxels hashed at a time
 
 
@@ -45,12 +46,14 @@ class ReferenceFacts:
     Args:
         counts: Voxels of each value in the file, background included.
         labels: What the file itself says that the values mean, or bare names.
+        picture: Stored in a picture format, so that it may be a mask with soft edges.
         lossy: Stored in a format that changes values (JPEG).
     """
 
     counts: Mapping[int, int]
     labels: Labels
-    lossy: bool
+    picture: bool = False
+    lossy: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,28 +71,26 @@ def examine(record: Record) -> Facts:
         VesaliusError: A file cannot be read, or the files do not lie on one grid.
     """
     image = read_channels(record.images)
-    reference = None
-    if record.reference is not None:
-        found = read_labels(record.reference)
-        refuse_other_place(image, found.grid, record.reference.name)
-        reference = ReferenceFacts(found.counts(), found.labels, _is_lossy(record.reference))
-    return Facts(_describe(image), reference)
+    if record.reference is None:
+        return Facts(_describe_image(image))
+    found = read_labels(record.reference)
+    refuse_other_place(image, found.grid, record.reference.name)
+    return Facts(_describe_image(image), _describe_reference(found, record.reference))
 
 
 def examine_image(record: Record) -> Facts:
     """Read the image of a case only."""
-    return Facts(image=_describe(read_channels(record.images)))
+    return Facts(image=_describe_image(read_channels(record.images)))
 
 
 def examine_reference(record: Record) -> Facts:
     """Read the reference of a case only, if it has one."""
     if record.reference is None:
         return Facts()
-    found = read_labels(record.reference)
-    return Facts(reference=ReferenceFacts(found.counts(), found.labels, _is_lossy(record.reference)))
+    return Facts(reference=_describe_reference(read_labels(record.reference), record.reference))
 
 
-def _describe(image: Volume) -> ImageFacts:
+def _describe_image(image: Volume) -> ImageFacts:
     grid = image.grid
     return ImageFacts(
         grid.shape, grid.spacing_mm, image.meta.calibrated, image.meta.modality, image.channels, _digest(image)
@@ -106,5 +107,8 @@ def _digest(image: Volume) -> str:
     return found.hexdigest()
 
 
-def _is_lossy(path: Path) -> bool:
-    return path.suffix.lower() in _LOSSY
+def _describe_reference(reference: LabelMap, path: Path) -> ReferenceFacts:
+    known = suffix(path)
+    return ReferenceFacts(
+        reference.counts(), reference.labels, picture=known in PICTURES, lossy=known in (".jpg", ".jpeg")
+    )

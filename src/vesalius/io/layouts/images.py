@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vesalius.io.layouts import pairs
 from vesalius.io.layouts.files import find_images, stem
 from vesalius.io.layouts.found import Found, refuse_choice
 from vesalius.io.layouts.roles import role
@@ -14,6 +15,8 @@ LOOKS_FOR = "images of any known format, or folders of DICOM files, none of them
 
 def recognise(folder: Path) -> bool:
     """Whether there are images, and none is named as a reference."""
+    if not folder.is_dir() or pairs.recognise(folder):
+        return False
     found = find_images(folder)
     return bool(found) and not any(role(stem(path)).kind == "reference" for path in found if path.is_file())
 

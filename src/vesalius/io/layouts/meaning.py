@@ -52,7 +52,7 @@ def decide_meaning(references: Sequence[ReferenceFacts], declared: Labels | None
         DataError: All references are empty.
 
     Example:
-        >>> mask = ReferenceFacts({0: 90, 255: 10}, Labels.of([255]), lossy=False)
+        >>> mask = ReferenceFacts({0: 90, 255: 10}, Labels.of([255]))
         >>> decide_meaning([mask], None).labels.targets()
         {'foreground': (255,)}
     """
@@ -63,7 +63,13 @@ def decide_meaning(references: Sequence[ReferenceFacts], declared: Labels | None
             return _not_empty(Meaning(foreground, _THRESHOLD, note), references)
         largest = _largest_number(references) if declared is None else 0
         if largest:
-            note = f"references number their objects (up to {largest}): all of them are one foreground"
+            note = (
+                f"references number their objects (up to {largest}): all of them are one foreground "
+                "(labels declared in dataset.json keep them apart)"
+            )
+            return _not_empty(Meaning(foreground, 0.0, note), references)
+        if _two_whites(references):
+            note = "references are 0 and 1 in some files, 0 and 255 in others: both 1 and 255 are the foreground"
             return _not_empty(Meaning(foreground, 0.0, note), references)
     if declared is not None:
         return _not_empty(Meaning(declared), references)
@@ -85,7 +91,8 @@ def is_two_toned(counts: Mapping[int, int]) -> bool:
 def _blurred(references: Sequence[ReferenceFacts]) -> bool:
     values = {value for reference in references for value in reference.counts}
     return (
-        len(values) >= _MANY
+        all(reference.picture for reference in references)
+        and len(values) >= _MANY
         and 255 - _NEAR < max(values) <= 255
         and all(is_two_toned(reference.counts) for reference in references)
     )
@@ -100,6 +107,11 @@ def _largest_number(references: Sequence[ReferenceFacts]) -> int:
             return 0
         ends.append(len(values))
     return max(ends) if max(ends) >= _MANY and len(set(ends)) > len(ends) / 2 > 0.5 else 0
+
+
+def _two_whites(references: Sequence[ReferenceFacts]) -> bool:
+    kinds = {frozenset(reference.counts) - {0} for reference in references} - {frozenset()}
+    return kinds == {frozenset({1}), frozenset({255})}
 
 
 def _not_empty(meaning: Meaning, references: Sequence[ReferenceFacts]) -> Meaning:

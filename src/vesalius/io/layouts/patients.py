@@ -45,18 +45,18 @@ def assign_patients(
         >>> from pathlib import Path
         >>> eyes = [Record("07L", (Path("07L.png"),)), Record("07R", (Path("07R.png"),))]
         >>> assign_patients(eyes, {}, None)[1]
-        '1 patient in 2 cases, by the name without its side (left, right)'
+        '1 patient in 2 cases: told by the name without its side (left, right)'
     """
     if any(record.patient for record in records):
         if pattern is not None:
             raise DataError("the manifest's patient column names the patients: leave patient_pattern out")
-        owners, basis = [record.patient or record.id for record in records], "the manifest's patient column"
+        owners, basis = [record.patient or record.id for record in records], "told by the manifest's patient column"
     elif pattern is not None:
         owners, basis = _by_pattern(records, pattern)
     else:
         owners, basis = _by_folder(records, folders) or _by_name(records) or _by_case(records)
     number = len(set(owners))
-    sentence = f"{number} patient{'s' * (number != 1)} in {len(records)} case{'s' * (len(records) != 1)}, by {basis}"
+    sentence = f"{number} patient{'s' * (number != 1)} in {len(records)} case{'s' * (len(records) != 1)}: {basis}"
     return tuple(replace(r, patient=owner) for r, owner in zip(records, owners, strict=True)), sentence
 
 
@@ -85,7 +85,7 @@ def _by_pattern(records: Sequence[Record], pattern: str) -> _Owners:
     strangers = [case for case, match in matches.items() if not _matched(match)]
     if len(strangers) == len(records):
         raise DataError(f"patient_pattern={pattern!r} fits none of the {len(records)} cases, such as {strangers[:3]}")
-    basis = f"patient_pattern {pattern!r}"
+    basis = f"told by patient_pattern {pattern!r}"
     if strangers:
         basis += f"; it does not fit {len(strangers)} cases, which count for themselves: {', '.join(strangers[:5])}"
     return owners, basis
@@ -103,7 +103,7 @@ def _by_folder(records: Sequence[Record], folders: Mapping[str, tuple[str, ...]]
         owners = ["/".join(path[: depth + 1]) for path in paths]
         # A class (benign/, malignant/) has no number; a patient has.
         if len(set(owners)) > 1 and all(_numbered(path[depth]) for path in paths):
-            return owners, "the folder in which a case lies"
+            return owners, "told by the folder in which a case lies"
     return None
 
 
@@ -113,12 +113,12 @@ def _by_name(records: Sequence[Record]) -> _Owners | None:
         owners = [match[1] for match in matches if match]
         # A form that joins no two cases says no more than the case's own name.
         if len(owners) == len(records) and len(set(owners)) < len(records):
-            return owners, basis
+            return owners, f"told by {basis}"
     return None
 
 
 def _by_case(records: Sequence[Record]) -> _Owners:
-    basis = "case: nothing tells which cases are of one patient (a patient column or patient_pattern would)"
+    basis = "each counts for itself, as nothing tells which are of one patient (patient_pattern would)"
     return [record.id for record in records], basis
 
 

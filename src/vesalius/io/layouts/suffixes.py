@@ -34,6 +34,8 @@ class _Candidate:
 
 def recognise(folder: Path) -> bool:
     """Whether at least one image has a file beside it that is named as its reference."""
+    if not folder.is_dir():
+        return False
     candidates, _ = _collect(folder)
     return any(candidate.references for candidate in candidates)
 
@@ -68,7 +70,7 @@ def scan(folder: Path, *, reference: str | None = None) -> Found:
         else:
             records.append(outcome)
             folders[case] = parts
-            left_out += _others(folder, candidate, mark, case)
+            left_out += _others(folder, candidate, mark)
     return Found(
         tuple(without_doubles(records, left_out)),
         channels,
@@ -110,11 +112,11 @@ def _record(case: str, candidate: _Candidate, mark: str, channels: tuple[str, ..
     return Record(case, tuple(candidate.channels.values()), chosen[0])
 
 
-def _others(folder: Path, candidate: _Candidate, mark: str, case: str) -> list[LeftOut]:
+def _others(folder: Path, candidate: _Candidate, mark: str) -> list[LeftOut]:
     return [
         LeftOut(
             path.relative_to(folder).as_posix(),
-            f"another reference of {case}; the one marked {mark!r} is used (--reference chooses)",
+            f"another reference of an image whose reference marked {mark!r} is used (reference= chooses)",
         )
         for found, path in candidate.references.items()
         if bare(found) != mark
