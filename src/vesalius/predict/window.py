@@ -23,7 +23,7 @@ def window_starts(shape: Sequence[int], patch: Sequence[int], *, overlap: float 
     Args:
         shape: Voxels of the volume on each axis.
         patch: Voxels of a window on each axis. An axis that is shorter than its window has one start, 0.
-        overlap: How much of a window its neighbour covers at least, 0 to less than 1.
+        overlap: How much of a window its neighbour covers at least (to whole voxels), 0 to less than 1.
 
     Returns:
         For each axis the starts, ascending. Windows at their product cover every voxel.
@@ -67,7 +67,7 @@ def gaussian_weight(patch: Sequence[int], *, sigma_scale: float = _SIGMA_SCALE) 
         tensor([ 28.,  73., 100.,  73.,  28.])
 
     Source: nnU-Net (Isensee et al. 2021, doi:10.1038/s41592-020-01008-z): standard deviation of an eighth of the
-    patch. Theirs is centred on voxel ``n // 2``; ours on the middle, so that a mirrored image gives a mirrored result.
+    patch. Theirs is centred on voxel ``n // 2``; ours on the middle, so that it does not lean to one side.
     """
     if not (all(n >= 1 for n in patch) and sigma_scale >= _SMALLEST_SCALE):
         raise PlanError(
@@ -98,7 +98,7 @@ def sliding_window(
         network: Maps ``(b, c, *patch)`` float32 to logits ``(b, classes, *patch)``; moves its input to its own device.
         patch_size: Voxels of a window on each axis.
         classes: Channels of the network's result.
-        overlap: How much of a window its neighbour covers at least, 0 to less than 1.
+        overlap: How much of a window its neighbour covers at least (to whole voxels), 0 to less than 1.
         mirror_axes: Axes of the grid; the logits are the mean over all combinations of mirroring them.
         batch_size: Windows that the network sees at once.
         progress: Called with the number of windows done and of all.
