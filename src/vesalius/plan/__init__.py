@@ -1,0 +1,28 @@
+"""Plan, then act: the facts about a data set, a budget, and the frozen plan that follows from them."""
+
+from vesalius.plan.budget import Budget, parse_memory, parse_time
+from vesalius.plan.candidates import Network
+from vesalius.plan.fingerprint import ChannelFacts, Fingerprint, fingerprint
+from vesalius.plan.plan import Optimisation, Plan, Reason, plan_from_json, plan_to_json, with_settings
+from vesalius.plan.planner import make_plan
+from vesalius.plan.prepare import Prepared, prepare, prepare_reference
+
+__all__ = [
+    "Budget",
+    "ChannelFacts",
+    "Fingerprint",
+    "Network",
+    "Optimisation",
+    "Plan",
+    "Prepared",
+    "Reason",
+    "fingerprint",
+    "make_plan",
+    "parse_memory",
+    "parse_time",
+    "plan_from_json",
+    "plan_to_json",
+    "prepare",
+    "prepare_reference",
+    "with_settings",
+]

@@ -1,0 +1,100 @@
+"""Bring an image to the form that the network sees, as the plan says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vesalius.errors import DataError, GeometryError
+from vesalius.image import Grid, LabelMap, Volume
+from vesalius.plan.plan import Plan
+from vesalius.transform import crop_to_content, normalise, reorient, resample, respace
+
+IGNORE = -1
+"""Class of a voxel that nobody looked at: it counts in no loss."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What the network sees of an image.
+
+    Args:
+        array: ``(c, *grid.shape)``, float32, normalised.
+        grid: Where its voxels are: axes in LPS order (3D), cropped to the content, at the plan's spacing.
+        canonical: The whole image's grid with its axes in LPS order, to which a result is brought back.
+    """
+
+    array: NDArray[np.float32]
+    grid: Grid
+    canonical: Grid
+
+
+def prepare(image: Volume, plan: Plan) -> Prepared:
+    """Turn to LPS, crop to the content, normalise, bring to the plan's spacing.
+
+    Because the turn comes first, an image and its flipped or permuted copy give the same array.
+
+    Args:
+        image: Any image with the plan's channels.
+        plan: What the network was trained for.
+
+    Returns:
+        The prepared image.
+
+    Raises:
+        DataError: The image has other channels than the plan, or no physical spacing where the plan needs one.
+        GeometryError: The image has another number of dimensions.
+
+    Source: nnU-Net normalises before it resamples, with splines of order 3 (order 0 through thick slices).
+    """
+    if image.grid.ndim != plan.ndim:
+        raise GeometryError(f"the image is {image.grid.ndim}D and the plan is for {plan.ndim}D")
+    if image.channels != len(plan.channels):
+        raise DataError(f"the image has {image.channels} channels; the plan needs {', '.join(plan.channels)}")
+    if plan.calibrated and not image.meta.calibrated:
+        raise DataError("the image has no physical spacing, which this plan needs: give a format that carries one")
+    turned = reorient(image)
+    content = crop_to_content(turned)
+    scaled = normalise(content, plan.normalisation)
+    if plan.calibrated and not np.allclose(scaled.grid.spacing_mm, plan.spacing_mm, rtol=1e-3, atol=0):
+        scaled = respace(scaled, plan.spacing_mm, interpolation="cubic")
+    return Prepared(np.ascontiguousarray(scaled.array, dtype=np.float32), scaled.grid, turned.grid)
+
+
+def prepare_reference(reference: LabelMap, grid: Grid, plan: Plan) -> NDArray[np.int16]:
+    """Bring a reference to the grid of a prepared image, as class numbers.
+
+    Args:
+        reference: On the image's own grid.
+        grid: Of the prepared image.
+        plan: Names the labels.
+
+    Returns:
+        ``(*grid.shape)``: 0 for background, 1 … for the plan's labels in order, `IGNORE` where nobody looked.
+    """
+    turned = reorient(reference)
+    moved = turned
+    if not turned.grid.is_close(grid, tolerance_mm=0.01 * min(grid.spacing_mm)):
+        same_spacing = np.allclose(turned.grid.spacing_mm, grid.spacing_mm, rtol=1e-3, atol=0)
+        moved = resample(turned, grid, interpolation="nearest" if same_spacing else "label-wise")
+    return to_classes(moved.array, plan)
+
+
+def to_classes(values: NDArray[Any], plan: Plan) -> NDArray[np.int16]:
+    """Replace label values by class numbers."""
+    table = np.zeros(max(plan.labels.declared) + 1, dtype=np.int16)
+    for number, value in enumerate(plan.labels.values, start=1):
+        table[value] = number
+    if plan.labels.ignore is not None:
+        table[plan.labels.ignore] = IGNORE
+    return np.ascontiguousarray(table[values])
+
+
+def to_values(classes: NDArray[Any], plan: Plan) -> NDArray[Any]:
+    """Replace class numbers by label values, in the smallest unsigned type that holds them."""
+    values = (0, *plan.labels.values)
+    table = np.asarray(values, dtype=np.uint8 if max(values) < 256 else np.uint16)
+    return np.asarray(table[classes])

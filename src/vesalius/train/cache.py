@@ -1,0 +1,104 @@
+"""Prepared cases on disk, read by patches without loading the volume."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vesalius.errors import DataError, VesaliusError
+from vesalius.image import Dataset
+from vesalius.io.atomic import write_bytes, write_text
+from vesalius.plan import Plan, plan_to_json, prepare, prepare_reference
+
+_MOST_PLACES = 10_000  # voxels remembered of each class of a case (Source: nnU-Net)
+
+
+@dataclass(frozen=True, eq=False)
+class CachedCase:
+    """A prepared case.
+
+    Args:
+        id: Of the case.
+        image: ``(c, *grid)``, float32, memory-mapped.
+        classes: ``(*grid)``, int16: class numbers, -1 where nobody looked; memory-mapped.
+        places: For each class that occurs, ``(n, ndim)`` of its voxels, at most 10,000, evenly spread.
+    """
+
+    id: str
+    image: NDArray[np.float32]
+    classes: NDArray[np.int16]
+    places: tuple[NDArray[np.int32], ...]
+
+
+def build_cache(
+    dataset: Dataset, plan: Plan, folder: Path, *, progress: Callable[[int, int], None] | None = None
+) -> list[CachedCase]:
+    """Prepare every case once and keep it on disk; what is there already is taken up again.
+
+    Args:
+        dataset: Cases with references.
+        plan: How to prepare.
+        folder: Where the arrays go.
+        progress: Called with (done, total).
+
+    Returns:
+        The cases, in the data set's order.
+
+    Raises:
+        DataError: A case cannot be read or does not suit the plan; the message names it.
+        VesaliusError: The folder cannot be written (full disk, read-only).
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    stamp = plan_to_json(plan)
+    known = folder / "plan.json"
+    if not known.is_file() or known.read_text() != stamp:
+        for old in folder.glob("*.npy"):
+            old.unlink()
+        write_text(known, stamp)
+    cases = []
+    for number, record in enumerate(dataset.records):
+        place = folder / f"{number:06d}"
+        if not place.with_suffix(".json").is_file() or json.loads(place.with_suffix(".json").read_text()) != record.id:
+            try:
+                case = dataset[number]
+                prepared = prepare(case.image, plan)
+                if case.reference is None:
+                    raise DataError("it has no reference")
+                classes = prepare_reference(case.reference, prepared.grid, plan)
+            except VesaliusError as error:
+                raise DataError(f"case {record.id}: {error}") from error
+            _write_array(place.with_name(place.name + "-image.npy"), prepared.array)
+            _write_array(place.with_name(place.name + "-classes.npy"), classes)
+            write_text(place.with_suffix(".json"), json.dumps(record.id))
+        image = np.load(place.with_name(place.name + "-image.npy"), mmap_mode="r")
+        classes = np.load(place.with_name(place.name + "-classes.npy"), mmap_mode="r")
+        cases.append(CachedCase(record.id, image, classes, _places(classes)))
+        if progress is not None:
+            progress(number + 1, len(dataset))
+    return cases
+
+
+def _write_array(path: Path, array: NDArray[np.generic]) -> None:
+    import io
+
+    stream = io.BytesIO()
+    np.save(stream, array, allow_pickle=False)
+    write_bytes(path, stream.getvalue())
+
+
+def _places(classes: NDArray[np.int16]) -> tuple[NDArray[np.int32], ...]:
+    found = []
+    flat = np.asarray(classes).reshape(-1)
+    for number in range(1, int(flat.max(initial=0)) + 1):
+        where = np.flatnonzero(flat == number)
+        if where.size == 0:
+            continue
+        if where.size > _MOST_PLACES:
+            where = where[np.linspace(0, where.size - 1, _MOST_PLACES).astype(np.int64)]
+        found.append(np.stack(np.unravel_index(where, classes.shape), axis=-1).astype(np.int32))
+    return tuple(found)
