@@ -249,7 +249,7 @@ def test_every_public_name_is_there_and_lazy():
         assert thing is getattr(importlib.import_module(vesalius._HOMES[name]), name)
         assert thing.__doc__
     with pytest.raises(AttributeError, match="no attribute 'colour'"):
-        vesalius.colour
+        vesalius.colour  # noqa: B018
     assert set(vesalius.__all__) <= set(dir(vesalius))
 
 
