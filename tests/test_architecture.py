@@ -230,7 +230,10 @@ def test_docstrings_of_what_a_package_offers_list_all_arguments(package):
     for name in getattr(module, "__all__", ()):
         function = getattr(module, name)
         if inspect.isfunction(function):
-            listed = (inspect.getdoc(function) or "").partition("Args:\n")[2].partition("\n\n")[0]
+            text = inspect.getdoc(function) or ""
+            if same := re.search(r"does?,? what `(\w+)` does.*The arguments[^.]* are the same", text, re.IGNORECASE):
+                text = inspect.getdoc(getattr(module, same[1])) or ""
+            listed = text.partition("Args:\n")[2].partition("\n\n")[0]
             missing = [
                 parameter
                 for parameter in inspect.signature(function).parameters

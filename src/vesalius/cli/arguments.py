@@ -78,7 +78,7 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
 
 
-def process_age_s() -> float:
+def age_s() -> float:
     """Seconds since this process began: loading libraries counts into a budget, too."""
     import time
 

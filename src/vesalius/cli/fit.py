@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vesalius.cli.arguments import add_budget, add_dataset, process_age_s, read_budget, read_dataset
+from vesalius.cli.arguments import add_budget, add_dataset, age_s, read_budget, read_dataset
 from vesalius.cli.progress import counting, training
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
             device=args.device,
             seed=args.seed,
             resume=args.resume,
-            spent_s=process_age_s(),
+            spent_s=age_s(),
             on_status=status,
         )
     card = bundle.card

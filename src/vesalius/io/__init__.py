@@ -158,6 +158,9 @@ def write(x: Volume | LabelMap, path: str | os.PathLike[str]) -> None:
 def format_of(path: str | os.PathLike[str]) -> str | None:
     """The key of `FORMATS` that a file's name ends in, whatever its case; ``None`` for other names.
 
+    Args:
+        path: The file, which need not exist.
+
     Example:
         >>> format_of("Case.01.NII.GZ"), format_of("notes.txt")
         ('.nii.gz', None)

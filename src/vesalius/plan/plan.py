@@ -134,12 +134,22 @@ class Plan:
 
 
 def plan_to_json(plan: Plan) -> str:
-    """Write a plan as JSON that a person can read and edit."""
+    """Write a plan as JSON that a person can read and edit.
+
+    Args:
+        plan: Any plan.
+
+    Returns:
+        The text; `plan_from_json` gives the same plan back.
+    """
     return str(_adapter(Plan).dump_json(plan, indent=2).decode())
 
 
 def plan_from_json(text: str | bytes) -> Plan:
     """Read a plan from JSON.
+
+    Args:
+        text: What `plan_to_json` wrote, perhaps edited.
 
     Raises:
         PlanError: The text is not a plan; the message names the fields.

@@ -100,6 +100,14 @@ def segment(
 def load_network(spec: NetworkSpec, weights: Mapping[str, NDArray[Any]], device: torch.device) -> nn.Module:
     """Build a network and give it trained weights.
 
+    Args:
+        spec: The network that the plan describes.
+        weights: ``{parameter: array}``, as the bundle holds them.
+        device: Where it will run.
+
+    Returns:
+        The network, channels last, ready to be asked (``eval``).
+
     Raises:
         BundleError: The weights do not belong to the network.
     """
