@@ -231,7 +231,7 @@ def test_docstrings_of_what_a_package_offers_list_all_arguments(package):
         function = getattr(module, name)
         if inspect.isfunction(function):
             text = inspect.getdoc(function) or ""
-            if same := re.search(r"does?,? what `(\w+)` does.*The arguments[^.]* are the same", text, re.IGNORECASE):
+            if same := re.search(r"`(\w+)`.*The arguments[^.]* are the same", text):
                 text = inspect.getdoc(getattr(module, same[1])) or ""
             listed = text.partition("Args:\n")[2].partition("\n\n")[0]
             missing = [
