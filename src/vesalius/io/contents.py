@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from vesalius.errors import FormatError, GeometryError
 from vesalius.image import Code, Grid, Label, Labels, Meta, Region
 
+_FARTHEST_MM = 1e9
+
 
 @dataclass(frozen=True, eq=False)
 class Contents:
@@ -67,6 +69,24 @@ def fit_type(array: NDArray[Any], allowed: Collection[str], format_name: str) ->
     return array.astype(min(same_kind, key=lambda dtype: (dtype.itemsize, dtype.name)))
 
 
+def grid_of(shape: Sequence[int], affine: NDArray[np.float64]) -> Grid:
+    """A grid of what a header says, which may be anything.
+
+    Raises:
+        GeometryError: The affine is singular, not finite, or places the image far from any patient.
+
+    Example:
+        >>> grid_of((2, 2), np.diag([1e30, 1.0, 1.0]))
+        Traceback (most recent call last):
+        ...
+        vesalius.errors.GeometryError: the affine holds 1e+30; distances beyond 1e+09 mm are a damaged header
+    """
+    largest = np.abs(affine).max()
+    if largest > _FARTHEST_MM:
+        raise GeometryError(f"the affine holds {largest:g}; distances beyond {_FARTHEST_MM:g} mm are a damaged header")
+    return Grid(tuple(shape), affine)
+
+
 def place(shape: Sequence[int], affine: NDArray[np.float64]) -> tuple[Grid, int]:
     """Tell space from channels in a format whose fourth axis has coordinates like the others.
 
@@ -81,12 +101,12 @@ def place(shape: Sequence[int], affine: NDArray[np.float64]) -> tuple[Grid, int]
         GeometryError: The fourth axis moves points in space, or the grid is singular.
     """
     if len(shape) < 4:
-        return Grid(tuple(shape), affine), 1
+        return grid_of(shape, affine), 1
     if len(shape) > 4:
         raise FormatError(f"it has {len(shape)} axes; 2 to 4 can be read")
     if affine[:3, 3].any() or affine[3, :3].any():
         raise GeometryError("its fourth axis moves points in space; only channels or time can be read as a fourth axis")
-    return Grid(tuple(shape[:3]), affine[np.ix_([0, 1, 2, 4], [0, 1, 2, 4])]), shape[3]
+    return grid_of(shape[:3], affine[np.ix_([0, 1, 2, 4], [0, 1, 2, 4])]), shape[3]
 
 
 def refuse_geometry(contents: Contents, format_name: str) -> None:

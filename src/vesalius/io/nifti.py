@@ -32,12 +32,16 @@ def read(path: Path) -> Contents:
         GeometryError: The affine is singular or not finite.
     """
     header_path, image_path = _pair(path)
+    for part in (header_path, image_path):
+        if not part.is_file():
+            raise FormatError(f"the other half of the pair, {part.name}, is missing; put it beside")
     encoding = encoding_of(header_path)
     header = parse(read_start(header_path, LONGEST_HEADER, encoding=encoding))
-    if header.detached and path == header_path and image_path == path:
+    if header.detached and header_path == image_path:
         raise FormatError("its voxels are in another file; name the pair .hdr and .img and read one of them")
     data_path = image_path if header.detached else header_path
-    grid, notes = locate(header)
+    with np.errstate(all="ignore"):  # numbers of a damaged header are judged when the grid is made
+        grid, notes = locate(header)
     samples = {RGB: 3, RGBA: 4}.get(int(header.fields["datatype"]), 1)
     if samples > 1 and header.channels > 1:
         raise FormatError("it has colours and a fourth axis; only one of them can be read as channels")
@@ -98,9 +102,10 @@ def _scaled(array: NDArray[Any], slope: float, intercept: float) -> NDArray[Any]
     if (slope, intercept) == (1.0, 0.0):
         return array
     if array.dtype.kind == "f":
-        return (array * slope + intercept).astype(array.dtype)
+        with np.errstate(over="ignore"):  # infinity is refused where volumes are made
+            return (array * slope + intercept).astype(array.dtype)
     lowest, highest = int(array.min()), int(array.max())
-    if slope.is_integer() and intercept.is_integer():
+    if slope.is_integer() and intercept.is_integer() and max(abs(slope), abs(intercept)) < 2**31:
         ends = sorted(value * int(slope) + int(intercept) for value in (lowest, highest))
         for dtype in (array.dtype, np.dtype(np.int16), np.dtype(np.int32)):
             if np.iinfo(dtype).min <= ends[0] and ends[1] <= np.iinfo(dtype).max:
@@ -111,7 +116,8 @@ def _scaled(array: NDArray[Any], slope: float, intercept: float) -> NDArray[Any]
     # In double precision, plane by plane: as exact as can be, without a double-sized copy of the whole.
     for channel in range(len(array)):
         for at in range(array.shape[-1]):
-            scaled[channel, ..., at] = array[channel, ..., at] * slope + intercept
+            with np.errstate(over="ignore"):
+                scaled[channel, ..., at] = array[channel, ..., at] * slope + intercept
     return scaled
 
 

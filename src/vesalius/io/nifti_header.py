@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from vesalius.errors import FormatError, GeometryError
 from vesalius.image import Grid
+from vesalius.io.contents import grid_of
 
 _VERSION_1 = np.dtype(
     [
@@ -207,7 +208,7 @@ def _fields(start: bytes) -> Any:
 def _shape(fields: Any) -> tuple[tuple[int, ...], int]:
     dim = [int(n) for n in fields["dim"]]
     axes = dim[0]
-    if not 1 <= axes <= 7 or min(dim[1 : axes + 1]) < 1:
+    if not 2 <= axes <= 7 or min(dim[1 : axes + 1]) < 1:
         raise FormatError(f"its shape cannot be: dim = {dim}; 2 to 7 axes of at least 1 point are possible")
     sizes = dim[1 : axes + 1] + [1] * (7 - axes)
     beyond = [n for n in sizes[3:] if n > 1]
@@ -266,14 +267,14 @@ def _differ(one: NDArray[np.float64], other: NDArray[np.float64], shape: tuple[i
 
 def _grid(shape: tuple[int, ...], affine: NDArray[np.float64], notes: list[str]) -> tuple[Grid, tuple[str, ...]]:
     if len(shape) == 3:
-        return Grid(shape, affine), tuple(notes)
+        return grid_of(shape, affine), tuple(notes)
     if not np.isfinite(affine).all():
         raise GeometryError("the affine holds NaN or infinity")
     in_plane = affine[2, :2] == 0
     if in_plane.all():
-        return Grid(shape, affine[np.ix_([0, 1, 3], [0, 1, 3])]), tuple(notes)
+        return grid_of(shape, affine[np.ix_([0, 1, 3], [0, 1, 3])]), tuple(notes)
     # A picture that stands obliquely in space has a place that two coordinates cannot say.
-    return Grid((*shape, 1), affine), (
+    return grid_of((*shape, 1), affine), (
         *notes,
         "The picture lies obliquely in space; it is read as one slice of a volume.",
     )

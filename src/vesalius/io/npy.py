@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from vesalius.errors import FormatError
 from vesalius.image import Grid, Meta, Modality
 from vesalius.io.atomic import atomic_path
-from vesalius.io.contents import Contents, labels_from_json, labels_to_json, refuse_geometry
-from vesalius.io.stream import native, read_array, refuse_unholdable
+from vesalius.io.contents import Contents, grid_of, labels_from_json, labels_to_json, refuse_geometry
+from vesalius.io.stream import encode, native, read_array, refuse_unholdable
 
 _ARRAY, _AFFINE, _META, _LABELS = "array", "affine", "meta", "labels"
 _KNOWN_KEYS = ("array", "data", "image", "img", "volume", "vol_data", "vol", "x", "seg", "label", "mask", "arr_0")
@@ -54,7 +54,7 @@ def read(path: Path) -> Contents:
     if affine.ndim != 2 or affine.dtype.kind != "f" or array.ndim != len(affine):
         raise FormatError(f"its affine {affine.shape} does not fit its array {array.shape}")
     labels = labels_from_json(texts[_LABELS]) if _LABELS in texts else None
-    return Contents(array, Grid(array.shape[1:], affine), _meta(texts), labels)
+    return Contents(array, grid_of(array.shape[1:], affine), _meta(texts), labels)
 
 
 def write(contents: Contents, path: Path) -> None:
@@ -73,7 +73,10 @@ def write(contents: Contents, path: Path) -> None:
         if len(array) > 1:
             raise FormatError(f".npy holds one channel, not {len(array)}; write .npz")
         with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.save(file, array[0], allow_pickle=False)
+            # Not `np.save`: on a full disk it raises an error that does not say so.
+            bare = np.ascontiguousarray(array[0])
+            np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(bare))
+            file.writelines(encode([bare], "raw"))
         return
     meta = contents.meta
     told = {"modality": meta.modality, "unit": meta.unit, "calibrated": meta.calibrated, "notes": meta.notes}
