@@ -6,9 +6,11 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from vesalius.cli.arguments import add_dataset
+from vesalius.cli.progress import counting
 
 if TYPE_CHECKING:
     from vesalius.image import Dataset
@@ -19,32 +21,18 @@ HELP = "recognise a data set, check every case, and say what is used, what is le
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``vesalius index``."""
-    parser.add_argument("folder", metavar="FOLDER", help="the data set: a folder, or a manifest (CSV)")
-    parser.add_argument(
-        "--layout",
-        default="auto",
-        help="how it is arranged: auto (default), manifest, nnunet, decathlon, pairs, suffixes or images",
-    )
-    parser.add_argument(
-        "--reference",
-        metavar="NAME",
-        help="which files or folder hold the references when there are several, for example lobes for x_lobes.nii.gz",
-    )
-    parser.add_argument(
-        "--patient-pattern",
-        metavar="RE",
-        help="regular expression that finds the patient in a case's name: its first group, or all that it matches",
-    )
+    add_dataset(parser)
     parser.add_argument("--no-check", action="store_true", help="do not read the images, only find them")
     parser.add_argument("--manifest", metavar="OUT.csv", help="write the cases that can be used as a manifest")
 
 
 def run(args: argparse.Namespace) -> int:
     """Index the folder and print what was found."""
+    from vesalius.image import Labels
     from vesalius.io.layouts import survey
     from vesalius.io.layouts.manifest import write_manifest
 
-    with _progress(shown=sys.stderr.isatty() and not args.json) as progress:
+    with counting("reading", shown=not args.json) as progress:
         found = survey(
             args.folder,
             args.layout,
@@ -55,6 +43,9 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.manifest:
         write_manifest(found.dataset, Path(args.manifest))
+        labels = found.dataset.labels
+        if labels is not None and labels.names not in (("foreground",), Labels.of(labels.values).names):
+            print("the manifest does not hold the labels' names: put dataset.json beside it", file=sys.stderr)
     if args.json:
         print(json.dumps(_as_json(found)))
     else:
@@ -169,17 +160,3 @@ def _by_reason(dataset: Dataset) -> Mapping[str, list[str]]:
     for case in dataset.left_out:
         reasons.setdefault(case.reason, []).append(case.id)
     return reasons
-
-
-@contextmanager
-def _progress(*, shown: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on standard error for people; nothing for machines."""
-    if not shown:
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("reading")
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -109,7 +109,23 @@ def survey(
     check: bool = True,
     progress: Progress | None = None,
 ) -> Survey:
-    """Do what `index` does, and keep what was learnt of each case. The arguments and errors are the same."""
+    """Do what `index` does, and keep what was learnt of each case.
+
+    Args:
+        folder: As for `index`.
+        layout: As for `index`.
+        patient_pattern: As for `index`.
+        reference: As for `index`.
+        check: As for `index`; without it only what was read is known.
+        progress: As for `index`.
+
+    Returns:
+        The data set with the facts of its cases: shapes, spacings, voxels of each label.
+
+    Raises:
+        DataError: As for `index`.
+        FormatError: As for `index`.
+    """
     root = Path(folder)
     if not root.exists():
         raise DataError(f"{root}: there is no such folder or manifest")

@@ -39,7 +39,8 @@ def read_all(
 
     facts: dict[str, Facts] = {}
     left_out: list[LeftOut] = []
-    with ThreadPoolExecutor(_THREADS) as pool:
+    pool = ThreadPoolExecutor(_THREADS)
+    try:
         for done, (record, outcome) in enumerate(zip(records, pool.map(attempt, records), strict=True), start=1):
             if isinstance(outcome, LeftOut):
                 left_out.append(outcome)
@@ -47,6 +48,8 @@ def read_all(
                 facts[record.id] = outcome
             if progress is not None:
                 progress(done, len(records))
+    finally:
+        pool.shutdown(cancel_futures=True)  # after Ctrl-C the other cases are not waited for
     return facts, left_out
 
 

@@ -40,9 +40,9 @@ class Meaning:
 def decide_meaning(references: Sequence[ReferenceFacts], declared: Labels | None) -> Meaning:
     """Decide what the values of the references mean.
 
-    What was declared holds. Else masks of blurred black and white are cut at 127, references that number their objects
-    are taken as one foreground, and values keep their own: one is called "foreground", several "label 1" and so on,
-    unless the files name them.
+    What was declared holds. Else references that number their objects are taken as one foreground, and values keep
+    their own: one is called "foreground", several "label 1" and so on, unless the files name them. Where there is but
+    one label, declared or not, pictures of soft black and white are cut at 127, and 255 may stand for 1.
 
     Args:
         references: At least one.
@@ -68,8 +68,10 @@ def decide_meaning(references: Sequence[ReferenceFacts], declared: Labels | None
                 "(labels declared in dataset.json keep them apart)"
             )
             return _not_empty(Meaning(foreground, 0.0, note), references)
-        if _two_whites(references):
-            note = "references are 0 and 1 in some files, 0 and 255 in others: both 1 and 255 are the foreground"
+        whites = {white for reference in references for white in reference.counts} - {0}
+        mixed = whites == {1, 255} and not any({1, 255} <= set(reference.counts) for reference in references)
+        if mixed or (declared is not None and whites == {255}):
+            note = f"references hold {' or '.join(map(str, sorted(whites)))} where the foreground is: it is label 1"
             return _not_empty(Meaning(foreground, 0.0, note), references)
     if declared is not None:
         return _not_empty(Meaning(declared), references)
@@ -107,11 +109,6 @@ def _largest_number(references: Sequence[ReferenceFacts]) -> int:
             return 0
         ends.append(len(values))
     return max(ends) if max(ends) >= _MANY and len(set(ends)) > len(ends) / 2 > 0.5 else 0
-
-
-def _two_whites(references: Sequence[ReferenceFacts]) -> bool:
-    kinds = {frozenset(reference.counts) - {0} for reference in references} - {frozenset()}
-    return kinds == {frozenset({1}), frozenset({255})}
 
 
 def _not_empty(meaning: Meaning, references: Sequence[ReferenceFacts]) -> Meaning:

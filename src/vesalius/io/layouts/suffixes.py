@@ -142,9 +142,9 @@ def _usual_channels(candidates: Iterable[_Candidate]) -> tuple[str, ...]:
     sizes = Counter(len(names) for names in counts.elements())
     size = max(sizes, key=lambda number: (sizes[number], -number))
     usual = {names: count for names, count in counts.items() if len(names) == size}
-    if size == 1 and len(usual) > 1:
-        return ("image",)
-    return max(usual, key=lambda names: usual[names])
+    names = max(usual, key=lambda names: usual[names])
+    says_nothing = role(names[0]).plain or len(usual) > 1
+    return ("image",) if size == 1 and says_nothing else names
 
 
 def _collect(folder: Path) -> tuple[list[_Candidate], list[LeftOut]]:

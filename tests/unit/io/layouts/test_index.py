@@ -315,6 +315,32 @@ def test_two_whites_are_one_foreground(pen):
     assert [case.reference.counts() for case in dataset] == [{0: 63, 1: 1}] * 2
 
 
+def test_white_may_stand_for_the_one_declared_label(pen):
+    pen.text("dataset.json", '{"labels": {"background": 0, "polyp": 1}}')
+    pen.image("images/a.png", shape=(8, 8))
+    pen.reference("labels/a.png", (255,), shape=(8, 8))
+    dataset = index(pen.root)
+    assert dataset.labels.names == ("polyp",)
+    assert dataset[0].reference.counts() == {0: 63, 1: 1}
+
+
+def test_one_and_white_in_one_file_are_two_labels(pen):
+    pen.image("images/a.png", shape=(8, 8))
+    pen.reference("labels/a.png", (1, 255), shape=(8, 8))
+    assert index(pen.root).labels.values == (1, 255)
+
+
+def test_soft_values_in_a_volume_are_labels(pen):
+    """Brain label maps have many values, some large, and little but background."""
+    pen.image("images/a.nii.gz", shape=(30, 30, 3))
+    pen.reference(
+        "labels/a.nii.gz", (2, 3, 4, 5, 10, 11, 12, 13, 41, 42, 49, 50, 60, 72, 85, 251, 255), shape=(30, 30, 3)
+    )
+    dataset = index(pen.root)
+    assert dataset.binarise_above is None
+    assert len(dataset.labels) == 17
+
+
 def test_numbered_objects_are_one_foreground(pen):
     for name, count in (("a", 20), ("b", 31), ("c", 12)):
         pen.image(f"images/{name}.png", shape=(64, 64))
