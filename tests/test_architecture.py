@@ -269,6 +269,11 @@ def test_the_reference_lists_the_public_names():
     assert listed == sorted(vesalius.__all__)
 
 
+def test_the_reference_lists_the_verbs():
+    page = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
+    assert dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", page, re.MULTILINE)) == VERBS
+
+
 def test_every_verb_has_its_file_and_every_file_its_verb():
     def functions(path: Path) -> set[str]:
         return {node.name for node in tree(path).body if isinstance(node, ast.FunctionDef)}

@@ -28,7 +28,7 @@ VERBS = {
     "fit": "train a segmenter within a budget of time and memory",
     "segment": "segment images with a trained segmenter",
     "evaluate": "score predictions against references",
-    "show": "describe an image, a network or a trained segmenter",
+    "show": "describe a trained segmenter, a plan or an image",
     "models": "list the segmenters that come with the package",
 }
 
