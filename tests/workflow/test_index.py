@@ -42,6 +42,22 @@ def test_real_data_sets(shared_data, name):
     assert case.reference.counts() == {v: n for v, n in found.label_voxels[case.id].items() if n}
 
 
+@pytest.mark.parametrize(
+    ("name", "cases", "left_out"), [("brain_mr_dicom", 5, ()), ("lung_ct_rtstruct", 1, ("rtstruct",))]
+)
+def test_folders_of_dicom_files_are_images(shared_data, name, cases, left_out):
+    dataset = survey(shared_data / name).dataset
+    assert (dataset.layout, len(dataset), dataset.labels) == ("images", cases, None)
+    assert tuple(case.id for case in dataset.left_out) == left_out
+    assert dataset[0].image.grid.ndim == 3
+
+
+def test_pairs_of_modalities_are_channels(shared_data):
+    dataset = survey(shared_data / "brain_ct_mr_pet_pairs").dataset
+    assert (dataset.layout, dataset.channels, len(dataset), len(dataset.patients)) == ("images", ("ct", "mr"), 72, 4)
+    assert {case.reason for case in dataset.left_out} == {"its channels are mr, pet; those of most cases are ct, mr"}
+
+
 def test_several_label_maps_for_an_image_are_chosen_by_name(shared_data, capsys):
     folder = str(shared_data / "lung_proton_mr")
     assert main(["index", folder]) == 1
