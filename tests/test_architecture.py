@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from importlinter.cli import lint_imports
+from jaxtyping import TypeCheckError
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -241,6 +242,13 @@ def test_docstrings_of_what_a_package_offers_list_all_arguments(package):
             ]
             lacking |= {name: missing} if missing else {}
     assert lacking == {}
+
+
+def test_shapes_in_annotations_are_checked_here_and_not_by_users():
+    call = "import torch; from vesalius.augment.intensity import brighten; brighten(torch.ones(2, 3), torch.ones(1))"
+    with pytest.raises(TypeCheckError):
+        exec(call)
+    subprocess.run([sys.executable, "-c", call], check=True)  # torch broadcasts
 
 
 # --- the public face --------------------------------------------------------------------------------------------------
