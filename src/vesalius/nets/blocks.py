@@ -18,6 +18,10 @@ from vesalius.nets.spec import Upsample
 SLOPE = 0.01
 """Of the leaky ReLU below 0. Source: Maas et al. 2013; Isensee et al. 2021, doi:10.1038/s41592-020-01008-z."""
 
+SCORE_DEVIATION = 0.01
+"""Of the first weights of a layer of scores, so small that all classes start alike.
+Source: Lin et al. 2017, arXiv:1708.02002, section 4.1."""
+
 GROUPS = 8
 """Of group norm. Source: Wu and He 2018, arXiv:1803.08494, use 32 for 256 channels and more; 8 suits 16 and more."""
 
@@ -33,6 +37,7 @@ def convolution(
     padded: bool = True,
     bias: bool = True,
     slope: float = SLOPE,
+    deviation: float | None = None,
 ) -> nn.Conv2d | nn.Conv3d:
     """A convolution with He's initialisation: variance is kept through a leaky ReLU of this slope.
 
@@ -44,6 +49,7 @@ def convolution(
         padded: Whether zeros around the image keep its size (for odd kernels at stride 1).
         bias: Whether a learned constant is added; needless before a norm.
         slope: Of the leaky ReLU that follows; 1 when none does.
+        deviation: Of the first weights, in place of He's.
 
     Source: He et al. 2015, doi:10.1109/ICCV.2015.123, equations 10 and 15.
     """
@@ -56,25 +62,26 @@ def convolution(
         padding=tuple(k // 2 if padded else 0 for k in kernel),  # type: ignore[arg-type]
         bias=bias,
     )
-    nn.init.kaiming_normal_(made.weight, a=slope, nonlinearity="leaky_relu")
+    if made.weight.is_meta:
+        return made  # no numbers to draw, and trying costs a second of imports
+    if deviation is None:
+        nn.init.kaiming_normal_(made.weight, a=slope, nonlinearity="leaky_relu")
+    else:
+        nn.init.normal_(made.weight, std=deviation)
     if made.bias is not None:
         nn.init.zeros_(made.bias)
     return made
 
 
 def scores(inputs: int, classes: int, window: Sequence[int]) -> nn.Conv2d | nn.Conv3d:
-    """The convolution from features to a logit a class, with weights so small that all classes start alike.
+    """The convolution from features to a logit a class.
 
     Args:
         inputs: Channels in.
         classes: Logits out, background included.
         window: Its size, all ones for a score from each voxel's own features.
-
-    Source: Lin et al. 2017, arXiv:1708.02002, section 4.1 (normal weights with deviation 0.01).
     """
-    made = convolution(inputs, classes, window, padded=False)
-    nn.init.normal_(made.weight, std=0.01)
-    return made
+    return convolution(inputs, classes, window, padded=False, deviation=SCORE_DEVIATION)
 
 
 class ConvBlock(nn.Module):
@@ -170,15 +177,15 @@ class ResidualBlock(nn.Module):
         if narrow is None:
             self.body = nn.Sequential(
                 ConvBlock(inputs, outputs, kernel, stride=self.stride, norm=norm, dropout=dropout, slope=slope),
-                ConvBlock(outputs, outputs, kernel, norm=norm, slope=1),
+                ConvBlock(outputs, outputs, kernel, norm=norm, slope=1.0),
             )
         else:
             self.body = nn.Sequential(
                 ConvBlock(inputs, narrow, one, norm=norm, dropout=dropout, slope=slope),
                 ConvBlock(narrow, narrow, kernel, stride=self.stride, norm=norm, slope=slope),
-                ConvBlock(narrow, outputs, one, norm=norm, slope=1),
+                ConvBlock(narrow, outputs, one, norm=norm, slope=1.0),
             )
-        self.project = ConvBlock(inputs, outputs, one, norm=norm, slope=1) if inputs != outputs else nn.Identity()
+        self.project = ConvBlock(inputs, outputs, one, norm=norm, slope=1.0) if inputs != outputs else nn.Identity()
         self.act = nn.LeakyReLU(slope)
 
     def forward(self, x: Float[Tensor, "b c *grid"]) -> Float[Tensor, "b d *coarser"]:
@@ -200,6 +207,7 @@ class Up(nn.Module):
         outputs: Channels out.
         stride: How much finer on each axis.
         kind: Which of the two.
+        deviation: Of the first weights; He's when left out.
 
     Example:
         >>> Up(8, 4, (1, 2, 2))(torch.zeros(1, 8, 3, 3, 3)).shape
@@ -208,12 +216,20 @@ class Up(nn.Module):
     Source: Shi et al. 2016, arXiv:1609.07009 (the equivalence); checked against `torch.nn.functional.conv_transpose3d`.
     """
 
-    def __init__(self, inputs: int, outputs: int, stride: Sequence[int], *, kind: Upsample = "transposed") -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        stride: Sequence[int],
+        *,
+        kind: Upsample = "transposed",
+        deviation: float | None = None,
+    ) -> None:
         super().__init__()
         self.stride = tuple(stride)
         self.kind = kind
         sets = math.prod(self.stride) if kind == "transposed" else 1
-        self.conv = convolution(inputs, sets * outputs, (1,) * len(self.stride), slope=1)
+        self.conv = convolution(inputs, sets * outputs, (1,) * len(self.stride), slope=1.0, deviation=deviation)
 
     def forward(self, x: Float[Tensor, "b c *grid"]) -> Float[Tensor, "b d *finer"]:
         """Go to the finer grid."""
@@ -268,11 +284,12 @@ def average(x: Float[Tensor, "b c *grid"], stride: Sequence[int]) -> Float[Tenso
     """
     if all(step == 1 for step in stride):
         return x
-    size = [n // step for n, step in zip(x.shape[2:], stride, strict=True)]
+    size = tuple(n // step for n, step in zip(x.shape[2:], stride, strict=True))
     if max(stride) == 2:
         # Linear interpolation at the middle of two voxels is their mean, and six times as fast as average pooling.
         return F.interpolate(x, size=size, mode="bilinear" if x.ndim == 4 else "trilinear", align_corners=False)
-    return F.adaptive_avg_pool2d(x, size) if x.ndim == 4 else F.adaptive_avg_pool3d(x, size)
+    pool = F.adaptive_avg_pool2d if x.ndim == 4 else F.adaptive_avg_pool3d
+    return pool(x, size)  # type: ignore[arg-type]
 
 
 def check_size(x: Tensor, divisor: Sequence[int]) -> None:

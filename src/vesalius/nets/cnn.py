@@ -50,7 +50,7 @@ class CNN(nn.Module):
             norm = nn.BatchNorm2d if spec.ndim == 2 else nn.BatchNorm3d
         inputs = (spec.in_channels, *spec.features)
         self.convs = nn.ModuleList(
-            convolution(inputs[at], spec.features[at], kernel, padded=False, bias=spec.norm == "none", slope=0)
+            convolution(inputs[at], spec.features[at], kernel, padded=False, bias=spec.norm == "none", slope=0.0)
             for at, kernel in enumerate(spec.kernels)
         )
         self.norms = nn.ModuleList(norm(n) for n in spec.features)
@@ -58,7 +58,7 @@ class CNN(nn.Module):
         widths = (spec.features[-1], *spec.hidden)
         windows = (spec.shapes[-1],) + ((1,) * spec.ndim,) * len(spec.hidden)
         self.full = nn.ModuleList(
-            convolution(widths[at], widths[at + 1], windows[at], padded=False, slope=0)
+            convolution(widths[at], widths[at + 1], windows[at], padded=False, slope=0.0)
             for at in range(len(spec.hidden))
         )
         self.scores = scores(widths[-1], spec.out_channels, windows[-1])  # the whole window when nothing is hidden

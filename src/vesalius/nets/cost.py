@@ -38,7 +38,7 @@ def multiply_adds(spec: NetworkSpec, patch: Sizes) -> int:
     """Multiplications with addition in all convolutions of one forward pass; a training step takes about three times.
 
     Args:
-        spec: The network; without deep supervision's extra heads, which cost next to nothing.
+        spec: The network; deep supervision's coarser heads, which cost next to nothing, are left out.
         patch: Size of the image, voxels, a multiple of `divisor`.
 
     Raises:

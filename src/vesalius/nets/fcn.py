@@ -114,15 +114,15 @@ class VGG(nn.Module):
         for published, depth in zip(VGG_CHANNELS, VGG_DEPTHS, strict=True):
             blocks: list[nn.Module] = []
             for _ in range(depth):
-                blocks.append(ConvBlock(channels, spec.channels(published), kernel, norm=spec.norm, slope=0))
+                blocks.append(ConvBlock(channels, spec.channels(published), kernel, norm=spec.norm, slope=0.0))
                 channels = spec.channels(published)
             stages.append(nn.Sequential(*blocks, pool(2)))
         hidden = spec.channels(VGG_HIDDEN)
         stages[-1].extend(
             (
-                ConvBlock(channels, hidden, (VGG_WINDOW,) * spec.ndim, norm=spec.norm, slope=0),
+                ConvBlock(channels, hidden, (VGG_WINDOW,) * spec.ndim, norm=spec.norm, slope=0.0),
                 drop(spec.dropout),
-                ConvBlock(hidden, hidden, (1,) * spec.ndim, norm=spec.norm, slope=0),
+                ConvBlock(hidden, hidden, (1,) * spec.ndim, norm=spec.norm, slope=0.0),
                 drop(spec.dropout),
             )
         )
@@ -150,7 +150,7 @@ class ResNet(nn.Module):
         super().__init__()
         n = spec.ndim
         channels = spec.channels(RESNET_CHANNELS[0])
-        self.stem = ConvBlock(spec.in_channels, channels, (7,) * n, stride=(2,) * n, norm=spec.norm, slope=0)
+        self.stem = ConvBlock(spec.in_channels, channels, (7,) * n, stride=(2,) * n, norm=spec.norm, slope=0.0)
         pool = nn.MaxPool2d if n == 2 else nn.MaxPool3d
         self.pool = pool(3, stride=2, padding=1)
         drop = nn.Dropout2d if n == 2 else nn.Dropout3d
@@ -164,7 +164,7 @@ class ResNet(nn.Module):
             for at in range(depth):
                 stride = (2,) * n if stage > 0 and at == 0 else None
                 blocks.append(
-                    ResidualBlock(channels, out, (3,) * n, stride=stride, norm=spec.norm, slope=0, narrow=narrow)
+                    ResidualBlock(channels, out, (3,) * n, stride=stride, norm=spec.norm, slope=0.0, narrow=narrow)
                 )
                 channels = out
             stages.append(nn.Sequential(*blocks))

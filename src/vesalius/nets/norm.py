@@ -75,8 +75,8 @@ def _takes_samples_one_by_one(x: Tensor) -> bool:
         or torch._C._functorch.is_functorch_wrapped_tensor(x)
     ):
         return False
-    # The meta device goes the same way, so that what it counts is what a processor keeps.
-    return x.device.type in ("cpu", "meta") and x.is_contiguous(memory_format=channels_last(x.ndim - 2))
+    # The meta device, which has no layouts, goes the same way, so that what is counted on it is what a processor keeps.
+    return x.is_meta or (x.device.type == "cpu" and x.is_contiguous(memory_format=channels_last(x.ndim - 2)))
 
 
 def channels_last(ndim: int) -> torch.memory_format:

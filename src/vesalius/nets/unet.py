@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vesalius.nets.blocks import ConvBlock, ResidualBlock, Up, check_size, scores
+from vesalius.nets.blocks import SCORE_DEVIATION, ConvBlock, ResidualBlock, Up, check_size, scores
 from vesalius.nets.spec import UNetSpec, divisor
 
 
@@ -121,7 +121,5 @@ def _decoder_stage(spec: UNetSpec, stage: int) -> nn.Sequential:
 def _head(spec: UNetSpec, stage: int) -> nn.Module:
     """Features to logits; behind a strided stem the finest head also goes back to full resolution."""
     if stage == 0 and any(step > 1 for step in spec.strides[0]):
-        head = Up(spec.features[0], spec.out_channels, spec.strides[0], kind=spec.upsample)
-        nn.init.normal_(head.conv.weight, std=0.01)  # as in `scores`
-        return head
+        return Up(spec.features[0], spec.out_channels, spec.strides[0], kind=spec.upsample, deviation=SCORE_DEVIATION)
     return scores(spec.features[stage], spec.out_channels, (1,) * spec.ndim)

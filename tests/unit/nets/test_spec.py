@@ -1,0 +1,106 @@
+"""Specs: what is allowed, and that they are plain values."""
+
+import importlib.util
+import inspect
+import json
+import subprocess
+import sys
+from dataclasses import asdict, replace
+
+import pytest
+
+from vesalius.errors import PlanError
+from vesalius.nets import ARCHITECTURES, build
+from vesalius.nets import spec as checked
+
+
+def _without_type_checks():
+    """The module as users have it: under pytest the import hook would refuse wrong types before the spec can."""
+    found = importlib.util.spec_from_file_location("unchecked_spec", checked.__file__)
+    module = importlib.util.module_from_spec(found)
+    sys.modules[found.name] = module
+    found.loader.exec_module(module)
+    return module
+
+
+_module = _without_type_checks()
+CNNSpec, FCNSpec, UNetSpec, divisor = _module.CNNSpec, _module.FCNSpec, _module.UNetSpec, _module.divisor
+
+UNET = UNetSpec.plain(ndim=3, in_channels=1, out_channels=3, features=(8, 16, 32))
+FCN = FCNSpec(ndim=2, in_channels=3, out_channels=2)
+CNN = CNNSpec(
+    ndim=2,
+    in_channels=1,
+    out_channels=2,
+    patch=(10, 10),
+    features=(4, 8),
+    kernels=((3, 3), (3, 3)),
+    pools=((2, 2), (2, 2)),
+    hidden=(16,),
+)
+
+
+@pytest.mark.parametrize("spec", [UNET, FCN, CNN], ids=lambda s: s.architecture)
+def test_a_spec_survives_json_and_hashes(spec):
+    fields = json.loads(json.dumps(asdict(spec)))
+    fields.pop("shapes", None)
+    again = type(spec)(**fields)
+    assert again == spec
+    assert hash(again) == hash(spec)
+
+
+def test_importing_the_package_and_specs_imports_no_torch():
+    code = "import sys, vesalius.nets, vesalius.nets.spec, vesalius.nets.field; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("spec", "change", "message"),
+    [
+        (UNET, {"ndim": 4}, "ndim must be 2 or 3, not 4"),
+        (UNET, {"in_channels": 0}, "in_channels must be a whole number of at least 1"),
+        (UNET, {"out_channels": 2.0}, "out_channels must be a whole number"),
+        (UNET, {"features": (8,)}, "at least 2 stages"),
+        (UNET, {"features": 8}, "features must be a sequence"),
+        (UNET, {"features": (8, 16, 0)}, "features must be whole numbers of at least 1"),
+        (UNET, {"strides": ((1, 1, 1), (2, 2, 2))}, "strides must have an entry for each of the 3 stages"),
+        (UNET, {"strides": ((1, 1), (2, 2), (2, 2))}, r"strides\[0\] must have 3 entries"),
+        (UNET, {"strides": (1, 2, 2)}, r"strides\[0\] must be 3 whole numbers"),
+        (UNET, {"kernels": ((3, 3, 3), (2, 3, 3), (3, 3, 3))}, r"kernels\[1\] must be odd"),
+        (UNET, {"encoder_blocks": (2, 2)}, "encoder_blocks must have 3 entries"),
+        (UNET, {"decoder_blocks": (2, 2, 2)}, "decoder_blocks must have 2 entries"),
+        (UNET, {"norm": "instanse"}, "did you mean 'instance'"),
+        (UNET, {"upsample": "nearest"}, "unknown upsample"),
+        (UNET, {"dropout": 1.0}, "dropout must be 0 to less than 1"),
+        (UNET, {"norm": "group", "features": (8, 16, 36)}, "multiples of 8"),
+        (FCN, {"variant": "4s"}, "unknown variant"),
+        (FCN, {"encoder": "resnet"}, "unknown encoder"),
+        (FCN, {"width": 0}, "width must be more than 0"),
+        (FCN, {"width": float("nan")}, "width must be more than 0"),
+        (FCN, {"norm": "none", "encoder": "resnet18"}, "norm 'none' is the original VGG-16"),
+        (CNN, {"patch": (11, 10)}, "patch .11, 10. does not fit: after the convolution of stage 0"),
+        (CNN, {"patch": (2, 2)}, "does not fit"),
+        (CNN, {"features": ()}, "at least 1 convolution"),
+        (CNN, {"norm": "instance"}, "unknown norm"),
+        (CNN, {"hidden": (0,)}, "hidden must be whole numbers"),
+    ],
+)
+def test_what_cannot_be_built_is_refused(spec, change, message):
+    with pytest.raises(PlanError, match=message):
+        replace(spec, **change)
+
+
+def test_divisor_is_the_product_of_the_strides():
+    spec = replace(UNET, strides=((1, 2, 2), (1, 2, 2), (2, 2, 2)))
+    assert divisor(spec) == (2, 8, 8)
+    assert divisor(FCN) == (32, 32)
+    assert divisor(CNN) == (1, 1)
+
+
+def test_an_unknown_architecture_lists_the_known_ones():
+    class Stranger:
+        architecture = "unett"
+
+    with pytest.raises(PlanError, match=r"did you mean 'unet'.*Known: cnn, fcn, unet"):
+        inspect.unwrap(build)(Stranger())
+    assert set(ARCHITECTURES) == {UNET.architecture, FCN.architecture, CNN.architecture}
