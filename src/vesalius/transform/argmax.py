@@ -51,7 +51,7 @@ def resample_argmax(
         raise GeometryError(f"scores of shape {scores.shape} do not fit (1 to 65536 classes, *{source.shape})")
     plan = sampling(source, target, scores.strides[1:], "linear", through_plane=through_plane)
     classes = [plan.prepare(one) for one in scores]
-    made = np.zeros(plan.shape, np.uint8 if len(scores) <= 256 else np.uint16)
+    made = plan.blank(1, 0, np.dtype(np.uint8 if len(scores) <= 256 else np.uint16))[0]
 
     def work(tile: Tile) -> None:
         left = _contenders(classes, tile.source)

@@ -73,14 +73,14 @@ def pad(x: Image, shape: Sequence[int], *, fill: float = 0) -> Image:
 
     Source: the split of an odd number is that of nnU-Net's ``pad_nd_image``.
     """
-    there = x.grid.shape
+    there: tuple[int, ...] = x.grid.shape
     if len(shape) != len(there):
         raise GeometryError(f"to pad an image of shape {there} takes {len(there)} numbers, not {tuple(shape)}")
     wanted: tuple[int, ...] = tuple(max(int(n), size) for n, size in zip(shape, there, strict=True))
     value = exact_fill(fill, x.array.dtype)
     if wanted == there:
         return x
-    before = tuple((n - size) // 2 for n, size in zip(wanted, there, strict=True))
+    before: tuple[int, ...] = tuple((n - size) // 2 for n, size in zip(wanted, there, strict=True))
     inner: tuple[Any, ...] = (..., *(slice(b, b + size) for b, size in zip(before, there, strict=True)))
     array = np.full((*x.array.shape[: -len(there)], *wanted), value, x.array.dtype)
     array[inner] = x.array
@@ -122,6 +122,9 @@ def content_box(volume: Volume) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 def crop_to_content(volume: Volume) -> Volume:
     """Cut away the border that is zero in every channel; see `content_box`.
+
+    Args:
+        volume: 2D or 3D.
 
     Example:
         >>> from vesalius.image import Grid

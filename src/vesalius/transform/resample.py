@@ -173,7 +173,7 @@ def respace(
 
 
 def _values(x: Volume, plan: Sampling, fill: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
-    made = np.full((x.channels, *plan.shape), fill, dtype)
+    made = plan.blank(x.channels, fill, dtype)
     for source, target in zip(x.array, made, strict=True):
         prepared = plan.prepare(source)
 
@@ -185,7 +185,7 @@ def _values(x: Volume, plan: Sampling, fill: Any, dtype: np.dtype[Any]) -> NDArr
 
 
 def _labels(x: LabelMap, plan: Sampling, fill: Any, exact: bool) -> NDArray[Any]:
-    source, made = plan.prepare(x.array), np.full(plan.shape, fill, x.array.dtype)
+    source, made = plan.prepare(x.array), plan.blank(1, fill, x.array.dtype)[0]
 
     def copy(tile: Tile) -> None:
         put(made, tile, tile.interpolate(source[tile.source]), fill)

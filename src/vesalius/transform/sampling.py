@@ -84,18 +84,33 @@ class Sampling:
         cut = (max(8, points // int(np.prod(fast))), *fast)
         if not self.is_parallel:
             return oblique_tiles(self.shape, self.affine, self.lengths, self.interpolation[0], cut)
-        # The offset is that of the target's middle, so that a turn too small to count is shared by both ends.
-        middle = (np.asarray(self.shape) - 1) / 2
-        centre = self.affine[:, :-1] @ middle + self.affine[:, -1]
         axes, starts = [], []
-        for a, length in enumerate(self.lengths):
-            at = centre[a] + self.affine[a, a] * (np.arange(self.shape[a]) - middle[a])
+        for at, length, interpolation, sigma in zip(
+            self._along_axes(), self.lengths, self.interpolation, self.sigma, strict=True
+        ):
             inside = np.flatnonzero(within(at, length))
             if inside.size == 0:
                 return iter(())
-            axes.append(interpolation_taps(at[inside], length, self.interpolation[a], self.sigma[a]))
+            axes.append(interpolation_taps(at[inside], length, interpolation, sigma))
             starts.append(int(inside[0]))
         return parallel_tiles(axes, starts, cut)
+
+    def blank(self, channels: int, fill: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
+        """An array ``(channels, *shape)`` that holds ``fill`` wherever no tile will write."""
+        if self.is_parallel and not all(
+            within(at, length).all() for at, length in zip(self._along_axes(), self.lengths, strict=True)
+        ):
+            return np.full((channels, *self.shape), fill, dtype)
+        return np.empty((channels, *self.shape), dtype)
+
+    def _along_axes(self) -> list[NDArray[np.float64]]:
+        """Where the points of each target axis lie on the source axis that it follows."""
+        # The offset is that of the target's middle, so that a turn too small to count is shared by both ends.
+        middle = (np.asarray(self.shape) - 1) / 2
+        centre = self.affine[:, :-1] @ middle + self.affine[:, -1]
+        return [
+            centre[a] + self.affine[a, a] * (np.arange(n) - middle[a]) for a, n in enumerate(self.shape)
+        ]
 
     def prepare(self, array: NDArray[Any]) -> NDArray[Any]:
         """Bring a source array into work order, and through the filters that interpolation point by point needs."""
