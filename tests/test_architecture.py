@@ -97,7 +97,7 @@ def imported(paths: Iterable[Path]) -> dict[str, str]:
                 names = [node.module or ""]
             for name in names:
                 found.setdefault(name.partition(".")[0], place(path, node))
-    ours = {"vesalius", "tests", "conftest"}
+    ours = {"vesalius"} | {path.stem for path in TESTS if path.parent.name == "tests"}
     return {name: at for name, at in found.items() if name not in ours | sys.stdlib_module_names}
 
 
