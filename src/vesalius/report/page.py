@@ -1,0 +1,180 @@
+"""The evaluation as one HTML file that stands alone."""
+
+from __future__ import annotations
+
+import base64
+import inspect
+import math
+import os
+from collections.abc import Mapping, Sequence
+from importlib import resources
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vesalius.errors import VesaliusError, unknown_name
+from vesalius.image import Labels
+from vesalius.io.atomic import write_text
+from vesalius.metrics import METRICS, Scores, Summary, summarise
+from vesalius.report.boxes import box_plot
+from vesalius.report.canvas import png_bytes
+
+HEADLINE = ("dice", "surface_dice", "hd95")
+_LONGEST_TABLE = 1000  # rows: a browser still scrolls them smoothly
+
+
+def evaluation_html(
+    scores: Sequence[Scores],
+    path: str | os.PathLike[str],
+    *,
+    pictures: Mapping[str, NDArray[np.uint8]] | None = None,
+    provenance: Mapping[str, str] | None = None,
+    labels: Labels | None = None,
+    headline: Sequence[str] = HEADLINE,
+    calibrated: bool = True,
+    title: str = "Evaluation",
+) -> Summary:
+    """Write a report of scores: summary with intervals, box plots, worst cases with pictures, every case, definitions.
+
+    The file needs nothing else: style and pictures are inside, there is no script, and a policy forbids loading
+    anything. All text is escaped, so that a case's name cannot become markup. It holds case names and scores, and no
+    other data of a patient; what is written in ``title`` and ``provenance`` is the caller's to answer for.
+
+    Args:
+        scores: One entry a case, of one tolerance.
+        path: The HTML file to write.
+        pictures: RGB pictures ``(rows, columns, 3)`` by case name, as `overlay` makes them. They are shown in order
+            of the first headline metric's mean over targets, the worst case first.
+        provenance: Lines of the colophon, name to text: data set, bundle, plan, version.
+        labels: Gives the targets their colours.
+        headline: Metrics of the box plots, the first of which decides which case is worst. Those that were not scored
+            are left out; the first must have been.
+        calibrated: Whether the grids have a physical size; if not, distances are labelled as pixels.
+        title: Heading of the page.
+
+    Returns:
+        The summary that the page shows.
+
+    Raises:
+        DataError: There are no scores, or they cannot be summarised.
+        VesaliusError: A headline metric is unknown, the first was not scored, or the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     summary = evaluation_html([Scores("<a>", {"liver": {"dice": 0.5}})], folder + "/report.html")
+        ...     "&lt;a&gt;" in open(folder + "/report.html").read()
+        True
+
+    Source: Tukey, Exploratory Data Analysis (1977), for the box plots; intervals as `vesalius.metrics.summarise`.
+    """
+    from jinja2 import Environment, StrictUndefined
+
+    summary = summarise(scores)
+    scored = list(dict.fromkeys(name for row in summary.values.values() for name in row))
+    for name in headline:
+        if name not in METRICS:
+            raise VesaliusError(unknown_name("metric", name, METRICS))
+    if not headline or headline[0] not in scored:
+        raise VesaliusError(f"the first headline metric must be one that was scored ({', '.join(scored)})")
+    shown = [name for name in headline if name in scored]
+    ranked = _ranked(scores, headline[0])
+    shots = [
+        {"case": one.case, "note": _means(one, shown, calibrated), "source": _inline(pictures[one.case])}
+        for one in ranked
+        if pictures and one.case in pictures
+    ]
+    colours = {name: _colour(labels, name) for name in summary.values}
+    rows = [(one.case, target, row) for one in ranked for target, row in one.values.items()]
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["number"] = number
+    environment.filters["words"] = lambda name: name.replace("_", " ")
+    package = resources.files("vesalius.report")
+    page = environment.from_string(package.joinpath("page.html.j2").read_text(encoding="utf-8"))
+    text = page.render(
+        title=title,
+        style=package.joinpath("page.css").read_text(encoding="utf-8"),
+        summary=summary,
+        metrics=[(name, _unit(name, calibrated), METRICS[name].better) for name in scored],
+        headline=[(name, _unit(name, calibrated)) for name in shown],
+        plots=[box_plot(name, _unit(name, calibrated), scores, colours) for name in shown],
+        colours=colours,
+        shots=shots,
+        rows=rows[:_LONGEST_TABLE],
+        left_out=max(0, len(rows) - _LONGEST_TABLE),
+        definitions=[(name, _unit(name, calibrated), *_definition(name)) for name in scored],
+        provenance=dict(provenance or {}),
+        calibrated=calibrated,
+        tolerance=f"{summary.tolerance_mm:g} {'mm' if calibrated else 'px'}",
+    )
+    write_text(path, text)
+    return summary
+
+
+def number(value: float, unit: str = "") -> str:
+    """A value as the tables print it: three decimals for shares, three significant digits for measures, – for NaN.
+
+    Example:
+        >>> number(0.87654), number(12.345, "mm"), number(float("nan"))
+        ('0.877', '12.3', '–')
+
+    Source: three digits are what a bootstrap over tens of cases supports.
+    """
+    if math.isnan(value):
+        return "–"
+    text = f"{value:.3f}" if not unit else f"{value:.2f}" if abs(value) < 10 else f"{value:,.1f}"
+    return text.replace("-", "−")
+
+
+def _ranked(scores: Sequence[Scores], metric: str) -> list[Scores]:
+    """The cases by their mean of a metric over targets, worst first; those without a value last."""
+
+    def badness(one: Scores) -> float:
+        mean = _mean(one, metric)
+        if math.isnan(mean):
+            return math.inf
+        return {"higher": mean, "lower": -mean, "zero": -abs(mean), "neither": 0.0}[METRICS[metric].better]
+
+    return sorted(scores, key=badness)
+
+
+def _mean(one: Scores, metric: str) -> float:
+    values = [row[metric] for row in one.values.values() if not math.isnan(row.get(metric, math.nan))]
+    return sum(values) / len(values) if values else math.nan
+
+
+def _means(one: Scores, metrics: Sequence[str], calibrated: bool) -> str:
+    parts = []
+    for name in metrics:
+        unit = _unit(name, calibrated)
+        parts.append(f"{name.replace('_', ' ')} {number(_mean(one, name), unit)}{' ' + unit if unit else ''}")
+    return " · ".join(parts)
+
+
+def _unit(name: str, calibrated: bool) -> str:
+    unit = METRICS[name].unit
+    return unit if calibrated else unit.replace("mm", "px")
+
+
+def _colour(labels: Labels | None, target: str) -> str:
+    if labels is not None and target in labels.targets():
+        red, green, blue = labels.colour(labels.members(target)[0])
+        return f"#{red:02x}{green:02x}{blue:02x}"
+    return "#1f5f6b"
+
+
+def _inline(picture: NDArray[np.uint8]) -> str:
+    return "data:image/png;base64," + base64.b64encode(png_bytes(picture)).decode("ascii")
+
+
+def _definition(name: str) -> tuple[list[str], str]:
+    """The paragraphs of a metric's docstring that define it, and its source."""
+    told: list[str] = []
+    source = ""
+    for paragraph in (inspect.getdoc(METRICS[name].function) or "").split("\n\n"):
+        text = " ".join(paragraph.split())
+        if text.startswith("Source:"):
+            source = text.removeprefix("Source:").strip()
+        elif not text.startswith(("Args:", "Example:")):
+            told.append(text.replace("`", ""))
+    return told, source
