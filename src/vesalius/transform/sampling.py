@@ -108,9 +108,7 @@ class Sampling:
         # The offset is that of the target's middle, so that a turn too small to count is shared by both ends.
         middle = (np.asarray(self.shape) - 1) / 2
         centre = self.affine[:, :-1] @ middle + self.affine[:, -1]
-        return [
-            centre[a] + self.affine[a, a] * (np.arange(n) - middle[a]) for a, n in enumerate(self.shape)
-        ]
+        return [centre[a] + self.affine[a, a] * (np.arange(n) - middle[a]) for a, n in enumerate(self.shape)]
 
     def prepare(self, array: NDArray[Any]) -> NDArray[Any]:
         """Bring a source array into work order, and through the filters that interpolation point by point needs."""

@@ -124,7 +124,9 @@ def test_remove_pieces_by_volume() -> None:
     assert remove_small(labelmap(array), 0.025).counts() == {0: 125}
 
 
-@pytest.mark.parametrize("sizes", [{}, {"min_volume_ml": 1.0}, {"min_volume_ml": 1.0, "min_area_mm2": 1.0}, {"min_area_mm2": -1.0}])
+@pytest.mark.parametrize(
+    "sizes", [{}, {"min_volume_ml": 1.0}, {"min_volume_ml": 1.0, "min_area_mm2": 1.0}, {"min_area_mm2": -1.0}]
+)
 def test_the_size_must_fit_the_dimensions(sizes: dict[str, float]) -> None:
     with pytest.raises(GeometryError, match="min_area_mm2 alone"):
         remove_small(labelmap(), **sizes)

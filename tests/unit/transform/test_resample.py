@@ -85,7 +85,9 @@ def test_types(interpolation: str, dtype: type, angle: float, rng: np.random.Gen
 
 
 @pytest.mark.parametrize("interpolation", INTERPOLATIONS)
-@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 5, 6), (5, 1, 6), (5, 6, 1), (2, 2, 2), (1, 1), (1, 7), (7, 1), (3, 2)])
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 1), (1, 5, 6), (5, 1, 6), (5, 6, 1), (2, 2, 2), (1, 1), (1, 7), (7, 1), (3, 2)]
+)
 @pytest.mark.parametrize("angle", [0.0, 0.2])
 def test_axes_of_one_voxel(interpolation: str, shape: tuple[int, ...], angle: float) -> None:
     grid = Grid.from_spacing(shape, (1.0,) * len(shape))
@@ -109,7 +111,9 @@ def test_the_layout_in_memory_changes_nothing(order: str, interpolation: str, rn
 
 def test_the_result_lies_in_memory_like_the_source() -> None:
     array = np.zeros((1, 30, 20, 10), np.float32).transpose(0, 3, 2, 1).copy().transpose(0, 3, 2, 1)
-    made = resample(Volume(array, Grid.from_spacing((30, 20, 10), (1.0, 1.0, 1.0))), Grid.from_spacing((9, 8, 7), (2.0,) * 3))
+    made = resample(
+        Volume(array, Grid.from_spacing((30, 20, 10), (1.0, 1.0, 1.0))), Grid.from_spacing((9, 8, 7), (2.0,) * 3)
+    )
     assert made.array[0].flags.f_contiguous
 
 
