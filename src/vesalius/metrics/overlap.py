@@ -80,7 +80,7 @@ def sensitivity(counts: Counts) -> float:
         >>> sensitivity(Counts(6, 3, 2, 89))
         0.75
 
-    Source: Taha and Hanbury (2015), eq. 11.
+    Source: Taha and Hanbury, BMC Medical Imaging 15:29 (2015), doi:10.1186/s12880-015-0068-x.
     """
     return _share(counts.true_positive, counts.reference, counts, agreed=counts.prediction == 0)
 
@@ -94,7 +94,7 @@ def specificity(counts: Counts) -> float:
         >>> specificity(Counts(6, 10, 2, 90))
         0.9
 
-    Source: Taha and Hanbury (2015), eq. 12.
+    Source: Taha and Hanbury, BMC Medical Imaging 15:29 (2015), doi:10.1186/s12880-015-0068-x.
     """
     background = counts.true_negative + counts.false_positive
     return _share(counts.true_negative, background, counts, agreed=counts.false_negative == 0)
@@ -109,7 +109,7 @@ def precision(counts: Counts) -> float:
         >>> precision(Counts(6, 2, 4, 88))
         0.75
 
-    Source: Taha and Hanbury (2015), eq. 14.
+    Source: Taha and Hanbury, BMC Medical Imaging 15:29 (2015), doi:10.1186/s12880-015-0068-x.
     """
     return _share(counts.true_positive, counts.prediction, counts, agreed=counts.reference == 0)
 

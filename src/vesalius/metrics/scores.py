@@ -26,6 +26,7 @@ class Metric:
     """A line of `METRICS`.
 
     Args:
+        title: Its name as people write it.
         kind: What the function is computed from: confusion counts, surface distances, or the latter at a tolerance.
         better: Which values are good ones.
         unit: Unit of the value; empty for a plain number. A distance on an uncalibrated picture is in pixels.
@@ -33,6 +34,7 @@ class Metric:
         dimensions: The dimensions of grids on which the metric has a meaning.
     """
 
+    title: str
     kind: Literal["counts", "surface", "tolerance"]
     better: Better
     unit: str
@@ -41,21 +43,23 @@ class Metric:
 
 
 METRICS: dict[str, Metric] = {
-    "dice": Metric("counts", "higher", "", overlap.dice),
-    "iou": Metric("counts", "higher", "", overlap.iou),
-    "sensitivity": Metric("counts", "higher", "", overlap.sensitivity),
-    "precision": Metric("counts", "higher", "", overlap.precision),
-    "specificity": Metric("counts", "higher", "", overlap.specificity),
-    "accuracy": Metric("counts", "higher", "", overlap.accuracy),
-    "relative_volume_difference": Metric("counts", "zero", "", overlap.relative_volume_difference),
-    "surface_dice": Metric("tolerance", "higher", "", surface.surface_dice),
-    "hausdorff": Metric("surface", "lower", "mm", surface.hausdorff),
-    "hd95": Metric("surface", "lower", "mm", surface.hd95),
-    "assd": Metric("surface", "lower", "mm", surface.assd),
-    "volume_reference_ml": Metric("counts", "neither", "ml", overlap.volume_reference, (3,)),
-    "volume_prediction_ml": Metric("counts", "neither", "ml", overlap.volume_prediction, (3,)),
-    "area_reference_mm2": Metric("counts", "neither", "mm²", overlap.area_reference, (2,)),
-    "area_prediction_mm2": Metric("counts", "neither", "mm²", overlap.area_prediction, (2,)),
+    "dice": Metric("Dice", "counts", "higher", "", overlap.dice),
+    "iou": Metric("IoU", "counts", "higher", "", overlap.iou),
+    "sensitivity": Metric("sensitivity", "counts", "higher", "", overlap.sensitivity),
+    "precision": Metric("precision", "counts", "higher", "", overlap.precision),
+    "specificity": Metric("specificity", "counts", "higher", "", overlap.specificity),
+    "accuracy": Metric("accuracy", "counts", "higher", "", overlap.accuracy),
+    "relative_volume_difference": Metric(
+        "relative volume difference", "counts", "zero", "", overlap.relative_volume_difference
+    ),
+    "surface_dice": Metric("surface Dice", "tolerance", "higher", "", surface.surface_dice),
+    "hausdorff": Metric("Hausdorff distance", "surface", "lower", "mm", surface.hausdorff),
+    "hd95": Metric("HD95", "surface", "lower", "mm", surface.hd95),
+    "assd": Metric("average surface distance", "surface", "lower", "mm", surface.assd),
+    "volume_reference_ml": Metric("volume, reference", "counts", "neither", "ml", overlap.volume_reference, (3,)),
+    "volume_prediction_ml": Metric("volume, prediction", "counts", "neither", "ml", overlap.volume_prediction, (3,)),
+    "area_reference_mm2": Metric("area, reference", "counts", "neither", "mm²", overlap.area_reference, (2,)),
+    "area_prediction_mm2": Metric("area, prediction", "counts", "neither", "mm²", overlap.area_prediction, (2,)),
 }
 
 DEFAULT: tuple[str, ...] = tuple(METRICS)

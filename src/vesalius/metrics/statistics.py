@@ -99,7 +99,7 @@ def summarise(scores: Sequence[Scores], *, resamples: int = 2000, seed: int = 0)
         (0.8, ('b', 'a'), 0.7, 0.9)
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), ch. 13; 2000 resamples as they advise for
-    percentile intervals; resampling of cases as Metrics Reloaded and challengeR (Wiesenfarth et al., Sci Rep 11:2369,
+    intervals; resampling of cases as Metrics Reloaded and challengeR (Wiesenfarth et al., Sci Rep 11:2369,
     2021, doi:10.1038/s41598-021-82017-6) do.
     """
     if not scores:

@@ -101,7 +101,7 @@ def measure_surfaces(
 def hausdorff(surfaces: Surfaces) -> float:
     """Hausdorff distance: the largest distance from any element of either surface to the other.
 
-    Both empty: 0; one empty: the image's diagonal. One stray voxel decides it; see `hd95` for the robust form.
+    One stray voxel decides it; HD95 is the robust form. Both empty: 0; one empty: the image's diagonal.
 
     Source: Huttenlocher et al., IEEE TPAMI 15:850 (1993), doi:10.1109/34.232073; checked against surface-distance.
     """
@@ -115,9 +115,9 @@ def hd95(surfaces: Surfaces) -> float:
     """Robust Hausdorff distance: the larger of the two directed 95th percentiles, weighted by area.
 
     The percentile of each direction is taken by itself, and the larger is reported (surface-distance, Metrics
-    Reloaded); MedPy pools both directions first and gives smaller numbers. Both empty: 0; one empty: the diagonal.
+    Reloaded); MedPy pools both directions first, which never gives more. Both empty: 0; one empty: the diagonal.
 
-    Source: Nikolov et al. (2021), robust Hausdorff; checked against surface-distance.
+    Source: Nikolov et al., J Med Internet Res 23:e26151 (2021), doi:10.2196/26151; checked against surface-distance.
     """
     missing = surfaces.missing_distance
     if missing is not None:
@@ -133,7 +133,7 @@ def assd(surfaces: Surfaces) -> float:
 
     Both empty: 0; one empty: the image's diagonal.
 
-    Source: Heimann et al., IEEE TMI 28:1251 (2009), doi:10.1109/TMI.2009.2013851, eq. 5, with areas for counts.
+    Source: Heimann et al., IEEE TMI 28:1251 (2009), doi:10.1109/TMI.2009.2013851, with areas for counts.
     """
     missing = surfaces.missing_distance
     if missing is not None:
@@ -152,7 +152,7 @@ def surface_dice(surfaces: Surfaces, tolerance_mm: float) -> float:
         surfaces: The measurement.
         tolerance_mm: The deviation that is acceptable, mm, at least 0; a distance equal to it is within.
 
-    Source: Nikolov et al. (2021), eq. 3; checked against surface-distance.
+    Source: Nikolov et al., J Med Internet Res 23:e26151 (2021), doi:10.2196/26151; checked against surface-distance.
     """
     missing = surfaces.missing_distance
     if missing is not None:

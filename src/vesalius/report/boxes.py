@@ -112,8 +112,20 @@ def box_plot(metric: str, unit: str, scores: Sequence[Scores], colours: Mapping[
             for at, (value, case) in enumerate(pairs)
             if len(pairs) <= _MANY or not inside.min() <= value <= inside.max()
         ]
-        marks = (inside.min(), first, median, third, inside.max(), values.mean())
-        boxes.append(Box(target, colours[target], y, *(across(float(v)) for v in marks), tuple(drawn)))
+        boxes.append(
+            Box(
+                target=target,
+                colour=colours[target],
+                y=y,
+                low=across(float(inside.min())),
+                first=across(float(first)),
+                median=across(float(median)),
+                third=across(float(third)),
+                high=across(float(inside.max())),
+                mean=across(float(values.mean())),
+                points=tuple(drawn),
+            )
+        )
     return BoxPlot(
         metric, unit, _WIDTH, height, tuple((across(t), f"{t:g}".replace("-", "−")) for t in ticks), tuple(boxes)
     )

@@ -46,7 +46,7 @@ def evaluation_html(
         pictures: RGB pictures ``(rows, columns, 3)`` by case name, as `overlay` makes them. They are shown in order
             of the first headline metric's mean over targets, the worst case first.
         provenance: Lines of the colophon, name to text: data set, bundle, plan, version.
-        labels: Gives the targets their colours.
+        labels: Gives the targets their colours; grey when left out, and for regions.
         headline: Metrics of the box plots, the first of which decides which case is worst. Those that were not scored
             are left out; the first must have been.
         calibrated: Whether the grids have a physical size; if not, distances are labelled as pixels.
@@ -88,7 +88,7 @@ def evaluation_html(
     rows = [(one.case, target, row) for one in ranked for target, row in one.values.items()]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["number"] = number
-    environment.filters["words"] = lambda name: name.replace("_", " ")
+    environment.filters["words"] = _words
     package = resources.files("vesalius.report")
     page = environment.from_string(package.joinpath("page.html.j2").read_text(encoding="utf-8"))
     text = page.render(
@@ -147,8 +147,12 @@ def _means(one: Scores, metrics: Sequence[str], calibrated: bool) -> str:
     parts = []
     for name in metrics:
         unit = _unit(name, calibrated)
-        parts.append(f"{name.replace('_', ' ')} {number(_mean(one, name), unit)}{' ' + unit if unit else ''}")
+        parts.append(f"{_words(name)} {number(_mean(one, name), unit)}{' ' + unit if unit else ''}")
     return " · ".join(parts)
+
+
+def _words(name: str) -> str:
+    return METRICS[name].title if name in METRICS else name.replace("_", " ")
 
 
 def _unit(name: str, calibrated: bool) -> str:
@@ -157,10 +161,11 @@ def _unit(name: str, calibrated: bool) -> str:
 
 
 def _colour(labels: Labels | None, target: str) -> str:
-    if labels is not None and target in labels.targets():
-        red, green, blue = labels.colour(labels.members(target)[0])
-        return f"#{red:02x}{green:02x}{blue:02x}"
-    return "#1f5f6b"
+    members = () if labels is None else labels.targets().get(target, ())
+    if labels is None or len(members) != 1:
+        return "#6d675e"  # a region has no colour of its own
+    red, green, blue = labels.colour(members[0])
+    return f"#{red:02x}{green:02x}{blue:02x}"
 
 
 def _inline(picture: NDArray[np.uint8]) -> str:
