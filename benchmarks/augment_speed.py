@@ -2,7 +2,8 @@
 
 Both apply nnU-Net v2's recipe to windows of the same size, from arrays in memory to the patch, in turn and in one
 process: batchgeneratorsv2 element by element, as nnU-Net's loader calls it. Then each of our transforms by itself,
-fired for every element and channel. Times are medians over the batches, and their means.
+fired for every element and channel. Wall time is what a user waits; processor time (all threads) says what the work
+costs when the machine is shared.
 
     python benchmarks/augment_speed.py [--repeats 40] [--threads 2]
     pip install batchgeneratorsv2    # the peer, optional
@@ -115,16 +116,16 @@ def alone(patch: tuple[int, ...], batch: int, channels: int) -> dict[str, Parame
     }
 
 
-def time_in_turn(contenders: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
-    """Milliseconds of each run; the contenders take turns, so that a busy machine is unfair to none."""
+def time_in_turn(contenders: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[tuple[float, float]]]:
+    """Wall and processor milliseconds of each run; the contenders take turns, so a busy machine is unfair to none."""
     for run in contenders.values():
         run()
-    times: dict[str, list[float]] = {name: [] for name in contenders}
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
     for _ in range(repeats):
         for name, run in contenders.items():
-            start = time.perf_counter()
+            wall, processor = time.perf_counter(), time.process_time()
             run()
-            times[name].append(1e3 * (time.perf_counter() - start))
+            times[name].append((1e3 * (time.perf_counter() - wall), 1e3 * (time.process_time() - processor)))
     return times
 
 
@@ -139,7 +140,7 @@ def main() -> None:
     if not has_peer:
         print("batchgeneratorsv2 is not installed: no peer to compare with")
     for title, (batch, channels, patch) in CASES.items():
-        print(f"\n{title}, {chosen.threads} threads: median (least, mean) ms a batch")
+        print(f"\n{title}, {chosen.threads} thread(s), ms a batch: wall median | processor median, mean")
         spec = Augmentation.for_patch(patch)
         makers = {"vesalius": ours} | ({"batchgeneratorsv2": peer} if has_peer else {})
         contenders = {name: make(spec, batch, channels, patch) for name, make in makers.items()}
@@ -147,8 +148,9 @@ def main() -> None:
         for name, parameters in alone(patch, batch, channels).items():
             contenders[f"  {name}, all"] = lambda p=parameters, i=images, s=labels, n=patch: apply(i, s, p, n)
         for name, times in time_in_turn(contenders, chosen.repeats).items():
-            middle, mean = statistics.median(times), statistics.fmean(times)
-            print(f"{name:24} {middle:8.1f} ({min(times):.1f}, {mean:.1f})")
+            wall, processor = zip(*times, strict=True)
+            middle, mean = statistics.median(processor), statistics.fmean(processor)
+            print(f"{name:24} {statistics.median(wall):8.1f} | {middle:8.1f} {mean:8.1f}")
 
 
 if __name__ == "__main__":

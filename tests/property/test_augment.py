@@ -110,12 +110,12 @@ def test_the_batch_is_its_elements(case):
 def test_image_and_label_move_together(ndim, seed):
     """The centre of mass of a blob is the same in both, wherever rotation, scaling and mirroring take it."""
     generator = torch.Generator().manual_seed(seed)
-    size = 29
+    size = 45
     axes = torch.meshgrid(*[torch.arange(float(size))] * ndim, indexing="ij")
-    centre = 11 + 6 * torch.rand(ndim, generator=generator)
+    centre = 18 + 8 * torch.rand(ndim, generator=generator)
     distance = sum((a - c) ** 2 for a, c in zip(axes, centre, strict=True)).sqrt()
-    images = (5.5 - distance).clamp(0, 1)[None, None]
-    labels = (distance < 5).long()[None]
+    images = (9.5 - distance).clamp(0, 1)[None, None]
+    labels = (distance < 9).long()[None]
     spec = Augmentation(
         rotation_p=1.0,
         rotation_degrees=((-180.0, 180.0),) * (3 if ndim == 3 else 1),
@@ -131,7 +131,7 @@ def test_image_and_label_move_together(ndim, seed):
     def centroid(weights):
         return torch.stack([(a * weights).sum() / weights.sum() for a in axes])
 
-    torch.testing.assert_close(centroid(found[0, 0]), centroid(found_labels[0].float()), rtol=0, atol=0.25)
+    torch.testing.assert_close(centroid(found[0, 0]), centroid(found_labels[0].float()), rtol=0, atol=0.3)
 
 
 @given(angle=st.floats(-3.1, 3.1), seed=seeds)

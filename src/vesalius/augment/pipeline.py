@@ -17,6 +17,10 @@ from vesalius.augment.parameters import Parameters
 from vesalius.augment.spatial import crop, patch_to_source, warp
 from vesalius.errors import PlanError
 
+_CACHED = (
+    1 << 19
+)  # values; larger temporary arrays come fresh from the system each time, which costs more than the sums
+
 
 def apply(
     images: Real[Tensor, "b c *source"],
@@ -65,11 +69,14 @@ def apply(
     _check(images, labels, parameters, size, outside_label)
     p = parameters
     patches, patch_labels = crop(images, labels, p.mirror, size)
-    moved = ((p.rotation != 0).any(dim=1) | (p.scale != 1).any(dim=1)).nonzero().flatten()
-    if len(moved):
-        at = moved.to(images.device)
-        matrices = patch_to_source(p.rotation[moved], p.scale[moved], p.mirror[moved])
-        patches[at], patch_labels[at] = warp(images[at], labels[at], matrices, size, outside_label=outside_label)
+    matrices = patch_to_source(p.rotation, p.scale, p.mirror)
+    moved = (p.rotation != 0).any(dim=1) | (p.scale != 1).any(dim=1)
+    for k in moved.nonzero().flatten().tolist():
+        # One at a time: gathering the large windows for a single call would take longer than sampling them.
+        one = slice(k, k + 1)
+        patches[one], patch_labels[one] = warp(
+            images[one], labels[one], matrices[one], size, outside_label=outside_label
+        )
     _change(patches, add_noise, p.noise_std != 0, p.noise_std, p.noise_seed)
     channels = patches.flatten(0, 1)  # a view: from here on each channel is changed by itself
     sigma, resolution = p.blur_sigma.flatten(0, 1), p.low_resolution.flatten(0, 1)

@@ -36,13 +36,16 @@ def crop(
         >>> crop(images, labels, torch.tensor([[False, True]]), (1, 3))[0]
         tensor([[[[3., 2., 1.]]]])
     """
-    window = [slice(start, start + n) for start, n in zip(_starts(images, patch_size), patch_size, strict=True)]
+    window = [
+        slice(start, start + n) for start, n in zip(_starts(images.shape[2:], patch_size), patch_size, strict=True)
+    ]
     patches = images.new_empty((*images.shape[:2], *patch_size), dtype=torch.float32)
     patch_labels = labels.new_empty((len(labels), *patch_size))
     for element, reverse in enumerate(mirror.tolist()):
         axes = [axis for axis, reversed_ in enumerate(reverse, start=-len(reverse)) if reversed_]
-        patches[element] = images[element][:, *window].flip(axes)
-        patch_labels[element] = labels[element][*window].flip(axes)
+        image, label = images[element][:, *window], labels[element][*window]
+        patches[element] = image.flip(axes) if axes else image  # flip copies even when there is nothing to reverse
+        patch_labels[element] = label.flip(axes) if axes else label
     return patches, patch_labels
 
 
@@ -58,7 +61,7 @@ def warp(
 
     Args:
         images: ``(b, c, *source)``, any real type; not changed.
-        labels: ``(b, *source)``, integers; not changed.
+        labels: ``(b, *source)``, integers up to 2⁵³; not changed.
         matrices: ``(b, n, n)``, from `patch_to_source`.
         patch_size: Voxels on each axis, at most those of the source.
         outside_label: The label beyond the source. Images fall to 0 there, within one voxel.
@@ -74,21 +77,13 @@ def warp(
                  [1, 4, 7],
                  [0, 3, 6]]])
     """
-    source, ndim = images.shape[2:], len(patch_size)
-    matrices = matrices.to(images.device, torch.float32)
-    # Sums of one term an axis, not a matrix product: an element's rounding must not depend on the batch around it.
-    offsets = [
-        (torch.arange(n, device=images.device) - (n - 1) / 2).view(-1, *[1] * (ndim - 1 - axis))
-        for axis, n in enumerate(patch_size)
-    ]
-    points = []
-    for axis, (start, n) in enumerate(zip(_starts(images, patch_size), patch_size, strict=True)):
-        rows = matrices[:, axis].view(-1, ndim, *[1] * ndim)
-        points.append(sum((rows[:, k] * offsets[k] for k in range(ndim)), start=torch.tensor(start + (n - 1) / 2)))
-    # grid_sample wants the last axis first, and -1 and 1 for the outer borders of the first and last voxel.
-    grid = torch.stack([(2 * p + 1) / s - 1 for p, s in zip(reversed(points), reversed(source), strict=True)], dim=-1)
+    grid = _sampling_grid(matrices, images.shape[2:], patch_size).to(images.device)
     patches = F.grid_sample(images.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    return patches, _nearest(labels, points, outside=outside_label)
+    # Labels are sampled as floats that hold them exactly, shifted so that the zeros beyond the source are the fill.
+    exact = torch.float32 if torch.iinfo(labels.dtype).bits <= 16 else torch.float64
+    shifted = labels[:, None].to(exact) - outside_label
+    found = F.grid_sample(shifted, grid.to(exact), mode="nearest", padding_mode="zeros", align_corners=False)
+    return patches, (found[:, 0] + outside_label).to(labels.dtype)
 
 
 def patch_to_source(
@@ -120,17 +115,17 @@ def patch_to_source(
     return matrix.float()
 
 
-def _starts(images: Tensor, patch_size: Sequence[int]) -> list[int]:
-    return [(s - n) // 2 for s, n in zip(images.shape[2:], patch_size, strict=True)]
+def _starts(source: Sequence[int], patch_size: Sequence[int]) -> list[int]:
+    return [(s - n) // 2 for s, n in zip(source, patch_size, strict=True)]
 
 
-def _nearest(labels: Tensor, points: list[Tensor], *, outside: int) -> Tensor:
-    """Gather whole labels: exact for every integer type."""
-    flat = torch.zeros((), dtype=torch.int64, device=labels.device)
-    inside = torch.ones((), dtype=torch.bool, device=labels.device)
-    for at, n in zip(points, labels.shape[1:], strict=True):
-        index = at.round().long()
-        inside = inside & (index >= 0) & (index < n)
-        flat = flat * n + index.clamp(0, n - 1)
-    found = labels.flatten(1).gather(1, flat.flatten(1)).view(flat.shape)
-    return found.masked_fill_(~inside, outside)
+def _sampling_grid(matrices: Tensor, source: Sequence[int], patch_size: Sequence[int]) -> Tensor:
+    """Where `torch.nn.functional.grid_sample` is to look: -1 and 1 are the outer borders of the window."""
+    starts = _starts(source, patch_size)
+    middle = [(2 * first + p) / s - 1 for first, s, p in zip(starts, source, patch_size, strict=True)]
+    relative = torch.tensor(patch_size) / torch.tensor(source)[:, None]
+    theta = torch.cat([matrices * relative, torch.tensor(middle).expand(len(matrices), -1)[..., None]], dim=2)
+    # Torch counts axes from the last to the first; the column of the shift stays where it is.
+    order = [*reversed(range(len(source))), len(source)]
+    theta = theta.flip(1)[:, :, order]
+    return F.affine_grid(theta, [len(matrices), 1, *patch_size], align_corners=False)
