@@ -61,7 +61,7 @@ def fit_type(array: NDArray[Any], allowed: Collection[str], format_name: str) ->
     if native.name in allowed:
         return array.astype(native, copy=False)
     wider = [np.dtype(name) for name in allowed if np.can_cast(native, name, "safe")]
-    same_kind = [dtype for dtype in wider if dtype.kind == native.kind] or wider
+    same_kind = [dtype for dtype in wider if (dtype.kind == "f") == (native.kind == "f")] or wider
     if not same_kind:
         raise FormatError(
             f"{format_name} cannot hold {native.name} without loss; it holds {', '.join(sorted(allowed))}"

@@ -59,7 +59,8 @@ def read(path: Path) -> Contents:
     samples = _numbers(fields, "ElementNumberOfChannels", 1, int, "1")[0]
     if min(*shape, samples) < 1:
         raise FormatError(f"its shape cannot be: DimSize {shape}, {samples} channels")
-    grid, frames = place(shape, _affine(fields, n))
+    with np.errstate(all="ignore"):  # numbers of a damaged header are judged when the grid is made
+        grid, frames = place(shape, _affine(fields, n))
     if samples > 1 and frames > 1:
         raise FormatError("it has several samples a voxel and a fourth axis; only one of them can be read as channels")
     flat = _read_voxels(path, fields, end, grid.size * samples * frames)

@@ -154,7 +154,7 @@ def _parse(start: bytes) -> tuple[np.dtype[Any], tuple[int, ...], bool, int]:
         version = np.lib.format.read_magic(stream)
         header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, is_fortran, dtype = header(stream)
-    except (ValueError, EOFError, SyntaxError, TypeError, KeyError) as error:
+    except Exception as error:  # NumPy reads the header as a Python literal, which can fail in a dozen ways
         raise FormatError("not a NumPy array, or its header is damaged") from error
     if dtype.hasobject:
         raise FormatError("it holds Python objects, which are never loaded: they can run code")

@@ -92,7 +92,8 @@ def read(path: Path) -> Contents:
     if not 1 <= axes <= 16 or min(sizes) < 1:
         raise FormatError(f"its shape cannot be: sizes {sizes}")
     channel, notes = _channel_axis(header, axes)
-    grid, channels, calibrated, more = _locate(header, sizes, channel)
+    with np.errstate(all="ignore"):  # numbers of a damaged header are judged when the grid is made
+        grid, channels, calibrated, more = _locate(header, sizes, channel)
     flat = _read_voxels(path, header, grid.size * channels)
     array = flat.reshape(sizes[::-1]).T
     # Without a channel axis of its own the fourth axis, if there is one, is the channels.

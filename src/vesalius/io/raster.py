@@ -117,12 +117,11 @@ def _contents(image: Image.Image) -> Contents:
     elif image.mode in ("CMYK", "YCbCr"):
         notes.append(f"{image.mode} was converted to RGB.")
         image = image.convert("RGB")
-    pixels = np.asarray(image)
+    # Not the boolean array that Pillow offers: its true is 255.
+    pixels = np.asarray(image) if image.mode != "1" else np.asarray(image.convert("L")) // 255
     if image.mode in ("LA", "RGBA", "La", "RGBa"):
         notes.append("The alpha channel was dropped.")
         pixels = pixels[..., :-1]
-    if pixels.dtype == bool:
-        pixels = pixels.view(np.uint8)
     array = pixels.T if pixels.ndim == 3 else pixels.T[None]
     grid = Grid(array.shape[1:], np.eye(3))
     meta = Meta(modality="RGB" if len(array) == 3 else "OT", calibrated=False, notes=tuple(notes))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ def read(path: Path) -> Contents:
     try:
         # Not `_multifile`: a description may name other files, which nobody asked to read.
         with tifffile.TiffFile(path, _multifile=False) as file:
+            _refuse_broken_chain(path, file.byteorder, is_big=file.is_bigtiff)
             series = file.series[0]
             axes, page = series.axes, series.keyframe
             if len(file.series) > 1:
@@ -111,6 +113,21 @@ def write(contents: Contents, path: Path) -> None:
         )
 
 
+def _refuse_broken_chain(path: Path, order: str, *, is_big: bool) -> None:
+    """Walk from page to page: tifffile reads what is left of a file that was cut off, and does not say so."""
+    pointer, counter, entry = (order + "Q", order + "Q", 20) if is_big else (order + "I", order + "H", 12)
+    seen = set()
+    with path.open("rb") as file:
+        file.seek(8 if is_big else 4)
+        while at := struct.unpack(pointer, file.read(struct.calcsize(pointer)))[0]:
+            if at in seen:
+                raise FormatError("its pages lead in a circle: the file is damaged")
+            seen.add(at)
+            file.seek(at)
+            (entries,) = struct.unpack(counter, file.read(struct.calcsize(counter)))
+            file.seek(at + struct.calcsize(counter) + entries * entry)
+
+
 def _refuse_lies(series: tifffile.TiffPageSeries, file_size: int) -> None:
     most = _MOST_INFLATION.get(int(series.keyframe.compression))
     if most is not None and series.size * series.keyframe.bitspersample // 8 > file_size * most:
@@ -134,7 +151,7 @@ def _decode(path: Path, file: tifffile.TiffFile, series: tifffile.TiffPageSeries
             pages = []
             for at in range(len(series)):
                 picture.seek(at)
-                pages.append(np.array(picture))
+                pages.append(np.array(picture) if picture.mode != "1" else np.array(picture.convert("L")) > 0)
             if pages[0].dtype.newbyteorder("=") == series.dtype.newbyteorder("="):
                 return np.stack(pages)
     raise FormatError(f"its compression ({page.compression!r}) cannot be read; write it anew with deflate")

@@ -259,7 +259,9 @@ def test_neither_sform_nor_qform(plain: Path) -> None:
     assert "neither sform nor qform" in found.meta.notes[0]
 
 
-@pytest.mark.parametrize(("code", "factor"), [(0, 1.0), (1, 1000.0), (2, 1.0), (3, 0.001), (2 | 8, 1.0), (3 | 16, 1e-3)])
+@pytest.mark.parametrize(
+    ("code", "factor"), [(0, 1.0), (1, 1000.0), (2, 1.0), (3, 0.001), (2 | 8, 1.0), (3 | 16, 1e-3)]
+)
 @pytest.mark.parametrize("form", ["sform", "qform", "none"])
 def test_lengths_become_millimetres(plain: Path, code: int, factor: float, form: str) -> None:
     path = patched(plain, UNITS, "B", code)
