@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import struct
 
-from vesalius.errors import FormatError
-
 _JPEG_FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7})
 _STANDALONE = frozenset({0x01, 0xD8, *range(0xD0, 0xD8)})
 
 
-def declared_size(frame: bytes) -> tuple[int, int, int]:
+def declared_size(frame: bytes) -> tuple[int, int, int] | None:
     """Read rows, columns and samples from a JPEG, JPEG-LS, JPEG 2000 or HTJ2K stream.
 
     Args:
         frame: The stream of one frame.
 
     Returns:
-        Rows, columns and samples per pixel.
-
-    Raises:
-        FormatError: It is not such a stream, or ends too early.
+        Rows, columns and samples per pixel; ``None`` when it is no such stream, or ends too early.
 
     Source: ITU-T T.81 B.2.2 (frame header), T.87 C.2.2 (JPEG-LS), T.800 A.5.1 (SIZ).
 
@@ -36,7 +31,7 @@ def declared_size(frame: bytes) -> tuple[int, int, int]:
             return _jpeg_size(frame)
     except (struct.error, IndexError):
         pass
-    raise FormatError("a compressed frame is damaged: it does not start like a JPEG or JPEG 2000 stream")
+    return None
 
 
 def _jpeg_size(frame: bytes) -> tuple[int, int, int]:

@@ -192,6 +192,8 @@ def _check_frame(frame: bytes, pixels: PixelFormat, name: str) -> None:
     if pixels.syntax == RLELossless:
         return  # decodes to no more than the header declares, or fails
     size = declared_size(frame)
+    if size is None:
+        raise FormatError(f"{name}: a compressed frame is damaged: it does not start like a JPEG or JPEG 2000 stream")
     expected = (pixels.rows, pixels.columns, pixels.samples)
     if size != expected:
         raise FormatError(

@@ -18,8 +18,19 @@ from vesalius.io.dicom.stack import arrange, outline, split
 from vesalius.io.dicom.values import assemble, same_pixels
 
 _MODALITIES: dict[str, Modality] = {
-    **{"CT": "CT", "MR": "MR", "PT": "PT", "US": "US", "IVUS": "US", "CR": "XR", "DX": "XR", "MG": "XR"},
-    **{"XA": "XR", "RF": "XR", "PX": "XR", "IO": "XR", "RG": "XR"},
+    "CT": "CT",
+    "MR": "MR",
+    "PT": "PT",
+    "US": "US",
+    "IVUS": "US",
+    "CR": "XR",
+    "DX": "XR",
+    "MG": "XR",
+    "XA": "XR",
+    "RF": "XR",
+    "PX": "XR",
+    "IO": "XR",
+    "RG": "XR",
 }
 _SHOWN = 20
 _SHORTEST_PREFIX = 8

@@ -261,7 +261,7 @@ def _step(
 def _irregularity(offsets: NDArray[np.float64]) -> str:
     """Word what is wrong with slice positions (mm along the normal, rising from 0)."""
     gaps = np.diff(offsets)
-    usual = float(np.median(np.sort(gaps)[: max(1, len(gaps) // 2 + 1)]))  # the lower half: gaps only grow
+    usual = float(np.median(np.sort(gaps)[: (len(gaps) + 1) // 2]))  # the lower half: gaps only grow
     wide = np.flatnonzero(gaps > (1 + _UNIFORM) * usual)
     multiples = gaps / usual
     if len(wide) and np.abs(multiples - np.round(multiples)).max() <= 2 * _UNIFORM and multiples.min() > 0.5:
