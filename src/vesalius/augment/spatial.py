@@ -77,7 +77,8 @@ def warp(
                  [1, 4, 7],
                  [0, 3, 6]]])
     """
-    grid = _sampling_grid(matrices, images.shape[2:], patch_size).to(images.device)
+    theta = _theta(matrices, images.shape[2:], patch_size).to(images.device)
+    grid = F.affine_grid(theta, [len(theta), 1, *patch_size], align_corners=False)
     patches = F.grid_sample(images.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     # Labels are sampled as floats that hold them exactly, shifted so that the zeros beyond the source are the fill.
     exact = torch.float32 if torch.iinfo(labels.dtype).bits <= 16 else torch.float64
@@ -119,13 +120,11 @@ def _starts(source: Sequence[int], patch_size: Sequence[int]) -> list[int]:
     return [(s - n) // 2 for s, n in zip(source, patch_size, strict=True)]
 
 
-def _sampling_grid(matrices: Tensor, source: Sequence[int], patch_size: Sequence[int]) -> Tensor:
-    """Where `torch.nn.functional.grid_sample` is to look: -1 and 1 are the outer borders of the window."""
+def _theta(matrices: Tensor, source: Sequence[int], patch_size: Sequence[int]) -> Tensor:
+    """The maps as torch takes them: -1 and 1 are the outer borders of patch and window, and the last axis is first."""
     starts = _starts(source, patch_size)
     middle = [(2 * first + p) / s - 1 for first, s, p in zip(starts, source, patch_size, strict=True)]
     relative = torch.tensor(patch_size) / torch.tensor(source)[:, None]
     theta = torch.cat([matrices * relative, torch.tensor(middle).expand(len(matrices), -1)[..., None]], dim=2)
-    # Torch counts axes from the last to the first; the column of the shift stays where it is.
-    order = [*reversed(range(len(source))), len(source)]
-    theta = theta.flip(1)[:, :, order]
-    return F.affine_grid(theta, [len(matrices), 1, *patch_size], align_corners=False)
+    order = [*reversed(range(len(source))), len(source)]  # the column of the shift stays where it is
+    return theta.flip(1)[:, :, order]
