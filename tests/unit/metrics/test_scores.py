@@ -1,5 +1,7 @@
 import json
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -184,3 +186,9 @@ def test_to_dict_is_json():
     scores = Scores("a", {"x": {"relative_volume_difference": math.nan, "dice": 0.25}}, tolerance_mm=2.0)
     text = json.dumps(scores.to_dict(), allow_nan=False)
     assert json.loads(text)["values"] == {"x": {"relative_volume_difference": None, "dice": 0.25}}
+
+
+def test_the_reference_page_lists_every_metric():
+    page = Path(__file__).parents[3] / "docs" / "reference" / "metrics.md"
+    rows = [line.split("|")[1] for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    assert re.findall(r"`(\w+)`", "".join(rows)) == list(METRICS)
