@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vesalius.errors import BundleError, PlanError, unknown_name
-from vesalius.io.atomic import write_bytes, write_text
+from vesalius.io.atomic import make_folder, write_bytes, write_text
 from vesalius.plan import Plan, plan_from_json, plan_to_json
 
 _FORMAT = "vesalius bundle"
@@ -79,8 +79,7 @@ class Bundle:
         """
         from safetensors.numpy import save as to_bytes
 
-        place = Path(folder)
-        place.mkdir(parents=True, exist_ok=True)
+        place = make_folder(folder)
         raw = to_bytes({name: _compact(array) for name, array in self.weights.items()})
         write_bytes(place / _WEIGHTS, raw)
         text = {

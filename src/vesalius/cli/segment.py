@@ -47,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
     from vesalius.bundle import Bundle
     from vesalius.errors import VesaliusError
     from vesalius.io import format_of, write
+    from vesalius.io.atomic import make_folder
     from vesalius.predict import segment
 
     bundle = Bundle.load(args.bundle)
@@ -68,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
                     probabilities=args.probabilities,
                     progress=progress,
                 )
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(target.parent)
             write(prediction.labels, target)
             if prediction.probabilities is not None:
                 write(prediction.probabilities, target.with_name(f"{_stem(target)}-probabilities.nii.gz"))

@@ -72,6 +72,22 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def make_folder(path: str | os.PathLike[str]) -> Path:
+    """Make a folder and those above it; one that is there already is fine.
+
+    Raises:
+        VesaliusError: Something else stands there, or the system refused (read-only, no permission).
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = "a file stands in the way" if error.errno == errno.EEXIST else None
+        reason = reason or _REASONS.get(error.errno or 0, os.strerror(error.errno or 0))
+        raise VesaliusError(f"cannot make the folder {folder.name}: {reason}") from error
+    return folder
+
+
 def write_bytes(path: str | os.PathLike[str], data: bytes | bytearray | memoryview) -> None:
     """Write bytes to ``path``, whole or not at all; see `atomic_path`."""
     with atomic_path(path) as temporary:

@@ -164,7 +164,7 @@ def logits_of(
         else:
             logits = np.empty(shape, dtype=np.float32)
         for start, slab in iterate_slabs(
-            torch.from_numpy(prepared.array),
+            torch.from_numpy(np.require(prepared.array, requirements="W")),
             run,
             plan.patch_size,
             classes,

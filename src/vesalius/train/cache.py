@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vesalius.errors import DataError, VesaliusError
 from vesalius.image import Dataset
-from vesalius.io.atomic import write_bytes, write_text
+from vesalius.io.atomic import make_folder, write_bytes, write_text
 from vesalius.plan import Plan, plan_to_json, prepare, prepare_reference
 
 _MOST_PLACES = 10_000  # voxels remembered of each class of a case (Source: nnU-Net)
@@ -53,11 +53,11 @@ def build_cache(
         DataError: A case cannot be read or does not suit the plan; the message names it.
         VesaliusError: The folder cannot be written (full disk, read-only).
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     stamp = plan_to_json(plan)
     known = folder / "plan.json"
     if not known.is_file() or known.read_text() != stamp:
-        for old in folder.glob("*.npy"):
+        for old in [*folder.glob("*.json"), *folder.glob("*.npy")]:
             old.unlink()
         write_text(known, stamp)
     cases = []

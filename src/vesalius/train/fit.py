@@ -21,7 +21,7 @@ from torch import nn
 from vesalius.bundle import Bundle, Card
 from vesalius.errors import BundleError, DataError, PlanError
 from vesalius.image import Dataset, Grid
-from vesalius.io.atomic import write_text
+from vesalius.io.atomic import make_folder, write_text
 from vesalius.metrics import evaluate
 from vesalius.nets import build
 from vesalius.plan import Plan, Prepared, plan_to_json
@@ -190,7 +190,7 @@ class _Run:
         if self.out.exists() and (not self.out.is_dir() or any(self.out.iterdir())):
             hint = " (resume=True goes on with an interrupted run)" if (self.work / "run.json").is_file() else ""
             raise BundleError(f"{self.out.name}: the folder is not empty; name a new one{hint}")
-        self.work.mkdir(parents=True, exist_ok=True)
+        make_folder(self.work)
         write_text(self.work / "run.json", json.dumps(self._identity()))
 
     def _identity(self) -> dict[str, object]:

@@ -1,0 +1,143 @@
+"""``vesalius show THING``: describe a trained segmenter, a plan, or an image."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vesalius.bundle import Bundle
+    from vesalius.image import Volume
+    from vesalius.plan import Plan
+
+HELP = "describe a trained segmenter (card, plan, network), a plan, or an image (grid, values)"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``vesalius show``."""
+    parser.add_argument("thing", metavar="THING", help="a bundle or its name, a plan (JSON), an image, a DICOM folder")
+    parser.add_argument("--series", help="which series of a DICOM folder")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Find out what it is and describe it."""
+    from vesalius.bundle import Bundle, built_in
+    from vesalius.errors import FormatError
+    from vesalius.plan import plan_from_json
+
+    path = Path(args.thing)
+    if args.thing in built_in() or path.suffix == ".zip" or (path / "bundle.json").is_file():
+        return _show_bundle(args, Bundle.load(args.thing))
+    if path.suffix == ".json":
+        try:
+            text = path.read_bytes()
+        except OSError as error:
+            raise FormatError(f"{path.name}: the plan cannot be read: {error.strerror}") from None
+        return _show_plan(args, plan_from_json(text))
+    if path.is_dir() and args.series is None:
+        from vesalius.io.dicom import list_series
+
+        series = list_series(path)
+        if len(series) > 1:
+            return _show_series(args, series)
+    from vesalius.io import read
+
+    return _show_image(args, path.name, read(path, series=args.series))
+
+
+def _network(plan: Plan) -> dict[str, Any]:
+    from vesalius.nets import describe
+
+    return describe(plan.network, patch=plan.patch_size, batch=plan.batch_size)
+
+
+def _show_bundle(args: argparse.Namespace, bundle: Bundle) -> int:
+    from vesalius.cli.plan import print_plan
+
+    card, network = bundle.card, _network(bundle.plan)
+    if args.json:
+        plain = {**card.__dict__, "scores": dict(card.scores)}
+        print(json.dumps({"card": plain, "network": network, "provenance": dict(bundle.provenance)}))
+        return 0
+    for name in ("name", "description", "data", "data_licence", "recipe", "scores_on", "limits"):
+        if getattr(card, name):
+            print(f"{name:14} {getattr(card, name)}")
+    for name, dice in card.scores.items():
+        print(f"{'Dice':14} {name} {dice:.4f}")
+    _print_network(network)
+    print()
+    print_plan(bundle.plan)
+    return 0
+
+
+def _show_plan(args: argparse.Namespace, plan: Plan) -> int:
+    from vesalius.cli.plan import print_plan
+
+    if args.json:
+        print(json.dumps({"network": _network(plan)}))
+        return 0
+    print_plan(plan)
+    print()
+    _print_network(_network(plan))
+    return 0
+
+
+def _print_network(network: dict[str, Any]) -> None:
+    def by(sizes: Any) -> str:
+        return " × ".join(map(str, sizes))
+
+    print(f"{'network':14} {network['architecture']}, {network['parameters']:,} parameters")
+    print(f"{'field':14} {by(network['receptive_field'])} voxels seen by each output voxel")
+    print(f"{'stride':14} {by(network['divisor'])}: patches are multiples of it")
+    print(f"{'cost':14} {network['multiply_adds'] / 1e9:.2f} billion multiply-adds a patch")
+    print(f"{'memory':14} {network['activation_bytes'] / 2**30:.2f} GiB of activations a training step")
+
+
+def _show_series(args: argparse.Namespace, series: Any) -> int:
+    if args.json:
+        rows = [{"key": s.key, "modality": s.modality, "images": s.images, "shape": s.shape} for s in series]
+        print(json.dumps({"series": rows}))
+        return 0
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("series", "modality", "description", "images", "shape", "spacing mm", box=None, pad_edge=False)
+    for s in series:
+        shape = " × ".join(map(str, s.shape)) if s.shape else ""
+        spacing = " × ".join(f"{x:.3g}" for x in s.spacing_mm) if s.spacing_mm else ""
+        table.add_row(s.key, s.modality, s.description, str(s.images), shape, spacing)
+    Console(highlight=False, markup=False).print(table)
+    print("choose one with --series")
+    return 0
+
+
+def _show_image(args: argparse.Namespace, name: str, image: Volume) -> int:
+    grid, meta = image.grid, image.meta
+    low, high = (float(v) for v in (image.array.min(), image.array.max()))
+    told = {
+        "shape": list(grid.shape),
+        "channels": image.channels,
+        "type": str(image.array.dtype),
+        "spacing_mm": list(grid.spacing_mm) if meta.calibrated else None,
+        "origin_mm": list(grid.origin_mm) if meta.calibrated else None,
+        "axes": grid.axis_codes if meta.calibrated else None,
+        "modality": meta.modality,
+        "unit": meta.unit,
+        "lowest": low,
+        "highest": high,
+        "notes": list(meta.notes),
+    }
+    if args.json:
+        print(json.dumps({"image": name, **told}))
+        return 0
+    for key, value in told.items():
+        if isinstance(value, list) and key != "notes":
+            value = " × ".join(f"{v:.6g}" if isinstance(v, float) else str(v) for v in value)
+        if key == "notes":
+            for note in meta.notes:
+                print(f"{'note':12} {note}")
+        elif value not in (None, ""):
+            print(f"{key:12} {value}")
+    return 0

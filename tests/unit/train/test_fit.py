@@ -1,0 +1,140 @@
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from phantoms import ball_case, ball_dataset
+
+from vesalius.bundle import Bundle
+from vesalius.errors import BundleError, DataError, VesaliusError
+from vesalius.plan import Budget, Plan, fingerprint, make_plan, plan_to_json, with_settings
+from vesalius.predict import segment
+from vesalius.train import Status, fit
+
+
+def small_plan(**budget: float) -> Plan:
+    plan = make_plan(fingerprint(ball_dataset(6)), Budget(steps=60), step_seconds=lambda *_: 0.01)
+    plan = with_settings(plan, ["batch_size=2", "network.features=8,16,16", "patch_size=24,32,24"])
+    return replace(plan, budget=Budget(**budget)) if budget else plan  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Status]]:
+    seen: list[Status] = []
+    out = tmp_path_factory.mktemp("fit") / "balls"
+    fit(ball_dataset(6), small_plan(), out, on_status=seen.append)
+    return out, seen
+
+
+def test_balls_are_learned(fitted: tuple[Path, list[Status]]) -> None:
+    bundle = Bundle.load(fitted[0])
+    assert bundle.card.scores["ball"] > 0.8
+    case = ball_case(99)
+    assert case.reference is not None
+    found = segment(case.image, bundle).labels
+    both = (found.array > 0) & (case.reference.array > 0)
+    assert 2 * both.sum() / ((found.array > 0).sum() + (case.reference.array > 0).sum()) > 0.8
+
+
+def test_what_a_run_leaves_behind(fitted: tuple[Path, list[Status]]) -> None:
+    out, seen = fitted
+    names = {p.name for p in out.iterdir()}
+    assert names == {"bundle.json", "weights.safetensors", "history.csv", "curves.png", "events"}
+    assert {s.phase for s in seen} <= {"prepare", "train", "validate"}
+    provenance = json.loads((out / "bundle.json").read_text())["provenance"]
+    assert provenance["steps"] == 60
+    assert provenance["scored"] == len(provenance["held_out"]) == 2  # one patient has two cases
+
+
+def test_patients_are_never_on_both_sides(fitted: tuple[Path, list[Status]]) -> None:
+    held = json.loads((fitted[0] / "bundle.json").read_text())["provenance"]["held_out"]
+    numbers = sorted(int(case.removeprefix("case")) for case in held)
+    assert numbers[1] == numbers[0] + 1
+    assert numbers[0] % 2 == 0
+
+
+def test_a_run_of_steps_repeats_exactly(fitted: tuple[Path, list[Status]], tmp_path: Path) -> None:
+    again = fit(ball_dataset(6), small_plan(), tmp_path / "again")
+    first = Bundle.load(fitted[0])
+    for name, array in Bundle.load(tmp_path / "again").weights.items():
+        assert np.array_equal(array, first.weights[name]), name
+    assert again.card.scores == first.card.scores
+
+
+def test_an_occupied_folder_is_refused(fitted: tuple[Path, list[Status]]) -> None:
+    before = (fitted[0] / "weights.safetensors").read_bytes()
+    with pytest.raises(BundleError, match="not empty"):
+        fit(ball_dataset(6), small_plan(), fitted[0])
+    assert (fitted[0] / "weights.safetensors").read_bytes() == before
+
+
+def test_nothing_to_resume_is_said(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="no interrupted run"):
+        fit(ball_dataset(6), small_plan(), tmp_path, resume=True)
+
+
+def test_no_reference_is_said(tmp_path: Path) -> None:
+    dataset = ball_dataset(4)
+    bare = replace(dataset, records=tuple(replace(r, reference=None) for r in dataset.records))
+    with pytest.raises(DataError, match="no case with a reference"):
+        fit(bare, small_plan(), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_patient_is_learned_from_and_nothing_is_scored(tmp_path: Path) -> None:
+    bundle = fit(ball_dataset(2), replace(small_plan(), budget=Budget(steps=3)), tmp_path / "one")
+    assert bundle.card.scores == {}
+    assert bundle.card.scores_on == "no held-out case"
+
+
+def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(VesaliusError):
+        fit(ball_dataset(4), small_plan(), tmp_path / "file" / "out")
+
+
+def test_a_time_budget_ends_the_schedule_with_the_time(tmp_path: Path) -> None:
+    began = time.monotonic()
+    bundle = fit(ball_dataset(6), small_plan(time_s=12.0), tmp_path / "timed")
+    assert bundle.provenance["steps"] >= 1
+    rows = (tmp_path / "timed" / "history.csv").read_text().splitlines()
+    assert float(rows[-1].split(",")[3]) < 0.2  # the rate is all but down to zero
+    assert time.monotonic() - began < 60  # a hang, not a speed
+
+
+def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
+    """Kill a run for good after its first checkpoint, resume it, and get what an undisturbed run gets."""
+    script = tmp_path / "run.py"
+    script.write_text(
+        "import sys, pathlib\n"
+        f"sys.path.insert(0, {str(Path(__file__).resolve().parents[2])!r})\n"
+        "from dataclasses import replace\n"
+        "from phantoms import ball_dataset\n"
+        "from importlib import import_module\n"
+        "home = import_module('vesalius.train.fit')  # the package's `fit` is the function\n"
+        "from vesalius.plan import plan_from_json\n"
+        "home._CHECKPOINT_S = 0.0\n"
+        f"plan = plan_from_json(pathlib.Path({str(tmp_path / 'plan.json')!r}).read_text())\n"
+        f"home.fit(ball_dataset(6), plan, {str(tmp_path / 'killed')!r})\n"
+    )
+    plan = replace(small_plan(), budget=Budget(steps=40))
+    (tmp_path / "plan.json").write_text(plan_to_json(plan))
+    child = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    checkpoint = tmp_path / "killed" / ".fit" / "checkpoint.pt"
+    for _ in range(1200):
+        if checkpoint.exists() or child.poll() is not None:
+            break
+        time.sleep(0.05)
+    assert child.poll() is None, child.stderr.read().decode() if child.stderr else ""
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    resumed = fit(ball_dataset(6), plan, tmp_path / "killed", resume=True)
+    whole = fit(ball_dataset(6), plan, tmp_path / "whole")
+    assert resumed.provenance["steps"] == whole.provenance["steps"] == 40
+    for name, array in Bundle.load(tmp_path / "whole").weights.items():
+        assert np.allclose(Bundle.load(tmp_path / "killed").weights[name], array, atol=2e-3), name
