@@ -1,5 +1,7 @@
 """Invariants of augmentation over many specs, shapes and seeds."""
 
+from dataclasses import replace
+
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -106,32 +108,35 @@ def test_the_batch_is_its_elements(case):
 
 
 @given(ndim=st.sampled_from([2, 3]), seed=seeds)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_image_and_label_move_together(ndim, seed):
-    """The centre of mass of a blob is the same in both, wherever rotation, scaling and mirroring take it."""
+    """Wherever a blob is taken, its centre of mass is the same in both.
+
+    Whole voxels move a centre by up to half a voxel, at random: over a batch that averages out, a shift would not.
+    Small angles without mirroring, so that a shift would not average out either.
+    """
     generator = torch.Generator().manual_seed(seed)
-    size = 45
-    axes = torch.meshgrid(*[torch.arange(float(size))] * ndim, indexing="ij")
-    centre = 18 + 8 * torch.rand(ndim, generator=generator)
-    distance = sum((a - c) ** 2 for a, c in zip(axes, centre, strict=True)).sqrt()
-    images = (9.5 - distance).clamp(0, 1)[None, None]
-    labels = (distance < 9).long()[None]
+    size, many = 37, 16
+    axes = torch.stack(torch.meshgrid(*[torch.arange(float(size))] * ndim, indexing="ij"))
+    centres = 15 + 6 * torch.rand(many, ndim, generator=generator)
+    distance = (axes - centres.view(many, ndim, *[1] * ndim)).norm(dim=1)
+    images, labels = (7.5 - distance).clamp(0, 1)[:, None], (distance < 7).long()
     spec = Augmentation(
-        rotation_p=1.0,
-        rotation_degrees=((-180.0, 180.0),) * (3 if ndim == 3 else 1),
-        scale_p=1.0,
-        mirror_axes=tuple(range(ndim)),
-        **dict.fromkeys(
-            ("noise_p", "blur_p", "brightness_p", "contrast_p", "low_resolution_p", "inverted_gamma_p", "gamma_p"), 0.0
-        ),
+        rotation_degrees=((-25.0, 25.0),) * (3 if ndim == 3 else 1), mirror_axes=(), rotation_p=1.0, scale_p=1.0
     )
-    parameters = sample(spec, 1, channels=1, generator=generator)
+    drawn = sample(spec, many, channels=1, generator=generator)
+    still = Parameters.identity(many, ndim=ndim, channels=1)
+    parameters = replace(still, rotation=drawn.rotation, scale=drawn.scale)
     found, found_labels = apply(images, labels, parameters, (size,) * ndim)
 
-    def centroid(weights):
-        return torch.stack([(a * weights).sum() / weights.sum() for a in axes])
+    def centroids(weights):
+        return (axes * weights[:, None]).flatten(2).sum(2) / weights.flatten(1).sum(1, keepdim=True)
 
-    torch.testing.assert_close(centroid(found[0, 0]), centroid(found_labels[0].float()), rtol=0, atol=0.3)
+    apart = centroids(found[:, 0]) - centroids(found_labels.float())
+    assert float(apart.abs().max()) < 0.6
+    assert float(apart.mean(dim=0).abs().max()) < 0.15
+    moved = centroids(found[:, 0]) - centres
+    assert float(moved.abs().mean()) > 0.1  # the test sees movement
 
 
 @given(angle=st.floats(-3.1, 3.1), seed=seeds)
@@ -143,7 +148,6 @@ def test_turning_back_gives_the_middle_of_a_smooth_image_again(angle, seed):
     labels = torch.zeros(1, 64, 64, dtype=torch.int64)
     still = Parameters.identity(1, ndim=2, channels=1)
     for turn in (angle, -angle):
-        step = Parameters(**{**vars(still), "rotation": torch.tensor([[turn]])})
-        images, labels = apply(images, labels, step, (64, 64))
+        images, labels = apply(images, labels, replace(still, rotation=torch.tensor([[turn]])), (64, 64))
     expected = (i / 9 + phase[0]).sin() + (j / 9 + phase[1]).cos()
     torch.testing.assert_close(images[0, 0, 24:40, 24:40], expected[24:40, 24:40], rtol=0, atol=0.02)
