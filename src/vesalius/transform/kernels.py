@@ -36,9 +36,9 @@ class Taps:
         return int(self.index.shape[1]) == 1
 
 
-def nearest(at: NDArray[np.float64]) -> NDArray[np.intp]:
+def nearest(at: NDArray[np.float64]) -> NDArray[np.float64]:
     """The nearest whole index; a tie goes to the higher, as in ITK, and not to whichever the rounding errors favour."""
-    return np.floor(at + (0.5 + NEAR)).astype(np.intp)
+    return np.floor(at + (0.5 + NEAR))
 
 
 def within(at: NDArray[np.float64], length: int) -> NDArray[np.bool_]:
@@ -92,7 +92,7 @@ def interpolation_taps(at: NDArray[np.float64], length: int, interpolation: Inte
     at = np.where(np.abs(at - whole) < NEAR, whole, at)
     taps: Taps
     if interpolation == "nearest" or np.array_equal(at, whole):
-        taps = Taps(nearest(at)[:, None], np.ones((len(at), 1)))
+        taps = Taps(nearest(at).astype(np.intp)[:, None], np.ones((len(at), 1)))
     elif interpolation == "linear":
         low = np.minimum(np.floor(at).astype(np.intp), length - 2)
         taps = Taps(np.stack([low, low + 1], axis=1), np.stack([1.0 - (at - low), at - low], axis=1))

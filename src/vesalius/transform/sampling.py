@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from vesalius.errors import GeometryError
 from vesalius.image import Grid
 from vesalius.transform.kernels import Interpolation, filter_taps, interpolation_taps, smoothing_sigma, within
-from vesalius.transform.oblique import oblique_tiles
+from vesalius.transform.oblique import oblique_tiles, padded
 from vesalius.transform.separable import parallel_tiles
 
 _PARALLEL = 1e-3  # axes are parallel when the turn between them moves no point by more than this, in voxels
@@ -80,10 +80,8 @@ class Sampling:
             edge: The longest edge of a tile on all axes but the slowest.
             points: How many points a tile shall have; the length of the slowest axis is chosen to fit.
         """
-        fast = tuple(min(edge, n) for n in self.shape[1:])
-        cut = (max(8, points // int(np.prod(fast))), *fast)
         if not self.is_parallel:
-            return oblique_tiles(self.shape, self.affine, self.lengths, self.interpolation[0], cut)
+            return oblique_tiles(self.shape, self.affine, self.lengths, self.interpolation[0])
         axes, starts = [], []
         for at, length, interpolation, sigma in zip(
             self._along_axes(), self.lengths, self.interpolation, self.sigma, strict=True
@@ -93,7 +91,8 @@ class Sampling:
                 return iter(())
             axes.append(interpolation_taps(at[inside], length, interpolation, sigma))
             starts.append(int(inside[0]))
-        return parallel_tiles(axes, starts, cut)
+        fast = tuple(min(edge, n) for n in self.shape[1:])
+        return parallel_tiles(axes, starts, (max(8, points // int(np.prod(fast))), *fast))
 
     def blank(self, channels: int, fill: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
         """An array ``(channels, *shape)`` that holds ``fill`` wherever no tile will write."""
@@ -123,7 +122,7 @@ class Sampling:
             filtered[tile.target] = tile.interpolate(array[tile.source])
 
         each_tile(parallel_tiles(taps, [0] * len(taps), [64] * len(taps)), work, filtered.size)
-        return filtered
+        return padded(filtered) if cubic else filtered
 
     def restore(self, array: NDArray[Any]) -> NDArray[Any]:
         """View an array ``(…, *shape)`` in the target's own order of axes."""
