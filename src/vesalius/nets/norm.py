@@ -51,7 +51,7 @@ class InstanceNorm(nn.Module):
         Raises:
             PlanError: The grid is a single voxel, which has no variance.
         """
-        if x.shape[2:].numel() == 1:
+        if all(size == 1 for size in x.shape[2:]):
             raise PlanError("instance norm needs more than one voxel: take a larger patch or fewer stages")
         if _takes_samples_one_by_one(x):
             y: Tensor = _PerSample.apply(x, self.weight, self.bias, self.slope)  # type: ignore[no-untyped-call]

@@ -140,3 +140,13 @@ def test_a_small_network_learns_a_disc():
         steps.step()
     found = net.eval()(x).argmax(1)
     assert 2 * (found * disc).sum() / (found.sum() + disc.sum()) > 0.95
+
+
+def test_an_exported_network_takes_other_sizes():
+    net = build(FLAT).eval()
+    x = torch.randn(2, 2, 16, 16).contiguous(memory_format=torch.channels_last)
+    free = {0: torch.export.Dim("b", min=1, max=8)}
+    free |= {axis: 4 * torch.export.Dim(f"n{axis}", min=2, max=32) for axis in (2, 3)}
+    exported = torch.export.export(net, (x,), dynamic_shapes={"x": free}).module()
+    other = torch.randn(1, 2, 24, 12)
+    torch.testing.assert_close(exported(other), net(other))
