@@ -149,7 +149,7 @@ def evaluate(
         # Read memory in its own order: all that follows is the same on a grid with its axes reversed.
         drawn, said, step = drawn.T, said.T, step[:, ::-1]
 
-    pair = _encode(drawn, said, targets, reference.labels.ignore)
+    pair = _encode(drawn, said, targets, reference.labels.ignore, prediction.labels.ignore)
     need_surface = any(metric.kind != "counts" for metric in chosen.values())
     diagonal_mm = float(np.linalg.norm(np.multiply(grid.shape, grid.spacing_mm)))
     values: dict[str, dict[str, float]] = {}
@@ -202,8 +202,13 @@ class _Pair:
 
 
 def _encode(
-    reference: NDArray[Any], prediction: NDArray[Any], targets: Mapping[str, tuple[int, ...]], ignore: int | None
+    reference: NDArray[Any],
+    prediction: NDArray[Any],
+    targets: Mapping[str, tuple[int, ...]],
+    ignore: int | None,
+    unsaid: int | None,
 ) -> _Pair:
+    """Number the classes; ``ignore`` is the reference's ignore value, ``unsaid`` the prediction's."""
     from scipy.ndimage import find_objects
 
     values = sorted({value for members in targets.values() for value in members})
@@ -212,7 +217,7 @@ def _encode(
     box = _box(reference, prediction)
     small = np.uint8 if number <= 256 else np.uint16
     drawn = _renumber(reference[box], classes | ({} if ignore is None else {ignore: number - 1}), small)
-    said = _renumber(prediction[box], classes, small)
+    said = _renumber(prediction[box], {v: c for v, c in classes.items() if v != unsaid}, small)
     if ignore is not None:
         said[drawn == number - 1] = number - 1
     table = joint_histogram(drawn, said, number)
@@ -224,9 +229,10 @@ def _encode(
 
 
 def _renumber(array: NDArray[Any], classes: Mapping[int, int], dtype: type[np.unsignedinteger]) -> NDArray[Any]:
-    if all(value == number for value, number in classes.items()) and int(array.max(initial=0)) <= len(classes):
+    highest = int(array.max(initial=0))
+    if list(classes.items()) == [(n, n) for n in range(1, len(classes) + 1)] and highest <= len(classes):
         return array.astype(dtype, order="C")
-    table = np.zeros(max(int(array.max(initial=0)), *classes, 0) + 1, dtype=dtype)
+    table = np.zeros(max(highest, *classes, 0) + 1, dtype=dtype)
     for value, number in classes.items():
         table[value] = number
     return np.ascontiguousarray(table[array])

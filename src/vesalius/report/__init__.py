@@ -11,11 +11,14 @@ if TYPE_CHECKING:
     from vesalius.report.course import curves
     from vesalius.report.page import evaluation_html
     from vesalius.report.pictures import overlay
+    from vesalius.report.story import Section, story_html
     from vesalius.report.tables import write_scores_csv, write_scores_json
 
-__all__ = ["curves", "evaluation_html", "overlay", "write_scores_csv", "write_scores_json"]
+__all__ = ["Section", "curves", "evaluation_html", "overlay", "story_html", "write_scores_csv", "write_scores_json"]
 
 _HOMES = {
+    "Section": "story",
+    "story_html": "story",
     "curves": "course",
     "evaluation_html": "page",
     "overlay": "pictures",

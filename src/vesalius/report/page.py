@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import inspect
 import math
 import os
@@ -17,7 +16,7 @@ from vesalius.image import Labels
 from vesalius.io.atomic import write_text
 from vesalius.metrics import METRICS, Scores, Summary, summarise
 from vesalius.report.boxes import box_plot
-from vesalius.report.canvas import png_bytes
+from vesalius.report.story import inline
 
 HEADLINE = ("dice", "surface_dice", "hd95")
 _LONGEST_TABLE = 1000  # rows: a browser still scrolls them smoothly
@@ -61,9 +60,11 @@ def evaluation_html(
 
     Example:
         >>> import tempfile
+        >>> from pathlib import Path
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     summary = evaluation_html([Scores("<a>", {"liver": {"dice": 0.5}})], folder + "/report.html")
-        ...     "&lt;a&gt;" in open(folder + "/report.html").read()
+        ...     path = Path(folder) / "report.html"
+        ...     summary = evaluation_html([Scores("<a>", {"liver": {"dice": 0.5}})], path)
+        ...     "&lt;a&gt;" in path.read_text(encoding="utf-8")
         True
 
     Source: Tukey, Exploratory Data Analysis (1977), for the box plots; intervals as `vesalius.metrics.summarise`.
@@ -80,7 +81,7 @@ def evaluation_html(
     shown = [name for name in headline if name in scored]
     ranked = _ranked(scores, headline[0])
     shots = [
-        {"case": one.case, "note": _means(one, shown, calibrated), "source": _inline(pictures[one.case])}
+        {"case": one.case, "note": _means(one, shown, calibrated), "source": inline(pictures[one.case])}
         for one in ranked
         if pictures and one.case in pictures
     ]
@@ -166,10 +167,6 @@ def _colour(labels: Labels | None, target: str) -> str:
         return "#6d675e"  # a region has no colour of its own
     red, green, blue = labels.colour(members[0])
     return f"#{red:02x}{green:02x}{blue:02x}"
-
-
-def _inline(picture: NDArray[np.uint8]) -> str:
-    return "data:image/png;base64," + base64.b64encode(png_bytes(picture)).decode("ascii")
 
 
 def _definition(name: str) -> tuple[list[str], str]:

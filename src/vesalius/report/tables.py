@@ -29,9 +29,11 @@ def write_scores_csv(scores: Sequence[Scores], path: str | os.PathLike[str]) -> 
 
     Example:
         >>> import tempfile
+        >>> from pathlib import Path
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     write_scores_csv([Scores("=1+1", {"liver": {"dice": 0.5}})], folder + "/scores.csv")
-        ...     print(open(folder + "/scores.csv").read(), end="")
+        ...     path = Path(folder) / "scores.csv"
+        ...     write_scores_csv([Scores("=1+1", {"liver": {"dice": 0.5}})], path)
+        ...     print(path.read_text(encoding="utf-8"), end="")
         case,target,dice
         '=1+1,liver,0.5
 
@@ -65,9 +67,11 @@ def write_scores_json(
 
     Example:
         >>> import tempfile
+        >>> from pathlib import Path
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     write_scores_json([Scores("a", {"liver": {"dice": 0.5}})], folder + "/scores.json")
-        ...     sorted(json.loads(open(folder + "/scores.json").read()))
+        ...     path = Path(folder) / "scores.json"
+        ...     write_scores_json([Scores("a", {"liver": {"dice": 0.5}})], path)
+        ...     sorted(json.loads(path.read_text(encoding="utf-8")))
         ['cases', 'provenance', 'summary']
     """
     content = {

@@ -80,6 +80,19 @@ def test_prediction_may_not_hide_in_its_own_ignore_value():
     assert evaluate(LabelMap(said, grid, labels), LabelMap(drawn, grid, labels)).values["lesion"]["dice"] == 0.0
 
 
+def test_what_one_side_ignores_may_be_a_label_of_the_other():
+    grid = Grid.from_spacing((4, 4), (1.0, 1.0))
+    array = np.zeros((4, 4), np.uint8)
+    array[:2], array[2] = 1, 2
+    both, shy = Labels.of({"a": 1, "b": 2}), Labels.of({"a": 1}, ignore=2)
+    values = evaluate(LabelMap(array, grid, shy), LabelMap(array, grid, both)).values
+    assert values["a"]["dice"] == 1.0
+    assert values["b"]["sensitivity"] == 0.0
+    values = evaluate(LabelMap(array, grid, both), LabelMap(array, grid, shy)).values
+    assert list(values) == ["a"]
+    assert values["a"]["accuracy"] == 1.0
+
+
 def test_all_ignored_is_nan_but_for_volumes():
     labels = Labels.of({"lesion": 1}, ignore=9)
     grid = Grid.from_spacing((3, 3), (1.0, 1.0))
