@@ -103,6 +103,13 @@ def read_labels(
         FormatError: As `read`.
         DataError: The values are not whole numbers of 0 to 65,535, are not declared in ``labels``, or the file
             holds several channels that differ.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.save(Path(folder) / "mask.npy", np.array([[0.0, 2.0], [2.0, 0.0]]))
+        ...     read_labels(Path(folder) / "mask.npy").labels.names
+        ('label 2',)
     """
     where = Path(path)
     module = _module_for(where)
@@ -133,12 +140,22 @@ def write(x: Volume | LabelMap, path: str | os.PathLike[str]) -> None:
     Args:
         x: What to write.
         path: The suffix says the format: ``.nii``, ``.nii.gz``, ``.hdr`` (with ``.img``), ``.nrrd``, ``.nhdr`` (with
-            ``.raw``), ``.mha``, ``.mhd`` (with ``.raw``), ``.png``, ``.jpg``, ``.bmp``, ``.tif``, ``.npy``, ``.npz``.
+            ``.nhdr.raw``), ``.mha``, ``.mhd`` (with ``.raw``), ``.png``, ``.jpg``, ``.bmp``, ``.tif``, ``.npy`` or
+            ``.npz``.
 
     Raises:
         FormatError: The format is unknown, or cannot hold these values or this shape without loss.
         GeometryError: The format cannot hold this grid.
         VesaliusError: The system refused to write: disk full, read-only.
+
+    Example:
+        >>> import tempfile
+        >>> from vesalius.image import Grid
+        >>> reference = LabelMap(np.eye(3, dtype=int), Grid((3, 3), np.eye(3)), Labels.of({"vessel": 1}))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write(reference, Path(folder) / "reference.png")
+        ...     read(Path(folder) / "reference.png").array.dtype
+        dtype('uint8')
     """
     where = Path(path)
     suffix = format_of(where)

@@ -89,7 +89,15 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes | bytearray | memoryview) -> None:
-    """Write bytes to ``path``, whole or not at all; see `atomic_path`."""
+    """Write bytes to ``path``, whole or not at all; see `atomic_path`.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_bytes(Path(folder) / "a.bin", b"abc")
+        ...     (Path(folder) / "a.bin").read_bytes()
+        b'abc'
+    """
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
 

@@ -99,6 +99,11 @@ def place(shape: Sequence[int], affine: NDArray[np.float64]) -> tuple[Grid, int]
 
     Raises:
         GeometryError: The fourth axis moves points in space, or the grid is singular.
+
+    Example:
+        >>> grid, channels = place([4, 5, 6, 2], np.eye(5))
+        >>> grid.shape, channels
+        ((4, 5, 6), 2)
     """
     if len(shape) < 4:
         return grid_of(shape, affine), 1
@@ -114,6 +119,9 @@ def refuse_geometry(contents: Contents, format_name: str) -> None:
 
     Raises:
         GeometryError: The grid is not the bare lattice of pixel indices, which is all that the format can mean.
+
+    Example:
+        >>> refuse_geometry(Contents(np.zeros((1, 2, 2)), Grid((2, 2), np.eye(3))), "PNG")
     """
     grid = contents.grid
     if not np.array_equal(grid.affine, np.eye(grid.ndim + 1)):
@@ -124,7 +132,12 @@ def refuse_geometry(contents: Contents, format_name: str) -> None:
 
 
 def labels_to_json(labels: Labels) -> str:
-    """Everything that `Labels` says, as JSON text; `labels_from_json` reads it back."""
+    """Everything that `Labels` says, as JSON text; `labels_from_json` reads it back.
+
+    Example:
+        >>> '"name": "liver"' in labels_to_json(Labels.of({"liver": 1}))
+        True
+    """
     return json.dumps(
         {
             "labels": [

@@ -50,6 +50,15 @@ def read(path: Path) -> Contents:
     Raises:
         FormatError: The file is not a MetaImage, cut off, or uses what cannot be read.
         GeometryError: The matrix is singular or not finite.
+
+    Example:
+        >>> import tempfile
+        >>> from vesalius.image import Grid
+        >>> held = Contents(np.zeros((1, 4, 5, 6), np.int16), Grid.from_spacing((4, 5, 6), (1, 1, 3)))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write(held, Path(folder) / "a.mhd")
+        ...     sorted(made.name for made in Path(folder).iterdir()), read(Path(folder) / "a.mhd").grid.spacing_mm
+        (['a.mhd', 'a.raw'], (1.0, 1.0, 3.0))
     """
     fields, end = _parse(read_start(path, _LONGEST_HEADER))
     n = _numbers(fields, "NDims", 1, int)[0]

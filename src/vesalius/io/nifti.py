@@ -30,6 +30,15 @@ def read(path: Path) -> Contents:
     Raises:
         FormatError: The file is not NIfTI, cut off, or of a type that cannot be read.
         GeometryError: The affine is singular or not finite.
+
+    Example:
+        >>> import tempfile
+        >>> from vesalius.image import Grid
+        >>> held = Contents(np.zeros((1, 4, 5, 6), np.int16), Grid.from_spacing((4, 5, 6), (1, 1, 3)))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write(held, Path(folder) / "a.nii.gz")
+        ...     read(Path(folder) / "a.nii.gz").grid.spacing_mm
+        (1.0, 1.0, 3.0)
     """
     header_path, image_path = _pair(path)
     for part in (header_path, image_path):

@@ -93,6 +93,10 @@ def parse(start: bytes) -> Header:
 
     Raises:
         FormatError: It is not NIfTI, or says what cannot be.
+
+    Example:
+        >>> parse(build(Grid((4, 5), np.eye(3)), 3, 16, detached=True, offset=0)).channels
+        3
     """
     fields = _fields(start)
     magic = bytes(fields["magic"])
@@ -119,6 +123,12 @@ def locate(header: Header) -> tuple[Grid, tuple[str, ...]]:
 
     Raises:
         GeometryError: The affine is singular or not finite.
+
+    Example:
+        >>> written = Grid.from_spacing((4, 5, 6), (1, 1, 3), origin_mm=(-9, 0, 7))
+        >>> found, notes = locate(parse(build(written, 1, 4, detached=False, offset=352)))
+        >>> found.origin_mm, notes
+        ((-9.0, 0.0, 7.0), ())
     """
     fields = header.fields
     scale = _TO_MM.get(int(fields["xyzt_units"]) & 7, 1.0)
@@ -157,6 +167,20 @@ def build(grid: Grid, channels: int, datatype: int, *, detached: bool, offset: i
 
     NIfTI-1, unless an axis is longer than its 16-bit sizes can say. The qform is written beside the sform where it can
     hold the grid (no shear), for readers that know only one.
+
+    Args:
+        grid: Where the voxels are, LPS.
+        channels: Written as the fourth axis (the fifth for pictures).
+        datatype: NIfTI's number of the stored type.
+        detached: Whether the voxels go into an ``.img`` file.
+        offset: Where they begin.
+
+    Returns:
+        348 bytes, or 540 of NIfTI-2.
+
+    Example:
+        >>> len(build(Grid((4, 5, 6), np.eye(4)), 1, 4, detached=False, offset=352))
+        348
     """
     sizes = [*grid.shape, *[1] * (3 - grid.ndim)]
     if channels == 1:

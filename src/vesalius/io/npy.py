@@ -34,6 +34,13 @@ def read(path: Path) -> Contents:
     Raises:
         FormatError: The file is damaged, cut off, holds objects, or holds several arrays none of which has a known
             name.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.savez(Path(folder) / "a.npz", data=np.zeros((4, 5, 6)))
+        ...     read(Path(folder) / "a.npz").meta.calibrated
+        False
     """
     if path.suffix.lower() == ".npy":
         dtype, shape, is_fortran, start = _parse(_head_of(path))

@@ -85,6 +85,14 @@ def read(path: Path) -> Contents:
     Raises:
         FormatError: The file is not NRRD, cut off, or uses what cannot be read.
         GeometryError: The directions are singular or not finite.
+
+    Example:
+        >>> import tempfile
+        >>> held = Contents(np.zeros((2, 4, 5, 6), np.int16), Grid.from_spacing((4, 5, 6), (1, 1, 3)))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write(held, Path(folder) / "a.nrrd")
+        ...     read(Path(folder) / "a.nrrd").array.shape
+        (2, 4, 5, 6)
     """
     header = _parse(read_start(path, _LONGEST_HEADER))
     axes = header.whole("dimension")
@@ -108,14 +116,17 @@ def read(path: Path) -> Contents:
 
 
 def write(contents: Contents, path: Path) -> None:
-    """Write NRRD in LPS; see `vesalius.io.write`. A ``.nrrd`` is gzipped, a ``.nhdr`` gets a ``.raw`` beside it."""
+    """Write NRRD in LPS; see `vesalius.io.write`.
+
+    A ``.nrrd`` is gzipped, a ``.nhdr`` gets a ``.nhdr.raw`` beside it.
+    """
     array = fit_type(contents.array, {np.dtype(code).name for code in _TYPES}, "NRRD")
     is_detached = path.suffix.lower() == ".nhdr"
     grid, many = contents.grid, len(array) > 1
     code = f"{array.dtype.kind}{array.dtype.itemsize}"
     directions = [_vector(grid.affine[:-1, k]) for k in range(grid.ndim)] + ["none"] * many
     kind = "RGB-color" if contents.meta.modality == "RGB" and len(array) == 3 else "list"
-    raw = path.with_suffix(".raw")
+    raw = path.with_name(f"{path.name}.raw")  # not `.raw` alone, which a `.mhd` of the same name may have
     lines = [
         "NRRD0005",
         f"type: {_TYPES[code][0]}",

@@ -41,6 +41,13 @@ def read(path: Path) -> Contents:
 
     Raises:
         FormatError: It is none of these formats, cut off, damaged, or declares more than it can hold.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Image.new("RGB", (7, 5)).save(Path(folder) / "a.png")  # 7 columns, 5 rows
+        ...     read(Path(folder) / "a.png").array.shape
+        (3, 7, 5)
     """
     with path.open("rb") as file:
         start = file.read(26)

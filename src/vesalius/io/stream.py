@@ -28,13 +28,23 @@ _WINDOW = {"gzip": 31, "zlib": 15}
 
 
 def encoding_of(path: Path) -> Encoding:
-    """Whether a file is gzip or raw, by its first two bytes: suffixes lie."""
+    """Whether a file is gzip or raw, by its first two bytes: suffixes lie.
+
+    Example:
+        >>> encoding_of(Path(__file__))
+        'raw'
+    """
     with path.open("rb") as file:
         return "gzip" if file.read(2) == b"\x1f\x8b" else "raw"
 
 
 def read_start(path: Path, count: int, *, encoding: Encoding = "raw") -> bytes:
-    """Read the first ``count`` bytes of a file, inflated; fewer when the file ends before."""
+    """Read the first ``count`` bytes of a file, inflated; fewer when the file ends before.
+
+    Example:
+        >>> read_start(Path(__file__), 3)
+        b'\"\"\"'
+    """
     with path.open("rb") as file:
         return file.read(count) if encoding == "raw" else b"".join(_inflate(file, encoding, count))
 
@@ -62,6 +72,13 @@ def read_array(
 
     Raises:
         FormatError: The file holds fewer numbers than declared, is damaged, or declares more than memory can hold.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = (Path(folder) / "a").write_bytes(b"head" + bytes([0, 1, 0, 2]))
+        ...     read_array(Path(folder) / "a", ">i2", 2, offset=4)
+        array([1, 2], dtype=int16)
     """
     stored = np.dtype(dtype)
     size = count * stored.itemsize
@@ -99,6 +116,12 @@ def beside(header: Path, name: str) -> Path:
 
     Raises:
         FormatError: The name leads out of the folder, or there is no such file.
+
+    Example:
+        >>> beside(Path("scan.mhd"), "../secret.raw")
+        Traceback (most recent call last):
+        ...
+        vesalius.errors.FormatError: it names a data file outside its own folder; move the file beside the header ...
     """
     named = Path(name)
     if named.is_absolute() or ".." in named.parts:
@@ -109,7 +132,12 @@ def beside(header: Path, name: str) -> Path:
 
 
 def native(array: NDArray[Any]) -> NDArray[Any]:
-    """The same numbers in the machine's byte order; no copy where they are so already."""
+    """The same numbers in the machine's byte order; no copy where they are so already.
+
+    Example:
+        >>> native(np.array([1, 2], ">i4")).dtype.isnative
+        True
+    """
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
@@ -138,6 +166,9 @@ def refuse_unholdable(size: int) -> None:
 
     Raises:
         FormatError: ``size`` bytes exceed the physical memory.
+
+    Example:
+        >>> refuse_unholdable(1 << 20)
     """
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if size > memory:

@@ -45,6 +45,14 @@ def read(path: Path) -> Contents:
 
     Raises:
         FormatError: The file is not a TIFF, cut off, damaged, or declares more than it can hold.
+
+    Example:
+        >>> import tempfile
+        >>> held = Contents(np.zeros((1, 7, 5, 3), np.uint16), Grid.from_spacing((7, 5, 3), (0.5, 0.5, 2)))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write(held, Path(folder) / "a.tif")  # 3 pages
+        ...     read(Path(folder) / "a.tif").grid.spacing_mm
+        (0.5, 0.5, 2.0)
     """
     notes = []
     try:
@@ -97,6 +105,8 @@ def write(contents: Contents, path: Path) -> None:
     for axis, spacing in zip("XYZ", grid.spacing_mm, strict=False):
         sizes |= {f"PhysicalSize{axis}": spacing, f"PhysicalSize{axis}Unit": unit}
     depth = "Z" * (grid.ndim == 3)
+    per_cm = (10 / grid.spacing_mm[0], 10 / grid.spacing_mm[1])
+    has_tags = contents.meta.calibrated and all(1e-6 < each < 2**31 for each in per_cm)  # fractions of 32 bits
     with atomic_path(path) as temporary:
         tifffile.imwrite(
             temporary,
@@ -107,9 +117,9 @@ def write(contents: Contents, path: Path) -> None:
             compression="zlib",
             compressionargs={"level": 1},
             metadata={"axes": depth + "YXS" if is_colour else "C" + depth + "YX", **sizes},
-            # The resolution tags say it again for readers that know no OME, as fractions of 32 bits.
-            resolution=(10 / grid.spacing_mm[0], 10 / grid.spacing_mm[1]) if contents.meta.calibrated else None,
-            resolutionunit=_CENTIMETRE if contents.meta.calibrated else None,
+            # The resolution tags say it again for readers that know no OME.
+            resolution=per_cm if has_tags else None,
+            resolutionunit=_CENTIMETRE if has_tags else None,
         )
 
 

@@ -145,6 +145,13 @@ def test_what_we_write_comes_back(
     assert found.meta.modality == ("RGB" if modality == "RGB" and channels == 3 else "OT")
 
 
+@pytest.mark.parametrize("spacing", [1e-12, 1e-7, 1e4, 1e9])
+def test_spacings_beyond_the_resolution_tags(tmp_path: Path, spacing: float) -> None:
+    image = Volume(np.zeros((1, 6, 5, 4)), Grid.from_spacing((6, 5, 4), (spacing,) * 3))
+    write(image, tmp_path / "a.tif")
+    assert read(tmp_path / "a.tif").grid == image.grid
+
+
 @pytest.mark.parametrize("compression", [None, "zlib"])
 @pytest.mark.parametrize("part", [0.0, 0.05, 0.5, 0.95])
 def test_a_file_that_is_cut_off(tmp_path: Path, rng: np.random.Generator, compression: str | None, part: float) -> None:
