@@ -92,7 +92,9 @@ class Sampling:
             axes.append(interpolation_taps(at[inside], length, interpolation, sigma))
             starts.append(int(inside[0]))
         fast = tuple(min(edge, n) for n in self.shape[1:])
-        return parallel_tiles(axes, starts, (max(8, points // int(np.prod(fast))), *fast))
+        # Several tiles even of a small target, so that every core has some.
+        slow = max(8, min(points // int(np.prod(fast)), -(-self.shape[0] // 8)))
+        return parallel_tiles(axes, starts, (slow, *fast))
 
     def blank(self, channels: int, fill: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
         """An array ``(channels, *shape)`` that holds ``fill`` wherever no tile will write."""
