@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
+from pydicom.uid import UID, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from vesalius.errors import FormatError, GeometryError
 from vesalius.io.dicom.frame import Frame, PixelFormat, Source, Trait
-from vesalius.io.dicom.header import TABLES, Header
+from vesalius.io.dicom.header import NATIVE, TABLES, Header
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 _NOT_IMAGES = {
@@ -57,14 +57,14 @@ def other_object(header: Header) -> tuple[str, str] | None:
         for key, answer in _NOT_IMAGES.items():
             if kind == key or (key.endswith(".") and kind.startswith(key)):
                 return answer
-    if header.elements.get("Rows") is None or header.elements.get("Columns") is None:
-        name = UID(storage).name
-        known = name != storage  # an unknown UID is a raw value
-        return (
-            f"a {name} object" if known else "an object of a private or unknown class",
-            "read an image of its study",
-        )
-    return None
+    name = UID(storage).name
+    if name.endswith("Image Storage") or "Rows" in header.elements:
+        return None
+    known = name != storage  # an unknown UID is a raw value
+    return (
+        f"an object of the {'class ' + name if known else 'kind that only its maker knows'}",
+        "read an image of its study",
+    )
 
 
 def describe(header: Header) -> tuple[Frame, ...]:
@@ -92,8 +92,8 @@ def describe(header: Header) -> tuple[Frame, ...]:
         series_number=_integer(header, "SeriesNumber"),
         instance_number=_integer(header, "InstanceNumber"),
         pixels=pixels,
-        tables=_tables(elements),
-        refusal=_refusal(elements, pixels),
+        tables=_tables(header),
+        refusal=_refusal(header, pixels),
     )
     per_frame = elements.get("PerFrameFunctionalGroupsSequence")
     if per_frame is not None:
@@ -103,16 +103,15 @@ def describe(header: Header) -> tuple[Frame, ...]:
             )
         shared = (elements.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
         return _frames(header, source, [(item, shared, elements) for item in per_frame])
-    levels: list[tuple[Dataset, ...]] = [(elements,)] * pixels.frames
-    if pixels.frames == 1:
-        return _frames(header, source, levels)
+    (whole,) = _frames(header, source, [(elements,)])
+    if pixels.frames == 1 or source.refusal:  # a refused file may declare a million frames, and have none
+        return (whole,)
     if _is_tomogram(elements):
-        levels = [(detector, elements) for detector in _slices_of_tomogram(header, pixels.frames)]
-        return _frames(header, source, levels)
+        slices = _slices_of_tomogram(header, pixels.frames)
+        return _frames(header, source, [(detector, elements) for detector in slices])
     # Frames of a cine, or of a multi-frame object that does not say where its frames lie: one position cannot be
     # that of all, so that none is used.
-    flat = _frames(header, source, levels)
-    return tuple(replace(frame, position=None, orientation=None) for frame in flat)
+    return tuple(replace(whole, index=index, position=None, orientation=None) for index in range(pixels.frames))
 
 
 def _frames(header: Header, source: Source, levels: list[tuple[Dataset, ...]]) -> tuple[Frame, ...]:
@@ -244,15 +243,27 @@ def _pixel_format(header: Header) -> PixelFormat:
     )
 
 
-def _tables(elements: Dataset) -> Dataset | None:
-    found = Dataset()
+def _tables(header: Header) -> Dataset | None:
+    found, elements = Dataset(), header.elements
     for keyword in TABLES:
         if keyword in elements:
             found[keyword] = elements[keyword]
+    # Tables of words are in the file's byte order.
+    found.set_original_encoding(header.syntax == ImplicitVRLittleEndian, header.syntax != ExplicitVRBigEndian)
     return found if len(found) else None
 
 
-def _refusal(elements: Dataset, pixels: PixelFormat) -> str:
+def _refusal(header: Header, pixels: PixelFormat) -> str:
+    if pixels.at is None:
+        return "holds no pixel data: an empty or cut-off image"
+    native = pixels.syntax in NATIVE
+    least = -(-pixels.frame_bits * pixels.frames // 8) if native else 8 * pixels.frames
+    if least > header.pixel_bytes:
+        return (
+            f"the header declares {pixels.frames} x {pixels.rows} x {pixels.columns} pixels, at least {least} bytes, "
+            f"but {header.pixel_bytes} are there: the file is cut off or its header is wrong"
+        )
+    elements = header.elements
     kind = elements.get("ImageType") or ()
     if pixels.frames == 1 and "MOSAIC" in [str(word).upper() for word in ([kind] if isinstance(kind, str) else kind)]:
         return "is a Siemens mosaic: many slices tiled into one picture; convert it with dcm2niix and read the NIfTI"

@@ -28,6 +28,9 @@ from vesalius.errors import FormatError, VesaliusError
 LARGEST_INFLATED = 1 << 30
 """Bytes that a deflated file may grow to: the syntax is meant for reports and masks; an image needs far less."""
 
+NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian)
+"""Transfer syntaxes whose pixels are not compressed."""
+
 _PIXELS = 0x7FE00008  # (float) pixel data; the offset tables before it are skipped like any other element
 TABLES = (
     "ModalityLUTSequence",
@@ -61,12 +64,14 @@ class Header:
         syntax: How the file is encoded.
         pixels_at: Byte at which the pixel data element starts (in the inflated stream of a deflated file); ``None``
             when there is none.
+        pixel_bytes: Bytes from there to the end.
     """
 
     path: Path
     elements: Dataset
     syntax: UID
     pixels_at: int | None
+    pixel_bytes: int
 
 
 @contextmanager
@@ -81,9 +86,9 @@ def damage_is_a_format_error(path: Path) -> Iterator[None]:
         raise
     except RecursionError:
         raise FormatError(f"{path.name}: sequences are nested too deeply for a real DICOM header") from None
-    except OSError as error:
-        raise FormatError(f"{path.name}: cannot be read ({error.strerror or 'input/output error'})") from None
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno:
+            raise FormatError(f"{path.name}: cannot be read ({error.strerror})") from None
         raise FormatError(
             f"{path.name}: a damaged DICOM file: an element cannot be understood; export or transfer it anew"
         ) from None
@@ -164,7 +169,10 @@ def read_header(path: Path) -> Header | None:
             if magic:
                 raise FormatError(f"{path.name}: a DICOM file without SOP Class UID: its header is cut off or damaged")
             return None
-        return Header(path, elements, syntax, _find_pixels(stream, syntax))
+        at = stream.tell()
+        tag = b"\x7f\xe0\x00\x10" if syntax == ExplicitVRBigEndian else b"\xe0\x7f\x10\x00"
+        has_pixels = stream.read(4) == tag
+        return Header(path, elements, syntax, at if has_pixels else None, stream.seek(0, 2) - at)
 
 
 def _read_meta(file: BinaryIO) -> dict[int, UID]:
@@ -192,9 +200,3 @@ def _guess_syntax(file: BinaryIO) -> UID:
 
 def _at_pixels(tag: int, _vr: str | None, _length: int) -> bool:
     return tag >= _PIXELS
-
-
-def _find_pixels(stream: BinaryIO, syntax: UID) -> int | None:
-    at = stream.tell()
-    tag = stream.read(4)
-    return at if tag == (b"\x7f\xe0\x00\x10" if syntax == ExplicitVRBigEndian else b"\xe0\x7f\x10\x00") else None

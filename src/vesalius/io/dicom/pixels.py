@@ -19,12 +19,9 @@ from pydicom.uid import (
     HTJ2K,
     JPEG2000,
     UID,
-    DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
     HTJ2KLossless,
     HTJ2KLosslessRPCL,
-    ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
@@ -38,12 +35,11 @@ from pydicom.uid import (
 from vesalius.errors import FormatError, MissingDependencyError
 from vesalius.io.dicom.codestream import declared_size, is_complete
 from vesalius.io.dicom.frame import Frame, PixelFormat, Source
-from vesalius.io.dicom.header import damage_is_a_format_error, open_dicom
+from vesalius.io.dicom.header import NATIVE, damage_is_a_format_error, open_dicom
 
 LARGEST_DECODED = 16 << 30
 """Bytes that compressed pixels may decode to, in one file. Native pixels need no limit: they are all in the file."""
 
-_NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian)
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _END = 0xFFFEE000, 0xFFFEE0DD
 _DECODERS: dict[UID, tuple[str, str]] = {  # syntax: (pydicom's name of the plugin, the package that brings it)
@@ -79,13 +75,11 @@ def decode(source: Source, frames: Sequence[Frame]) -> Iterator[tuple[Frame, NDA
     """
     pixels = source.pixels
     wanted = sorted(frames, key=lambda frame: frame.index)
-    if pixels.at is None:
-        raise FormatError(f"{source.path.name}: holds no pixel data: an empty or cut-off image")
     with damage_is_a_format_error(source.path), open_dicom(source.path) as opened:
         assert opened is not None  # it was when its header was read
         stream = opened[0]
         length = _enter_value(stream, pixels)
-        read = _native if pixels.syntax in _NATIVE else _compressed
+        read = _native if pixels.syntax in NATIVE else _compressed
         arrays = read(source, stream, length, [frame.index for frame in wanted])
         for frame, array in zip(wanted, arrays, strict=True):
             yield frame, _coloured(source, array)
@@ -93,7 +87,8 @@ def decode(source: Source, frames: Sequence[Frame]) -> Iterator[tuple[Frame, NDA
 
 def _enter_value(stream: BinaryIO, pixels: PixelFormat) -> int:
     """Move to the value of the pixel data element; return its length."""
-    stream.seek(pixels.at or 0)
+    assert pixels.at is not None  # a file without pixels is refused before
+    stream.seek(pixels.at)
     order = ">" if pixels.syntax == ExplicitVRBigEndian else "<"
     start = stream.read(8)
     # The VR itself tells explicit from implicit, whatever the transfer syntax claims.
@@ -111,7 +106,7 @@ def _native(source: Source, stream: BinaryIO, length: int, indices: list[int]) -
     if min(length, there) < needed:
         raise FormatError(
             f"{source.path.name}: the header declares {pixels.frames} x {pixels.rows} x {pixels.columns} pixels, "
-            f"{needed} bytes, but {min(length, there)} are there: the file is cut off or its header is wrong"
+            f"at least {needed} bytes, but {min(length, there)} are there: the file is cut off or its header is wrong"
         )
     size = pixels.frame_bits // 8
     for index in indices:

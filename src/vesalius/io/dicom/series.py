@@ -242,7 +242,7 @@ def _matching(found: list[_Found], selector: str) -> list[_Found]:
 
 
 def _read(chosen: _Found, name: str, others: Counter[str]) -> Volume:
-    for source in dict.fromkeys(frame.source for frame in chosen.frames):
+    for source in dict.fromkeys(frame.source for frame in (*chosen.frames, *(copy for _, copy in chosen.copies))):
         if source.refusal:
             raise FormatError(f"{source.path.name}: {source.refusal}")
     for kept, copy in chosen.copies:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_modality_lut
 
 from vesalius.errors import FormatError
@@ -123,19 +122,13 @@ def _upright(source: Source, values: NDArray[Any]) -> NDArray[Any]:
 
 def _rescaled(frame: Frame, values: NDArray[Any], dtype: type[np.floating[Any]]) -> NDArray[Any]:
     if _has_lut(frame.source) and frame.source.tables is not None:
-        found: NDArray[Any] = apply_modality_lut(values, _lut(frame.source.tables)).astype(dtype)
+        found: NDArray[Any] = apply_modality_lut(values, frame.source.tables).astype(dtype)
         return found
     reach = abs(frame.slope) * 2.0**frame.source.pixels.stored + abs(frame.intercept)
     if reach > np.finfo(dtype).max:
         raise FormatError(f"{frame.name}: rescale slope and intercept lead beyond what {np.dtype(dtype)} can hold")
     # In double precision, then rounded once.
     return (values * np.float64(frame.slope) + frame.intercept).astype(dtype)
-
-
-def _lut(tables: Dataset) -> Dataset:
-    only = Dataset()
-    only.ModalityLUTSequence = tables.ModalityLUTSequence
-    return only
 
 
 def _shifted(array: NDArray[Any], intercepts: NDArray[np.int64], low: int, high: int) -> NDArray[Any]:

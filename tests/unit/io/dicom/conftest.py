@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import UID, CTImageStorage, EnhancedMRImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
+from pydicom.uid import (
+    UID,
+    CTImageStorage,
+    EnhancedMRImageStorage,
+    ExplicitVRLittleEndian,
+    MRImageStorage,
+    generate_uid,
+)
 
 SECRETS = ("DOE^JANE", "ID-4711", "19470711", "secret remark")
 
@@ -72,7 +79,7 @@ class Maker:
         positions: list[float] | None = None,
         **elements: Any,
     ) -> list[Dataset]:
-        """Slices ``(k, rows, columns)`` one ``step`` apart (2 mm along the normal when left out), or at ``positions``."""
+        """Slices ``(k, rows, columns)`` one ``step`` apart (2 mm along the normal at first), or at ``positions``."""
         step = np.cross(orientation[:3], orientation[3:]) * 2.0 if step is None else np.asarray(step)
         places = range(len(array)) if positions is None else positions
         return [

@@ -20,7 +20,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from vesalius.errors import FormatError, MissingDependencyError
+from vesalius.errors import FormatError, MissingDependencyError, VesaliusError
 from vesalius.io.dicom import header, pixels, read_series
 from vesalius.io.dicom.codestream import declared_size
 
@@ -32,11 +32,13 @@ def _compress(made, syntax):
     return made
 
 
-@pytest.mark.parametrize("syntax", list(ENCODERS))
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16])
+@pytest.mark.parametrize(
+    ("syntax", "dtype"),
+    [(syntax, dtype) for syntax in ENCODERS for dtype in (np.uint8, np.uint16)]
+    # JPEG-LS knows no sign.
+    + [(RLELossless, np.int16), (JPEG2000Lossless, np.int16)],
+)
 def test_lossless_compression_changes_nothing(dicom, rng, syntax, dtype):
-    if syntax == JPEGLSLossless and dtype == np.int16:
-        pytest.skip("the encoder does not write signed JPEG-LS")
     info = np.iinfo(dtype)
     array = rng.integers(info.min, info.max, (3, 64, 48), dtype, endpoint=True)
     slices = [_compress(made, syntax) for made in dicom.stack(array, storage=MRImageStorage)]
@@ -98,7 +100,9 @@ def test_a_deflate_bomb_is_not_inflated(dicom, ramp, monkeypatch):
 def test_a_bomb_of_compressed_pixels_is_refused_before_decoding(dicom, ramp):
     made = _compress(dicom.image(np.zeros((64, 64), np.uint16), storage=MRImageStorage), JPEG2000Lossless)
     made.Rows = made.Columns = 60_000
-    with pytest.raises(FormatError, match=r"the compressed frame is 64 x 64 x 1, the header declares 60000 x 60000 x 1"):
+    with pytest.raises(
+        FormatError, match=r"the compressed frame is 64 x 64 x 1, the header declares 60000 x 60000 x 1"
+    ):
         read_series(dicom.write(made))
     made.NumberOfFrames = 10
     with pytest.raises(FormatError, match="would decode to 67 GiB; the limit for a compressed file is 16 GiB"):
@@ -118,7 +122,7 @@ def test_cut_off_compressed_pixels_are_refused(dicom, rng, syntax, cut):
     array = rng.integers(0, 4096, (64, 64), np.uint16)
     path = dicom.write(_compress(dicom.image(array, storage=MRImageStorage), syntax))
     path.write_bytes(path.read_bytes()[:-cut])
-    with pytest.raises(FormatError, match="cut off|damaged"):
+    with pytest.raises(FormatError, match=r"cut off|damaged"):
         read_series(path)
 
 
@@ -136,7 +140,7 @@ def test_too_few_frames_are_refused(dicom, ramp):
     made = _compress(dicom.enhanced(ramp.astype(np.uint16), [{"position": (0, 0, k)} for k in range(5)]), RLELossless)
     stream = made.PixelData
     made.PixelData = encapsulate([stream[-100:]] * 3)
-    with pytest.raises(FormatError, match="cut off|damaged"):
+    with pytest.raises(FormatError, match=r"cut off|damaged"):
         read_series(dicom.write(made))
 
 
@@ -153,7 +157,7 @@ def test_a_length_that_lies_is_refused(dicom, ramp):
     data = path.read_bytes()
     at = data.rindex(b"\xe0\x7f\x10\x00OW\0\0")
     path.write_bytes(data[: at + 8] + struct.pack("<L", 2_000_000) + data[at + 12 :])
-    with pytest.raises(FormatError, match="2000000 bytes, but 48 are there"):
+    with pytest.raises(FormatError, match="2000000 bytes, but 60 are there"):
         read_series(path)
 
 
@@ -162,7 +166,7 @@ def test_a_length_that_lies_is_refused(dicom, ramp):
     [
         ({"BitsStored": 17}, "stores 17 bits in 16"),
         ({"Rows": 0}, "Rows must be 1 to"),
-        ({"Columns": None}, "is a CT Image Storage object, not an image"),
+        ({"Columns": None}, "Columns must be 1 to"),
         ({"PixelData": None}, "holds no pixel data"),
         ({"ImagePositionPatient": [1, 2]}, "ImagePositionPatient must hold 3 finite numbers"),
         ({"BitsAllocated": 12, "BitsStored": 12}, "damaged DICOM file"),
@@ -243,8 +247,7 @@ def test_damaged_bytes_never_raise_anything_else(dicom, rng):
         try:
             read_series(path)
             outcomes.add("read")
-        except ValueError as error:
-            assert type(error).__module__ == "vesalius.errors", repr(error)
+        except VesaliusError:  # and nothing else
             outcomes.add("refused")
     assert outcomes == {"read", "refused"}
 

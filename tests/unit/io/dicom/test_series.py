@@ -49,7 +49,11 @@ def test_a_series_is_chosen_by_key_number_description_or_uid(two_series, dicom):
 
 def test_an_unknown_or_ambiguous_selector_lists_the_keys(two_series, dicom):
     keys = [series.key for series in list_series(two_series)]
-    for selector, problem in (("99", "no image series fits"), (dicom.series[:9], "fits 2 image series"), ("", "no image")):
+    for selector, problem in (
+        ("99", "no image series fits"),
+        (dicom.series[:9], "fits 2 image series"),
+        ("", "no image"),
+    ):
         with pytest.raises(FormatError, match=problem) as caught:
             read_series(two_series, series=selector)
         assert all(key in str(caught.value) for key in keys)
@@ -122,10 +126,14 @@ def test_objects_beside_the_images_are_noted(dicom, ramp):
 @pytest.mark.parametrize(
     ("storage", "what"),
     [
-        (SegmentationStorage, r"image\.dcm: is a segmentation \(SEG\), not an image; read the image series that it was"),
+        (
+            SegmentationStorage,
+            r"image\.dcm: is a segmentation \(SEG\), not an image; read the image series that it was",
+        ),
         (RTStructureSetStorage, r"is an RT structure set \(RTSTRUCT\).*that its contours were drawn on"),
         (UID("1.2.840.10008.5.1.4.1.1.88.33"), r"is a structured report \(SR\)"),
         (UID("1.2.840.10008.5.1.4.1.1.30"), "is a parametric map"),
+        (UID("1.2.840.10008.5.1.4.1.1.88.11"), "is a structured report"),
         (UID("1.2.840.10008.5.1.4.1.1.77.1.6"), "is a whole-slide image"),
         (UID("1.2.840.10008.5.1.4.1.1.6.2"), "is an enhanced ultrasound volume"),
     ],

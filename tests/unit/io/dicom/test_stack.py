@@ -19,7 +19,9 @@ def _points(slices, at):
         yield np.asarray(made.ImagePositionPatient, float) + across * column_mm * column + down * row_mm * row
 
 
-@pytest.mark.parametrize("orientation", [(1, 0, 0, 0, 1, 0), SAGITTAL, CORONAL, (-1, 0, 0, 0, -1, 0), (0, 1, 0, 1, 0, 0)])
+@pytest.mark.parametrize(
+    "orientation", [(1, 0, 0, 0, 1, 0), SAGITTAL, CORONAL, (-1, 0, 0, 0, -1, 0), (0, 1, 0, 1, 0, 0)]
+)
 @pytest.mark.parametrize("backwards", [False, True])
 def test_slices_are_ordered_by_position_whatever_their_names_and_numbers(dicom, ramp, orientation, backwards):
     slices = dicom.stack(ramp, orientation=orientation)
@@ -48,13 +50,15 @@ def test_a_gantry_tilt_is_kept_as_a_sheared_grid(dicom, ramp):
 
 def test_a_missing_slice_is_named_by_its_neighbours(dicom, ramp):
     folder = dicom.write_shuffled(dicom.stack(ramp, positions=[0, 1, 2, 4, 5]))
-    with pytest.raises(GeometryError, match=r"1 slice missing: the spacing is 2 mm, but nothing lies between 4 and 8 mm"):
+    with pytest.raises(
+        GeometryError, match=r"1 slice missing: the spacing is 2 mm, but nothing lies between 4 and 8 mm"
+    ):
         read_series(folder)
 
 
 def test_the_second_slice_may_be_the_missing_one(dicom, ramp):
     folder = dicom.write_shuffled(dicom.stack(ramp[:3], positions=[0, 3, 4]))
-    with pytest.raises(GeometryError, match="2 slices missing.*between 0 and 6 mm"):
+    with pytest.raises(GeometryError, match=r"2 slices missing.*between 0 and 6 mm"):
         read_series(folder)
 
 
@@ -104,7 +108,7 @@ def test_a_slice_that_lies_twice_at_a_position_is_refused(dicom, ramp):
 
 def test_indistinguishable_repetitions_are_refused(dicom, ramp):
     slices = dicom.stack(np.concatenate([ramp, ramp + 1]), positions=[0, 1, 2, 3, 4] * 2)
-    with pytest.raises(GeometryError, match="2 different images at each position .* nothing in their headers"):
+    with pytest.raises(GeometryError, match=r"2 different images at each position .* nothing in their headers"):
         read_series(dicom.write_shuffled(slices))
 
 

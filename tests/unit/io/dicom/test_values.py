@@ -85,7 +85,11 @@ def test_stored_bits_may_lie_high(dicom):
 def test_monochrome1_is_inverted_within_its_stored_bits(dicom):
     pixels = np.array([[0, 1023, 10]], np.uint16)
     made = dicom.image(
-        pixels, storage=DigitalXRayImageStorageForPresentation, Modality="DX", BitsStored=10, HighBit=9,
+        pixels,
+        storage=DigitalXRayImageStorageForPresentation,
+        Modality="DX",
+        BitsStored=10,
+        HighBit=9,
         PhotometricInterpretation="MONOCHROME1",
     )
     volume = read_series(dicom.write(made))
