@@ -32,17 +32,44 @@ def add_dataset(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_labels(parser: argparse.ArgumentParser) -> None:
+    """Names for labels that the data set only numbers."""
+    parser.add_argument(
+        "--labels",
+        metavar="NAME=VALUE,…",
+        help="names of the labels where no dataset.json gives them, for example liver=1,tumour=2",
+    )
+
+
 def read_dataset(args: argparse.Namespace, progress: Callable[[int, int], None] | None = None) -> Dataset:
     """Index the folder that `add_dataset` asked for, every case checked."""
     from vesalius.io.layouts import index
 
-    return index(
+    dataset = index(
         args.folder,
         args.layout,
         patient_pattern=args.patient_pattern,
         reference=args.reference,
         progress=progress,
     )
+    return _named(dataset, args.labels) if getattr(args, "labels", None) else dataset
+
+
+def _named(dataset: Dataset, text: str) -> Dataset:
+    """Give the labels of a data set the names that were asked for; the values must be those that it has."""
+    from dataclasses import replace
+
+    from vesalius.errors import DataError
+    from vesalius.image import Labels
+
+    pairs = [part.rpartition("=") for part in text.split(",")]
+    if not all(name.strip() and value.strip().isdigit() for name, _, value in pairs):
+        raise DataError(f"--labels must be written like liver=1,tumour=2, not {text!r}")
+    old = dataset.labels or Labels(())
+    named = Labels.of({name.strip(): int(value) for name, _, value in pairs}, ignore=old.ignore)
+    if set(named.values) != set(old.values):
+        raise DataError(f"--labels names the values {sorted(named.values)}; the data set has {sorted(old.values)}")
+    return replace(dataset, labels=named)
 
 
 def add_budget(parser: argparse.ArgumentParser) -> None:

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +103,7 @@ def _pairs(args: argparse.Namespace) -> tuple[list[_Pair], list[str]]:
     if ours.is_file():
         if not theirs.is_file():
             raise DataError("one prediction needs one reference: give a file for both, or a folder for both")
-        return [_Pair(stem(ours), ours, lambda: read_labels(theirs), None, None)], []
+        return [_Pair(stem(ours), ours, partial(read_labels, theirs), None, None)], []
     predictions = dict(_label_files(ours))
     references = {pair.name: pair for pair in _references(args, predictions)}
     lonely = [f"{name}: no prediction for this reference" for name in references if name not in predictions]
@@ -124,15 +125,15 @@ def _references(args: argparse.Namespace, predictions: dict[str, Path]) -> Itera
         dataset = None  # no layout: a folder of label files
     if dataset is None or not any(record.reference for record in dataset.records):
         for name, path in _label_files(Path(args.references)):
-            yield _Pair(name, predictions.get(name, path), lambda path=path: read_labels(path), None, None)
+            yield _Pair(name, predictions.get(name, path), partial(read_labels, path), None, None)
         return
     for record in dataset.records:
         if record.reference is not None:
             yield _Pair(
                 record.id,
                 predictions.get(record.id, record.reference),
-                lambda at=record.reference: read_labels(at, dataset.labels, binarise_above=dataset.binarise_above),
-                lambda at=record.images: read_channels(at),
+                partial(read_labels, record.reference, dataset.labels, binarise_above=dataset.binarise_above),
+                partial(read_channels, record.images),
                 dataset.labels,
             )
 

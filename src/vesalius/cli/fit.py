@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vesalius.cli.arguments import add_budget, add_dataset, age_s, read_budget, read_dataset
+from vesalius.cli.arguments import add_budget, add_dataset, add_labels, age_s, read_budget, read_dataset
 from vesalius.cli.progress import counting, training
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ HELP = "train a segmenter within a budget of time and memory, everything include
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``vesalius fit``."""
     add_dataset(parser)
+    add_labels(parser)
     parser.add_argument("-o", "--output", metavar="BUNDLE", required=True, help="folder of the trained segmenter")
     add_budget(parser)
     parser.add_argument(

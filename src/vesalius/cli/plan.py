@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vesalius.cli.arguments import add_budget, add_dataset, read_budget, read_dataset
+from vesalius.cli.arguments import add_budget, add_dataset, add_labels, read_budget, read_dataset
 from vesalius.cli.progress import counting
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ HELP = "say how a segmenter would be trained within a budget, with a reason for 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``vesalius plan``."""
     add_dataset(parser)
+    add_labels(parser)
     add_budget(parser)
     parser.add_argument("-o", "--output", metavar="PLAN.json", help="write the plan, for `vesalius fit --plan`")
 

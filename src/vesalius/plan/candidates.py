@@ -12,8 +12,9 @@ from vesalius.plan.fingerprint import Fingerprint
 
 Network = Literal["unet", "fcn", "cnn"]
 
-# Base features and whether the finest stage is left out, ordered by the time of a step.
-_UNETS = ((32, False), (24, False), (16, False), (48, True), (32, True), (24, True), (16, True))
+# Base features and whether the finest stage is left out, ordered by the time of a step. Convolutions of 24 features
+# take as long as those of 32: the processor works in blocks of 16.
+_UNETS = ((32, False), (16, False), (48, True), (32, True), (16, True))
 _FCN_WIDTHS = {2: (1.0, 0.5, 0.25), 3: (0.5, 0.25, 0.125)}
 _CNN_FEATURES = ((32, 64, 64), (16, 32, 32), (8, 16, 16))
 

@@ -19,7 +19,7 @@ def step_seconds(
     Args:
         network: What to time.
         patch_size: Voxels on each axis.
-        batch_size: Patches a step. One or two are run, and the time is scaled to the batch.
+        batch_size: Patches a step.
         device: Where.
         repeats: Timed runs after one that warms up; the fastest counts, since others may be using the machine.
 
@@ -29,11 +29,10 @@ def step_seconds(
     place = find_device(device)
     dtype = fast_dtype(place)
     layout = torch.channels_last_3d if network.ndim == 3 else torch.channels_last
-    sample = min(2, batch_size)
     state = torch.random.get_rng_state()  # measuring must not change what training draws
     net = build(network).to(place, memory_format=layout)  # type: ignore[call-overload]
     torch.random.set_rng_state(state)
-    image = torch.zeros(sample, network.in_channels, *patch_size, device=place).to(memory_format=layout)
+    image = torch.zeros(batch_size, network.in_channels, *patch_size, device=place).to(memory_format=layout)
     best = float("inf")
     for turn in range(repeats + 1):
         start = time.perf_counter()
@@ -45,4 +44,4 @@ def step_seconds(
             torch.cuda.synchronize(place)
         if turn:
             best = min(best, time.perf_counter() - start)
-    return best * batch_size / sample
+    return best

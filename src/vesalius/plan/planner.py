@@ -23,7 +23,7 @@ _STEPS_AT_TEN_MINUTES = 1500  # what the network's size is traded against (bench
 _TRAINING_SHARE = 0.85  # of the budget; the rest is reading, validating and writing
 _STEP_VOXELS = {2: 800_000, 3: 700_000}  # patch times batch
 _PATCH_VOXELS = {2: 512 * 512, 3: 128 * 128 * 96}
-_TIMED_VOXELS = 100_000  # a larger patch is timed on a smaller one and scaled: convolutions are linear in voxels
+_TIMED_VOXELS = 300_000  # more are timed on fewer and scaled: enough that the cost of calling is small beside it
 _BATCH = {2: (2, 16), 3: (2, 8)}
 _MIRROR_SECONDS = 20.0  # a case may take this long with all its mirror images
 
@@ -37,7 +37,8 @@ class _Candidate:
 
     @property
     def memory_gib(self) -> float:
-        return activation_bytes(self.spec, self.patch_size, batch=self.batch_size) / 2**30
+        # Linear in the batch; one count of the network serves all batch sizes.
+        return self.batch_size * activation_bytes(self.spec, self.patch_size) / 2**30
 
 
 def make_plan(
@@ -126,7 +127,9 @@ class _Stopwatch:
         """Seconds a step for each voxel of the batch."""
         if candidate.spec not in self._known:
             patch = _at_most(candidate.patch_size, divisor(candidate.spec), _TIMED_VOXELS)
-            self._known[candidate.spec] = self._step_seconds(candidate.spec, patch, 1) / math.prod(patch)
+            batch = min(candidate.batch_size, max(1, _TIMED_VOXELS // math.prod(patch)))
+            seconds = self._step_seconds(candidate.spec, patch, batch)
+            self._known[candidate.spec] = seconds / (batch * math.prod(patch))
         return self._known[candidate.spec]
 
     def step(self, candidate: _Candidate) -> float:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vesalius.errors import DataError, VesaliusError
 from vesalius.image import Dataset
-from vesalius.io.atomic import make_folder, write_bytes, write_text
+from vesalius.io.atomic import make_folder, write_text
 from vesalius.plan import Plan, plan_to_json, prepare, prepare_reference
 
 _MOST_PLACES = 10_000  # voxels remembered of each class of a case (Source: nnU-Net)
@@ -63,32 +63,41 @@ def build_cache(
     cases = []
     for number, record in enumerate(dataset.records):
         place = folder / f"{number:06d}"
-        if not place.with_suffix(".json").is_file() or json.loads(place.with_suffix(".json").read_text()) != record.id:
+        if not _is_done(place, record.id):
             try:
                 case = dataset[number]
-                prepared = prepare(case.image, plan)
                 if case.reference is None:
                     raise DataError("it has no reference")
+                prepared = prepare(case.image, plan)
                 classes = prepare_reference(case.reference, prepared.grid, plan)
             except VesaliusError as error:
                 raise DataError(f"case {record.id}: {error}") from error
-            _write_array(place.with_name(place.name + "-image.npy"), prepared.array)
-            _write_array(place.with_name(place.name + "-classes.npy"), classes)
-            write_text(place.with_suffix(".json"), json.dumps(record.id))
-        image = np.load(place.with_name(place.name + "-image.npy"), mmap_mode="r")
-        classes = np.load(place.with_name(place.name + "-classes.npy"), mmap_mode="r")
+            _put_away(place, record.id, prepared.array, classes)
+        image = np.load(_part(place, "image"), mmap_mode="r")
+        classes = np.load(_part(place, "classes"), mmap_mode="r")
         cases.append(CachedCase(record.id, image, classes, _places(classes)))
         if progress is not None:
             progress(number + 1, len(dataset))
     return cases
 
 
-def _write_array(path: Path, array: NDArray[np.generic]) -> None:
-    import io
+def _part(place: Path, name: str) -> Path:
+    return place.with_name(f"{place.name}-{name}.npy")
 
-    stream = io.BytesIO()
-    np.save(stream, array, allow_pickle=False)
-    write_bytes(path, stream.getvalue())
+
+def _is_done(place: Path, case: str) -> bool:
+    stamp = place.with_suffix(".json")
+    return stamp.is_file() and json.loads(stamp.read_text()) == case
+
+
+def _put_away(place: Path, case: str, image: NDArray[np.float32], classes: NDArray[np.int16]) -> None:
+    """Write the arrays, then the stamp that says they are whole. No fsync: after a power cut the cache is made anew."""
+    try:
+        np.save(_part(place, "image"), image, allow_pickle=False)
+        np.save(_part(place, "classes"), classes, allow_pickle=False)
+        place.with_suffix(".json").write_text(json.dumps(case))
+    except OSError as error:
+        raise VesaliusError(f"cannot keep prepared cases in {place.parent}: {error.strerror}") from error
 
 
 def _places(classes: NDArray[np.int16]) -> tuple[NDArray[np.int32], ...]:

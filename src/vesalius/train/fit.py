@@ -41,7 +41,7 @@ _MOMENTS = 100  # rows of the history
 _LOOKS = 20  # times that the watched cases are segmented
 _WATCHED = 4
 _MOST_VALIDATED = 24  # cases held out: enough to watch by; the rest teaches more than it tells
-_MARGIN_S = 3.0  # for writing the bundle and leaving
+_MARGIN_S = 6.0  # for writing the bundle and leaving
 
 
 @dataclass(frozen=True)
@@ -264,7 +264,7 @@ class _Run:
                     looking.dice(average),
                 )
             )
-        return average
+        return average  # type: ignore[no-any-return]
 
     def _end_of_training(self, reserve_s: float) -> Callable[[float], float]:
         """The share of training that is done, as a function of the time."""
@@ -349,9 +349,9 @@ class _Looking:
                 start = time.monotonic()
                 self._classes(watched[0], network, plan.mirror_axes)
                 seconds = time.monotonic() - start
-            self.reserve_s += 1.5 * seconds * validations
+            self.reserve_s += 2.5 * seconds * validations
             if plan.budget.time_s is not None:
-                self.reserve_s = min(self.reserve_s, _MARGIN_S + 0.1 * plan.budget.time_s)
+                self.reserve_s = min(self.reserve_s, _MARGIN_S + 0.08 * plan.budget.time_s)
 
     def _classes(self, case: CachedCase, network: nn.Module, mirror_axes: tuple[int, ...]) -> NDArray[np.int64]:
         grid = Grid.from_spacing(case.classes.shape, self.plan.spacing_mm)

@@ -1,0 +1,1 @@
+"""Short compositions of library calls, each doing a whole task from end to end."""
