@@ -68,8 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         0
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    # Read when torch is loaded: threads that wait then sleep instead of spinning. Beside other busy processes a training
-    # step is four times faster for it (benchmarks/README.md).
+    # Read when torch is loaded: threads that wait then sleep instead of spinning. Beside other busy processes a
+    # training step is four times faster for it (benchmarks/README.md).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         args, verb = _parse(arguments)
