@@ -12,6 +12,8 @@ from vesalius.errors import DataError, GeometryError
 from vesalius.image.grid import Grid
 from vesalius.image.labels import Labels
 
+_CHUNK = 1 << 16  # voxels counted at a time: their wide copy stays in the cache
+
 Modality = Literal["CT", "MR", "PT", "US", "XR", "RGB", "OT"]
 """CT, MR, PET, ultrasound, X-ray, colour photograph, other or unknown: DICOM's words where it has one."""
 
@@ -148,15 +150,16 @@ def count_values(array: NDArray[Any]) -> dict[int, int]:
         values, counts = np.unique(flat, return_counts=True)
         return {int(v): int(n) for v, n in zip(values, counts, strict=True)}
     total = np.zeros(highest - lowest + 1, dtype=np.int64)
-    for start in range(0, flat.size, 1 << 22):
-        total += np.bincount(flat[start : start + (1 << 22)].astype(np.int64) - lowest, minlength=total.size)
+    for start in range(0, flat.size, _CHUNK):
+        total += np.bincount(flat[start : start + _CHUNK].astype(np.int64) - lowest, minlength=total.size)
     return {int(v) + lowest: int(total[v]) for v in np.flatnonzero(total)}
 
 
 def _all_finite(array: NDArray[Any]) -> bool:
-    # One pass without a temporary: any NaN or infinity makes the sum non-finite. Only float64 sums can overflow.
+    # One pass without a temporary: any NaN or infinity makes the sum non-finite. A sum that overflows proves nothing,
+    # and the exact test decides. Half precision would overflow at once.
     with np.errstate(all="ignore"):
-        if np.isfinite(np.sum(array, dtype=np.float64)):
+        if np.isfinite(np.sum(array, dtype=np.float32 if array.dtype == np.float16 else None)):
             return True
     return bool(np.isfinite(array).all())
 
