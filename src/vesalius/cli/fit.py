@@ -39,17 +39,24 @@ def run(args: argparse.Namespace) -> int:
     plan = _plan(args, dataset)
     for case in dataset.left_out:
         _say(args, f"left out: {case.id}: {case.reason}")
-    with training(shown=not args.json) as status:
-        bundle = fit(
-            dataset,
-            plan,
-            args.output,
-            device=args.device,
-            seed=args.seed,
-            resume=args.resume,
-            spent_s=age_s(),
-            on_status=status,
-        )
+    for record in dataset.records:
+        if record.reference is None:
+            _say(args, f"left out: {record.id}: it has no reference")
+    try:
+        with training(shown=not args.json) as status:
+            bundle = fit(
+                dataset,
+                plan,
+                args.output,
+                device=args.device,
+                seed=args.seed,
+                resume=args.resume,
+                spent_s=age_s(),
+                on_status=status,
+            )
+    except KeyboardInterrupt:
+        _say(args, "interrupted; the same command with --resume goes on")
+        raise
     card = bundle.card
     if args.json:
         told = {"bundle": args.output, "scores": card.scores, "scores_on": card.scores_on, "recipe": card.recipe}

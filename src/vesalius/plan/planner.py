@@ -24,7 +24,8 @@ _TRAINING_SHARE = 0.85  # of the budget; the rest is reading, validating and wri
 _STEP_VOXELS = {2: 800_000, 3: 700_000}  # patch times batch
 _PATCH_VOXELS = {2: 512 * 512, 3: 128 * 128 * 96}
 _TIMED_VOXELS = 300_000  # more are timed on fewer and scaled: enough that the cost of calling is small beside it
-_BATCH = {2: (2, 16), 3: (2, 8)}
+_LEAST_BATCH = 2
+_MOST_BATCH = {2: 16, 3: 8}
 _MIRROR_SECONDS = 20.0  # a case may take this long with all its mirror images
 
 
@@ -37,8 +38,8 @@ class _Candidate:
 
     @property
     def memory_gib(self) -> float:
-        # Linear in the batch; one count of the network serves all batch sizes.
-        return self.batch_size * activation_bytes(self.spec, self.patch_size) / 2**30
+        # Linear in the batch, so one count serves all sizes; of two, since batch norm cannot do with one voxel.
+        return self.batch_size * activation_bytes(self.spec, self.patch_size, batch=2) / 2 / 2**30
 
 
 def make_plan(
@@ -127,7 +128,7 @@ class _Stopwatch:
         """Seconds a step for each voxel of the batch."""
         if candidate.spec not in self._known:
             patch = _at_most(candidate.patch_size, divisor(candidate.spec), _TIMED_VOXELS)
-            batch = min(candidate.batch_size, max(1, _TIMED_VOXELS // math.prod(patch)))
+            batch = min(candidate.batch_size, max(_LEAST_BATCH, _TIMED_VOXELS // math.prod(patch)))
             seconds = self._step_seconds(candidate.spec, patch, batch)
             self._known[candidate.spec] = seconds / (batch * math.prod(patch))
         return self._known[candidate.spec]
@@ -179,11 +180,10 @@ def _candidates(
     facts: Fingerprint, network: Network, median: tuple[int, ...], spacing: tuple[float, ...]
 ) -> Iterator[_Candidate]:
     """From the largest to the smallest: the network gives way first, then the batch, then the patch."""
-    least, most = _BATCH[facts.ndim]
     patch: tuple[int, ...] | None = rules.patch_for(median, spacing, most_voxels=_PATCH_VOXELS[facts.ndim])
     while patch is not None:
-        batch = min(most, max(least, round(_STEP_VOXELS[facts.ndim] / math.prod(patch))))
-        while batch >= least:
+        batch = min(_MOST_BATCH[facts.ndim], max(_LEAST_BATCH, round(_STEP_VOXELS[facts.ndim] / math.prod(patch))))
+        while batch >= _LEAST_BATCH:
             for words, spec in network_sizes(network, facts, patch, spacing):
                 whole = tuple(math.ceil(p / d) * d for p, d in zip(patch, divisor(spec), strict=True))
                 yield _Candidate(words, spec, whole, batch)

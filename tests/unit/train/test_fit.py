@@ -124,15 +124,14 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
     )
     plan = replace(small_plan(), budget=Budget(steps=40))
     (tmp_path / "plan.json").write_text(plan_to_json(plan))
-    child = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     checkpoint = tmp_path / "killed" / ".fit" / "checkpoint.pt"
-    for _ in range(1200):
-        if checkpoint.exists() or child.poll() is not None:
-            break
-        time.sleep(0.05)
-    assert child.poll() is None, child.stderr.read().decode() if child.stderr else ""
-    child.send_signal(signal.SIGKILL)
-    child.wait()
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as child:
+        for _ in range(1200):
+            if checkpoint.exists() or child.poll() is not None:
+                break
+            time.sleep(0.05)
+        assert child.poll() is None, child.communicate()[1].decode()
+        child.send_signal(signal.SIGKILL)
     resumed = fit(ball_dataset(6), plan, tmp_path / "killed", resume=True)
     whole = fit(ball_dataset(6), plan, tmp_path / "whole")
     assert resumed.provenance["steps"] == whole.provenance["steps"] == 40
