@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from vesalius.bundle import Bundle, Card
 from vesalius.image import Case, Dataset, Grid, LabelMap, Labels, Meta, Record, Volume
-from vesalius.plan import ChannelFacts, Fingerprint
+from vesalius.io import write
+from vesalius.io.atomic import make_folder
+from vesalius.nets import UNetSpec, build
+from vesalius.plan import Budget, ChannelFacts, Fingerprint, fingerprint, make_plan
 
 LABELS = Labels.of({"ball": 1, "core": 2})
 
@@ -56,3 +63,32 @@ FACTS = Fingerprint(
     label_ml=(("a", 10.0),),
     calibrated=True,
 )
+
+
+def dataset_of(cases: Iterable[Case], channels: tuple[str, ...] = ("T1",)) -> Dataset:
+    """A data set of cases that are there already; each is a patient of its own."""
+    known = {case.id: case for case in cases}
+    records = tuple(Record(name, (), reference=Path("drawn")) for name in known)
+    return Dataset(records, LABELS, channels, load=lambda record, dataset: known[record.id])
+
+
+def write_cases(folder: Path, cases: Iterable[Case], *, ending: str = ".nii.gz") -> Path:
+    """Write cases as ``images/`` beside ``labels/``; returns the folder."""
+    for case in cases:
+        assert case.reference is not None
+        for place, thing in (("images", case.image), ("labels", case.reference)):
+            write(thing, make_folder(folder / place) / f"{case.id}{ending}")
+    return folder
+
+
+def untrained_bundle(dataset: Dataset, *, patch_size: tuple[int, ...], seed: int = 1) -> Bundle:
+    """A small U-Net with drawn weights: it says the same of the same image, and shows all labels somewhere."""
+    plan = make_plan(fingerprint(dataset), Budget(steps=10), step_seconds=lambda *_: 0.01)
+    network = UNetSpec.plain(
+        ndim=plan.ndim, in_channels=len(plan.channels), out_channels=len(plan.labels) + 1, features=(8, 16, 16)
+    )
+    plan = replace(plan, network=network, patch_size=patch_size, batch_size=2)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        weights = {name: tensor.numpy() for name, tensor in build(network).state_dict().items()}
+    return Bundle(plan, weights, Card(name="untrained"))
