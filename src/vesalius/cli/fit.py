@@ -11,6 +11,7 @@ from vesalius.cli.arguments import add_budget, add_dataset, add_labels, age_s, r
 from vesalius.cli.progress import counting, training
 
 if TYPE_CHECKING:
+    from vesalius.bundle import Card
     from vesalius.image import Dataset
     from vesalius.plan import Plan
 
@@ -25,6 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_budget(parser)
     parser.add_argument(
         "--plan", metavar="PLAN.json", help="a plan written by `vesalius plan -o`, instead of a new one"
+    )
+    parser.add_argument(
+        "--card", metavar="CARD.json", help="words for the card: name, description, data, data_licence …"
     )
     parser.add_argument("--seed", type=int, default=0, help="of everything random (0)")
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run in BUNDLE")
@@ -49,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
                 plan,
                 args.output,
                 device=args.device,
+                card=_card(args.card) if args.card else None,
                 seed=args.seed,
                 resume=args.resume,
                 spent_s=age_s(),
@@ -85,6 +90,24 @@ def _plan(args: argparse.Namespace, dataset: Dataset) -> Plan:
     with counting("measuring", shown=not args.json) as progress:
         facts = fingerprint(dataset, progress=progress)
     return with_settings(make_plan(facts, read_budget(args), network=args.network), args.set)
+
+
+def _card(path: str) -> Card:
+    """Read the words of a card; scores and recipe are not words but results, and are filled in."""
+    from vesalius.bundle import Card
+    from vesalius.errors import BundleError, unknown_name
+
+    allowed = ("name", "description", "data", "data_licence", "limits")
+    try:
+        words = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise BundleError(f"cannot read the card {path}: it must be a JSON object of texts") from None
+    if not isinstance(words, dict) or not all(isinstance(text, str) for text in words.values()):
+        raise BundleError(f"the card {path} must be a JSON object of texts")
+    for name in words:
+        if name not in allowed:
+            raise BundleError(unknown_name("entry of a card", name, allowed))
+    return Card(**words)
 
 
 def _say(args: argparse.Namespace, text: str) -> None:

@@ -18,9 +18,8 @@ def run(args: argparse.Namespace) -> int:
 
     found = {name: Bundle.load(path).card for name, path in built_in().items()}
     if args.json:
-        print(
-            json.dumps([{**card.__dict__, "name": name, "scores": dict(card.scores)} for name, card in found.items()])
-        )
+        models = [{**card.__dict__, "name": name, "scores": dict(card.scores)} for name, card in found.items()]
+        print(json.dumps({"models": models}))
         return 0
     from rich.console import Console
     from rich.table import Table

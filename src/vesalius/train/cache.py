@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vesalius.errors import DataError, VesaliusError
 from vesalius.image import Dataset
-from vesalius.io.atomic import make_folder, write_text
+from vesalius.io.atomic import explained, make_folder, write_text
 from vesalius.plan import Plan, plan_to_json, prepare, prepare_reference
 
 _MOST_PLACES = 10_000  # voxels remembered of each class of a case (Source: nnU-Net)
@@ -92,12 +92,10 @@ def _is_done(place: Path, case: str) -> bool:
 
 def _put_away(place: Path, case: str, image: NDArray[np.float32], classes: NDArray[np.int16]) -> None:
     """Write the arrays, then the stamp that says they are whole. No fsync: after a power cut the cache is made anew."""
-    try:
+    with explained("the prepared cases"):
         np.save(_part(place, "image"), image, allow_pickle=False)
         np.save(_part(place, "classes"), classes, allow_pickle=False)
         place.with_suffix(".json").write_text(json.dumps(case))
-    except OSError as error:
-        raise VesaliusError(f"cannot keep prepared cases in {place.parent}: {error.strerror}") from error
 
 
 def _places(classes: NDArray[np.int16]) -> tuple[NDArray[np.int32], ...]:

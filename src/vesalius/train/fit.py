@@ -125,13 +125,13 @@ def fit(
 
 def _hold_out(dataset: Dataset, plan: Plan, seed: int) -> tuple[str, ...]:
     """The validation cases: whole patients, a share of them, in an order that mixes."""
-    patients = len(dataset.patients)
+    patients = dataset.patients
     share = min(plan.validation_fraction, _MOST_VALIDATED / len(dataset))
-    wanted = math.ceil(share * patients)
-    if patients < 2 or wanted < 1:
+    wanted = math.ceil(share * len(patients))
+    if len(patients) < 2 or wanted < 1:
         return ()
     random = np.random.default_rng(seed)
-    chosen = {dataset.patients[i] for i in random.permutation(patients)[:wanted]}
+    chosen = {patients[i] for i in random.permutation(len(patients))[:wanted]}
     return tuple(r.id for r in dataset.records if (r.patient or r.id) in chosen)
 
 
@@ -308,7 +308,7 @@ class _Run:
         plan = self.plan
         patch = "x".join(map(str, plan.patch_size))
         return (
-            f"{plan.why('network') or plan.network.architecture}; {self.progress.step} steps of {plan.batch_size} "
+            f"{plan.why('network').partition(':')[0] or plan.network.architecture}; {self.progress.step} steps of {plan.batch_size} "
             f"patches {patch} in {self.progress.trained_s:.0f} s; {plan.optimisation.optimiser}, Dice + cross-entropy"
         )
 

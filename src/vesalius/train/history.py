@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import math
+import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from vesalius.io.atomic import write_text
+from vesalius.io.atomic import explained, make_folder, write_text
 
 
 @dataclass(frozen=True)
@@ -34,25 +35,39 @@ class Moment:
 class History:
     """Collects moments and writes them down.
 
+    Events are appended where they arise, and not by the thread of tensorboardX's ``SummaryWriter``: on a full disk that
+    would die, and whoever hands it the next event would wait for ever.
+
     Args:
         folder: Where ``history.csv`` and TensorBoard's event file go.
         moments: Of an earlier session.
+
+    Raises:
+        VesaliusError: The system refused to write (full disk); so do all methods.
     """
 
     def __init__(self, folder: Path, moments: list[Moment] | None = None) -> None:
-        from tensorboardX import SummaryWriter
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.record_writer import RecordWriter
 
         self.moments = list(moments or [])
         self._folder = folder
-        self._events = SummaryWriter(str(folder / "events"))
+        now = time.time()
+        with explained("the events"):
+            self._events = RecordWriter(str(make_folder(folder / "events") / f"events.out.tfevents.{now:.0f}"))
+            self._events.write(Event(wall_time=now, file_version="brain.Event:2").SerializeToString())
 
     def add(self, moment: Moment) -> None:
         """Take a moment down."""
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.summary import scalar
+
         self.moments.append(moment)
-        self._events.add_scalar("loss", moment.loss, moment.step)
-        self._events.add_scalar("learning_rate", moment.learning_rate, moment.step)
-        if not math.isnan(moment.validation_dice):
-            self._events.add_scalar("validation_dice", moment.validation_dice, moment.step)
+        for name in ("loss", "learning_rate", "validation_dice"):
+            if not math.isnan(value := getattr(moment, name)):
+                event = Event(wall_time=time.time(), step=moment.step, summary=scalar(name, value))
+                with explained("the events"):
+                    self._events.write(event.SerializeToString())
 
     def rows(self) -> list[dict[str, Any]]:
         """The moments as plain rows, for drawing."""
@@ -65,9 +80,10 @@ class History:
         table.writeheader()
         table.writerows(self.rows())
         write_text(self._folder / "history.csv", text.getvalue())
-        self._events.flush()
+        with explained("the events"):
+            self._events.flush()
 
     def close(self) -> None:
-        """Write and let go of the files."""
-        self.write()
-        self._events.close()
+        """Let go of the file of events."""
+        with explained("the events"):
+            self._events.close()
