@@ -27,9 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--plan", metavar="PLAN.json", help="a plan written by `vesalius plan -o`, instead of a new one"
     )
-    parser.add_argument(
-        "--card", metavar="CARD.json", help="words for the card: name, description, data, data_licence …"
-    )
+    parser.add_argument("--card", metavar="CARD.json", help="words for the card: name, description, data …")
     parser.add_argument("--seed", type=int, default=0, help="of everything random (0)")
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run in BUNDLE")
 

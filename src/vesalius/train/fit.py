@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import math
@@ -19,13 +20,15 @@ from numpy.typing import NDArray
 from torch import nn
 
 from vesalius.bundle import Bundle, Card
-from vesalius.errors import BundleError, DataError, PlanError
+from vesalius.errors import BundleError, DataError, PlanError, VesaliusError
 from vesalius.image import Dataset, Grid
 from vesalius.io.atomic import make_folder, write_text
 from vesalius.metrics import evaluate
 from vesalius.nets import build
 from vesalius.plan import Plan, Prepared, plan_to_json
 from vesalius.plan.device import fast_dtype, find_device
+from vesalius.plan.measure import step_seconds
+from vesalius.plan.planner import LEAST_STEPS
 from vesalius.predict import logits_of, segment
 from vesalius.report import curves
 from vesalius.train.batches import draw_batch
@@ -97,29 +100,38 @@ def fit(
         The bundle, as written to ``out``.
 
     Raises:
-        DataError: No case has a reference, or a case cannot be read.
-        PlanError: The budget is gone before training could start.
+        DataError: No case has a reference, or only one, or a case cannot be read.
+        PlanError: The budget is gone before training could start; the message says the least that would do.
         BundleError: ``out`` holds something else, or there is nothing to resume.
     """
     run = _Run(plan, Path(out), find_device(device), seed, spent_s, resume, on_status)
     usable = dataset.with_reference()
     if len(usable) == 0:
         raise DataError("there is no case with a reference to learn from")
+    if len(usable) == 1 and validation is None:
+        raise DataError(
+            "there is one single case with a reference, from which nothing general can be learnt; label a second one "
+            "(validation=() trains on one all the same)"
+        )
     held_out = _hold_out(usable, plan, seed) if validation is None else tuple(validation)
     teaching = usable.select([i for i in usable.ids if i not in set(held_out)])
     if len(teaching) == 0:
         raise DataError("every case is held out for validation; none is left to learn from")
     run.open()
-    cases = build_cache(usable, plan, run.work / "cases", progress=run.preparing)
-    by_id = {case.id: case for case in cases}
-    watched = [by_id[i] for i in held_out[:_WATCHED]]
-    average = run.train([by_id[i] for i in teaching.ids], watched, len(held_out))
-    weights = {name: tensor.cpu().numpy() for name, tensor in average.state_dict().items()}
-    bundle = Bundle(plan, weights, card or Card(name=run.out.name), run.provenance(len(teaching)))
-    bundle.save(run.out)  # a bundle that works stands before it is scored
-    bundle = run.score(Bundle.load(run.out), usable, held_out)
-    bundle.save(run.out)
-    run.close()
+    try:
+        cases = build_cache(usable, plan, run.work / "cases", progress=run.preparing)
+        by_id = {case.id: case for case in cases}
+        watched = [by_id[i] for i in held_out[:_WATCHED]]
+        average = run.train([by_id[i] for i in teaching.ids], watched, len(held_out))
+        weights = {name: tensor.cpu().numpy() for name, tensor in average.state_dict().items()}
+        bundle = Bundle(plan, weights, card or Card(name=run.out.name), run.provenance(len(teaching)))
+        bundle.save(run.out)  # a bundle that works stands before it is scored
+        bundle = run.score(Bundle.load(run.out), usable, held_out)
+        bundle.save(run.out)
+        run.close()
+    except Exception:
+        run.abandon()
+        raise
     return bundle
 
 
@@ -160,6 +172,7 @@ class _Run:
         self._on_status = on_status or _silent
         self._told = -math.inf
         self._history: History | None = None
+        self._made_folder = False
 
     @property
     def spent_s(self) -> float:
@@ -187,9 +200,10 @@ class _Run:
             if state != self._identity():
                 raise BundleError(f"{self.out.name}: the interrupted run has another plan or seed; resume with its own")
             return
-        if self.out.exists() and (not self.out.is_dir() or any(self.out.iterdir())):
+        if self.out.is_dir() and any(self.out.iterdir()):
             hint = " (resume=True goes on with an interrupted run)" if (self.work / "run.json").is_file() else ""
             raise BundleError(f"{self.out.name}: the folder is not empty; name a new one{hint}")
+        self._made_folder = not self.out.exists()
         make_folder(self.work)
         write_text(self.work / "run.json", json.dumps(self._identity()))
 
@@ -221,7 +235,7 @@ class _Run:
         before, trained_before = time.monotonic(), self.progress.trained_s
         end = self._end_of_training(looking.reserve_s)
         if end(before) >= 1 and self.progress.step == 0:
-            raise PlanError("the budget is gone before training could start; give more time")
+            raise PlanError(self._too_small(looking.reserve_s))
         while (done := end(time.monotonic())) < 1:
             rate = set_rate(made, how, step=self.progress.step, progress=done)
             images, classes = draw_batch(cases, plan, random=random, generator=generator, device=self.device)
@@ -266,6 +280,15 @@ class _Run:
             )
         return average  # type: ignore[no-any-return]
 
+    def _too_small(self, reserve_s: float) -> str:
+        plan, gone = self.plan, self.spent_s
+        step_s = step_seconds(plan.network, plan.patch_size, plan.batch_size, device=str(self.device))
+        least = math.ceil(gone + reserve_s + LEAST_STEPS * step_s)
+        return (
+            f"a budget of {plan.budget.time_s:.0f} s is too small: {gone:.0f} s were gone before training could start, "
+            f"and {reserve_s:.0f} s are set aside for validating and writing. Give at least {least} s"
+        )
+
     def _end_of_training(self, reserve_s: float) -> Callable[[float], float]:
         """The share of training that is done, as a function of the time."""
         steps = self.plan.budget.steps
@@ -306,10 +329,12 @@ class _Run:
 
     def _recipe(self) -> str:
         plan = self.plan
-        patch = "x".join(map(str, plan.patch_size))
+        network = plan.why("network").partition(":")[0] or plan.network.architecture
+        patches = f"{plan.batch_size} patches {'x'.join(map(str, plan.patch_size))}"
+        time_s = f"{self.progress.trained_s:.0f} s"
         return (
-            f"{plan.why('network').partition(':')[0] or plan.network.architecture}; {self.progress.step} steps of {plan.batch_size} "
-            f"patches {patch} in {self.progress.trained_s:.0f} s; {plan.optimisation.optimiser}, Dice + cross-entropy"
+            f"{network}; {self.progress.step} steps of {patches} in {time_s}; {plan.optimisation.optimiser}, "
+            "Dice + cross-entropy"
         )
 
     def provenance(self, cases: int) -> dict[str, object]:
@@ -327,9 +352,23 @@ class _Run:
             "trained_s": round(self.progress.trained_s, 1),
         }
 
+    def abandon(self) -> None:
+        """After a failure: let go of the files, and leave nothing from which nobody could go on."""
+        if self._history is not None:
+            with contextlib.suppress(VesaliusError):
+                self._history.close()
+        if not (self.resume or (self.work / "checkpoint.pt").exists() or (self.out / "bundle.json").exists()):
+            for name in (_WORK, "events"):
+                shutil.rmtree(self.out / name, ignore_errors=True)
+            for name in ("history.csv", "curves.png", "weights.safetensors"):
+                (self.out / name).unlink(missing_ok=True)
+            if self._made_folder:
+                self.out.rmdir()
+
     def close(self) -> None:
         """Write the records and remove what only the run needed."""
         assert self._history is not None
+        self._history.write()
         self._history.close()
         curves(self._history.rows(), self.out / "curves.png")
         shutil.rmtree(self.work)
