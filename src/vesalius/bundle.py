@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib import resources
@@ -14,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vesalius.errors import BundleError, PlanError, unknown_name
+from vesalius.errors import BundleError, unknown_name
 from vesalius.io.atomic import make_folder, write_bytes, write_text
 from vesalius.plan import Plan, plan_from_json, plan_to_json
 
@@ -111,14 +113,15 @@ class Bundle:
             raise BundleError(f"{_name(path)}: version {raw.get('version')!r}; this release reads {_VERSION}")
         try:
             plan = plan_from_json(json.dumps(raw["plan"]))
-            card = Card(**raw["card"])
+            card = _card(raw["card"])
+            provenance = dict(raw["provenance"])
             digest = raw["weights"]["sha256"]
-        except (KeyError, TypeError, PlanError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise BundleError(f"{_name(path)}: the description is incomplete or contradicts itself: {error}") from None
         data = read(_WEIGHTS, None)
         if hashlib.sha256(data).hexdigest() != digest:
             raise BundleError(f"{_name(path)}: the weights are damaged or not this bundle's (their checksum differs)")
-        return cls(plan, _tensors(data, path), card, raw.get("provenance") or {})
+        return cls(plan, _tensors(data, path), card, provenance)
 
     def with_card(self, **changes: Any) -> Bundle:
         """The same segmenter with other words on its card."""
@@ -129,6 +132,21 @@ def built_in() -> dict[str, Path]:
     """The bundles that ship inside the package, by name."""
     root = Path(str(resources.files("vesalius"))) / "models"
     return {place.parent.name: place.parent for place in sorted(root.glob(f"*/{_DESCRIPTION}"))}
+
+
+def _card(raw: Any) -> Card:
+    """A card whose values are what they must be.
+
+    Raises:
+        TypeError: They are not.
+    """
+    card = Card(**raw)
+    scores = card.scores
+    if not isinstance(scores, dict) or not all(isinstance(s, float | int) for s in scores.values()):
+        raise TypeError("the card's scores must be numbers by name")
+    if not all(isinstance(text, str) for name, text in raw.items() if name != "scores"):
+        raise TypeError("the card must be written in words")
+    return card
 
 
 def _name(path: Path | str) -> str:
@@ -161,6 +179,7 @@ def _reader(path: Path | str) -> Any:
     def from_zip(part: str, most: int | None) -> bytes:
         try:
             with zipfile.ZipFile(place) as archive:
+                # Read by name and never unpacked: no member can land anywhere.
                 names = [n for n in archive.namelist() if n == part or (n.endswith(f"/{part}") and n.count("/") == 1)]
                 if len(names) != 1:
                     raise BundleError(f"{_name(path)}: the archive holds {len(names)} files {part}; it must hold one")
@@ -168,9 +187,13 @@ def _reader(path: Path | str) -> Any:
                 if size > (most if most is not None else 100 * place.stat().st_size):
                     raise BundleError(f"{_name(path)}: {part} unpacks to more than it can be")
                 with archive.open(names[0]) as stream:
-                    return stream.read(size + 1)[:size]
-        except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError):
-            raise BundleError(f"{_name(path)}: neither a bundle's folder nor a zip of one") from None
+                    return stream.read(size)
+        except BundleError:
+            raise
+        except zipfile.BadZipFile:
+            raise BundleError(f"{_name(path)}: neither a bundle's folder nor an undamaged zip of one") from None
+        except (OSError, EOFError, RuntimeError, ValueError, zlib.error, lzma.LZMAError) as error:
+            raise BundleError(f"{_name(path)}: cannot unpack {part} ({type(error).__name__})") from None
 
     return from_zip
 

@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     for words in failed:
         print(f"vesalius: {words}", file=sys.stderr)
     if not scores:
-        raise DataError(f"none of the {len(pairs)} pairs could be scored")
+        raise DataError(f"none of the {len(pairs)} pairs could be scored: {'; '.join(failed[:3])}")
     summary = summarise(scores)
     if args.output:
         _write(args, pairs, scores, metrics)

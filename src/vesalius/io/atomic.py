@@ -65,11 +65,32 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         ours = error.filename is None or os.fspath(error.filename) in (str(temporary), str(target))
         if error.errno is None or not ours:
             raise
-        reason = _REASONS.get(error.errno, os.strerror(error.errno))
-        raise VesaliusError(f"cannot write {target.name}: {reason}") from error
+        raise _refusal(target.name, error) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def explained(name: str) -> Iterator[None]:
+    """Say in our own words what the system refuses while a file is written that need not appear whole.
+
+    Args:
+        name: Of what is written, for the message.
+
+    Raises:
+        VesaliusError: The system refused: disk full, read-only.
+
+    Example:
+        >>> with explained("the events"):
+        ...     raise OSError(errno.ENOSPC, "No space left on device")
+        Traceback (most recent call last):
+        vesalius.errors.VesaliusError: cannot write the events: the disk is full; ...
+    """
+    try:
+        yield
+    except OSError as error:
+        raise _refusal(name, error) from error
 
 
 def make_folder(path: str | os.PathLike[str]) -> Path:
@@ -113,6 +134,12 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         b'\xc2\xb5'
     """
     write_bytes(path, text.encode("utf-8"))
+
+
+def _refusal(name: str, error: OSError) -> VesaliusError:
+    # Numpy tells of a short write without saying why: there was no more room.
+    number = errno.ENOSPC if error.errno is None else error.errno
+    return VesaliusError(f"cannot write {name}: {_REASONS.get(number, os.strerror(number))}")
 
 
 def _refuse_protected(target: Path) -> None:

@@ -90,7 +90,8 @@ def fingerprint(
         The fingerprint. It depends on the cases alone, not on their order.
 
     Raises:
-        DataError: There is no case with a reference, or the cases differ in dimension or number of channels.
+        DataError: There is no case with a reference, the references show one class only, or the cases differ in
+            dimension or number of channels.
 
     Example:
         >>> fingerprint(Dataset((), None, ("image",), load=lambda record, dataset: None))
@@ -105,6 +106,8 @@ def fingerprint(
         chosen = [chosen[round(i)] for i in np.linspace(0, len(chosen) - 1, sample)]
     looked = records.select(chosen)
     seen = [_look(case, 1 + _SAMPLES // len(looked)) for case in _counted(looked, progress)]
+    if len(looked) == len(records) and len({value for s in seen for value in s.values}) < 2:
+        raise DataError("the references show one class only, everywhere: there is nothing to tell apart")
     if len({len(s.shape) for s in seen}) > 1:
         raise DataError("the data set mixes 2D and 3D images; index them apart")
     if len({len(s.extremes) for s in seen}) > 1:
@@ -154,6 +157,7 @@ class _Look:
     content_fraction: float
     samples: tuple[np.ndarray, ...]
     extremes: tuple[tuple[float, float], ...]
+    values: frozenset[int]
     label_ml: dict[int, float]
     modality: Modality
     calibrated: bool
@@ -176,16 +180,16 @@ def _look(case: Case, samples: int) -> _Look:
         # Spread evenly: every structure is met in proportion to its size, and the choice needs no random numbers.
         where = where[np.linspace(0, where.size - 1, samples).astype(np.int64)]
     flat = image.array.reshape(image.channels, -1)
+    counts = case.reference.counts()
     return _Look(
         shape=content.grid.shape,
         spacing_mm=content.grid.spacing_mm,
         content_fraction=content.grid.size / image.grid.size,
         samples=tuple(flat[c, where].astype(np.float32) for c in range(image.channels)),
         extremes=tuple((float(ch.min()), float(ch.max())) for ch in image.array),
+        values=frozenset(counts),
         label_ml={
-            value: count * case.reference.grid.voxel_volume_mm3 / 1000
-            for value, count in case.reference.counts().items()
-            if value > 0
+            value: count * case.reference.grid.voxel_volume_mm3 / 1000 for value, count in counts.items() if value > 0
         },
         modality=case.image.meta.modality,
         calibrated=case.image.meta.calibrated,

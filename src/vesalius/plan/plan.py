@@ -182,7 +182,8 @@ def with_settings(plan: Plan, settings: Sequence[str]) -> Plan:
         if not equals:
             raise PlanError(f"write a setting as name=value, not {setting!r}")
         plan = _set(plan, name.strip().split("."), value.strip())
-        reasons = tuple(r for r in plan.reasons if r.field != name.strip())
+        # A part set by hand makes the reason for the whole untrue.
+        reasons = tuple(r for r in plan.reasons if r.field not in (name.strip(), name.strip().partition(".")[0]))
         plan = replace(plan, reasons=(*reasons, Reason(name.strip(), "set by hand")))
     return plan
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +18,8 @@ from torch import Tensor, nn
 
 from vesalius.bundle import Bundle
 from vesalius.errors import BundleError
-from vesalius.image import LabelMap, Volume
+from vesalius.image import LabelMap, Meta, Volume
+from vesalius.io.atomic import explained
 from vesalius.nets import NetworkSpec, build
 from vesalius.plan import Plan, Prepared, prepare
 from vesalius.plan.device import fast_dtype, find_device
@@ -157,12 +159,8 @@ def logits_of(
         return out.float().cpu()
 
     with tempfile.TemporaryDirectory(prefix="vesalius-") as folder:
-        if 4 * math.prod(shape) > _IN_MEMORY_BYTES:
-            logits: NDArray[np.float32] = np.lib.format.open_memmap(
-                Path(folder) / "logits.npy", mode="w+", dtype=np.float32, shape=shape
-            )
-        else:
-            logits = np.empty(shape, dtype=np.float32)
+        on_disk = 4 * math.prod(shape) > _IN_MEMORY_BYTES
+        logits = _on_disk(Path(folder) / "logits", shape) if on_disk else np.empty(shape, dtype=np.float32)
         for start, slab in iterate_slabs(
             torch.from_numpy(np.require(prepared.array, requirements="W")),
             run,
@@ -177,6 +175,16 @@ def logits_of(
         yield logits
 
 
+def _on_disk(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """An array in a file, whose space is taken at once: a disk that fills up later would end the process."""
+    with explained("the logits to the temporary folder"), path.open("wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, 4 * math.prod(shape))
+        else:
+            file.truncate(4 * math.prod(shape))
+    return np.memmap(path, dtype=np.float32, mode="r+", shape=shape)
+
+
 def _probabilities(logits: NDArray[np.float32], prepared: Prepared, image: Volume) -> Volume:
     """Softmax at the network's spacing, brought to the image's grid; outside the content all is background."""
     shifted = logits - logits.max(axis=0, keepdims=True)
@@ -187,4 +195,5 @@ def _probabilities(logits: NDArray[np.float32], prepared: Prepared, image: Volum
     return Volume(
         np.concatenate([resample(background, image.grid, fill=1.0).array, resample(rest, image.grid).array]),
         image.grid,
+        Meta(calibrated=image.meta.calibrated),
     )

@@ -16,25 +16,25 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from vesalius.bundle import Bundle, Card
 from vesalius.errors import BundleError, DataError, PlanError, VesaliusError
-from vesalius.image import Dataset, Grid
+from vesalius.image import Dataset
 from vesalius.io.atomic import make_folder, write_text
 from vesalius.metrics import evaluate
 from vesalius.nets import build
-from vesalius.plan import Plan, Prepared, plan_to_json
+from vesalius.plan import Plan, plan_to_json
 from vesalius.plan.device import fast_dtype, find_device
 from vesalius.plan.measure import step_seconds
 from vesalius.plan.planner import LEAST_STEPS
-from vesalius.predict import logits_of, segment
+from vesalius.predict import segment
 from vesalius.report import curves
 from vesalius.train.batches import draw_batch
 from vesalius.train.cache import CachedCase, build_cache
 from vesalius.train.checkpoint import Progress, load_checkpoint, save_checkpoint
 from vesalius.train.history import History, Moment
+from vesalius.train.looking import MARGIN_S, Looking
 from vesalius.train.losses import supervised
 from vesalius.train.optimise import average_weights, optimisers, set_rate
 
@@ -44,7 +44,6 @@ _MOMENTS = 100  # rows of the history
 _LOOKS = 20  # times that the watched cases are segmented
 _WATCHED = 4
 _MOST_VALIDATED = 24  # cases held out: enough to watch by; the rest teaches more than it tells
-_MARGIN_S = 6.0  # for writing the bundle and leaving
 
 
 @dataclass(frozen=True)
@@ -229,7 +228,7 @@ class _Run:
         history = self._history = History(self.out, moments)
 
         dtype = fast_dtype(self.device)
-        looking = _Looking(watched, plan, validations, self.device)
+        looking = Looking(watched, plan, validations, self.device)
         saved = time.monotonic()
         losses: list[float] = []
         before, trained_before = time.monotonic(), self.progress.trained_s
@@ -305,7 +304,7 @@ class _Run:
         slowest = 0.0
         scored = 0
         for case in dataset.select(held_out):
-            if self.left_s < 1.3 * slowest + _MARGIN_S:
+            if self.left_s < 1.3 * slowest + MARGIN_S:
                 break
             self.tell(Status("validate", scored / len(held_out), self.left_s))
             start = time.monotonic()
@@ -373,42 +372,3 @@ class _Run:
         curves(self._history.rows(), self.out / "curves.png")
         shutil.rmtree(self.work)
         self.tell(Status("validate", 1.0, 0.0, self._history.moments[-1]), now=True)
-
-
-class _Looking:
-    """Segments the watched cases now and then, and knows how long validating will take."""
-
-    def __init__(self, watched: Sequence[CachedCase], plan: Plan, validations: int, device: torch.device) -> None:
-        self.watched, self.plan, self.taken = watched, plan, 0
-        self.reserve_s = _MARGIN_S
-        if watched:
-            # The first run builds the kernels; the second is what each case will take.
-            network = build(plan.network).to(device).eval()
-            for _ in range(2):
-                start = time.monotonic()
-                self._classes(watched[0], network, plan.mirror_axes)
-                seconds = time.monotonic() - start
-            self.reserve_s += 2.5 * seconds * validations
-            if plan.budget.time_s is not None:
-                self.reserve_s = min(self.reserve_s, _MARGIN_S + 0.08 * plan.budget.time_s)
-
-    def _classes(self, case: CachedCase, network: nn.Module, mirror_axes: tuple[int, ...]) -> NDArray[np.int64]:
-        grid = Grid.from_spacing(case.classes.shape, self.plan.spacing_mm)
-        prepared = Prepared(np.array(case.image), grid, grid)
-        with logits_of(prepared, network, self.plan, mirror_axes=mirror_axes, overlap=self.plan.overlap) as logits:
-            return np.asarray(logits.argmax(axis=0))
-
-    def dice(self, network: nn.Module) -> float:
-        """Mean foreground Dice over the watched cases, at the network's own resolution."""
-        self.taken += 1
-        found = []
-        for case in self.watched:
-            predicted = self._classes(case, network, ())
-            reference = np.asarray(case.classes)
-            predicted[reference < 0] = -1
-            for number in range(1, len(self.plan.labels) + 1):
-                mine, theirs = predicted == number, reference == number
-                total = int(mine.sum() + theirs.sum())
-                if total:
-                    found.append(2 * int((mine & theirs).sum()) / total)
-        return float(np.mean(found)) if found else math.nan
