@@ -1,6 +1,8 @@
 """The rules of the house that no other tool holds: they are about the source as a whole."""
 
+import argparse
 import ast
+import dataclasses
 import importlib
 import inspect
 import re
@@ -19,7 +21,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import vesalius
+from vesalius.bundle import Card
 from vesalius.cli import VERBS
+from vesalius.plan import Optimisation, Plan
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "vesalius"
@@ -286,7 +290,31 @@ def test_the_reference_lists_the_public_names():
 
 def test_the_reference_lists_the_verbs():
     page = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
-    assert dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", page, re.MULTILINE)) == VERBS
+    assert dict(re.findall(r"^\| `([a-z]+)` \| (.+) \|$", page, re.MULTILINE)) == VERBS
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_reference_lists_the_arguments_of_a_verb(verb):
+    parser = argparse.ArgumentParser(add_help=False)
+    importlib.import_module(f"vesalius.cli.{verb}").add_arguments(parser)
+    takes = {name for action in parser._actions for name in action.option_strings or [action.metavar]}
+    page = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
+    section = page.partition(f"\n## {verb}\n")[2].partition("\n## ")[0]
+    cells = re.findall(r"^\| (`.*?) \| ", section, re.MULTILINE)
+    listed = re.findall(r"`(--[\w-]+|[A-Z]+)", " ".join(cells))
+    assert sorted(listed) == sorted(name for name in takes if name != "-o")
+
+
+def test_the_reference_lists_the_fields_of_the_plan():
+    page = (ROOT / "docs" / "reference" / "plan.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `(\w+)` \| ", page, re.MULTILINE)
+    assert listed == [field.name for of in (Plan, Optimisation) for field in dataclasses.fields(of)]
+
+
+def test_the_reference_lists_the_parts_of_a_card():
+    page = (ROOT / "docs" / "reference" / "bundle.md").read_text(encoding="utf-8")
+    card = page.partition("| `card.` |")[2].partition("\n\n")[0]
+    assert re.findall(r"^\| `(\w+)` \| ", card, re.MULTILINE) == [field.name for field in dataclasses.fields(Card)]
 
 
 def test_every_verb_has_its_file_and_every_file_its_verb():
