@@ -72,8 +72,8 @@ def _named(dataset: Dataset, text: str) -> Dataset:
     return replace(dataset, labels=named)
 
 
-def add_budget(parser: argparse.ArgumentParser) -> None:
-    """Time, memory, device, network and overrides."""
+def add_budget(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
+    """Time, memory, device, network and overrides; gives the group of what says how long to train."""
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--budget", metavar="TIME", help="time from start to finished bundle: 45s, 10m, 1.5h (30m)")
     length.add_argument("--steps", type=int, help="train for this many steps instead, however long they take")
@@ -81,7 +81,7 @@ def add_budget(parser: argparse.ArgumentParser) -> None:
         "--memory", metavar="SIZE", help="memory to use at most, for example 8GiB (most of what is free)"
     )
     add_device(parser)
-    parser.add_argument("--network", default="unet", choices=("unet", "fcn", "cnn"), help="architecture (unet)")
+    parser.add_argument("--network", choices=("unet", "fcn", "cnn"), help="architecture (unet)")
     parser.add_argument(
         "--set",
         action="append",
@@ -89,6 +89,7 @@ def add_budget(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="override a decision of the plan, for example patch_size=96,96,96 or optimisation.learning_rate=0.01",
     )
+    return length
 
 
 def read_budget(args: argparse.Namespace) -> Budget:

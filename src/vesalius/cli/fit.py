@@ -23,9 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_dataset(parser)
     add_labels(parser)
     parser.add_argument("-o", "--output", metavar="BUNDLE", required=True, help="folder of the trained segmenter")
-    add_budget(parser)
-    parser.add_argument(
-        "--plan", metavar="PLAN.json", help="a plan written by `vesalius plan -o`, instead of a new one"
+    add_budget(parser).add_argument(
+        "--plan",
+        metavar="PLAN.json",
+        help="a plan written by `vesalius plan -o`, budget included, instead of a new one",
     )
     parser.add_argument("--card", metavar="CARD.json", help="words for the card: name, description, data …")
     parser.add_argument("--seed", type=int, default=0, help="of everything random (0)")
@@ -81,13 +82,17 @@ def _plan(args: argparse.Namespace, dataset: Dataset) -> Plan:
         # The run goes on with the plan that it began with: timing the machine again could decide otherwise.
         return plan_from_json(json.dumps(json.loads(kept.read_text())["plan"]))
     if args.plan:
+        if args.memory or args.network:
+            raise PlanError(
+                "--memory and --network say how to plan, and --plan brings a plan: leave out one or the other"
+            )
         try:
             return with_settings(plan_from_json(Path(args.plan).read_bytes()), args.set)
         except OSError as error:
             raise PlanError(f"cannot read the plan {args.plan}: {error.strerror}") from None
     with counting("measuring", shown=not args.json) as progress:
         facts = fingerprint(dataset, progress=progress)
-    return with_settings(make_plan(facts, read_budget(args), network=args.network), args.set)
+    return with_settings(make_plan(facts, read_budget(args), network=args.network or "unet"), args.set)
 
 
 def _card(path: str) -> Card:

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
         dataset = read_dataset(args, progress)
     with counting("measuring", shown=not args.json) as progress:
         facts = fingerprint(dataset, progress=progress)
-    plan = with_settings(make_plan(facts, read_budget(args), network=args.network), args.set)
+    plan = with_settings(make_plan(facts, read_budget(args), network=args.network or "unet"), args.set)
     if args.output:
         write_text(Path(args.output), plan_to_json(plan) + "\n")
     if args.json:
