@@ -15,6 +15,7 @@ from pathlib import Path
 
 from vesalius.io.layouts import index
 from vesalius.plan import Budget, fingerprint, make_plan, with_settings
+from vesalius.plan.candidates import network_sizes
 from vesalius.train import fit
 
 RECIPES = {
@@ -29,14 +30,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--size", type=int, default=2, help="of the U-Net, 0 the largest")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     dataset = index(args.folder)
-    # A budget of time lets the planner choose the network that it would choose in ten minutes on this machine.
-    plan = make_plan(fingerprint(dataset), Budget(time_s=600))
-    print(f"{plan.why('network')}; {args.steps} steps of {plan.batch_size} patches")
+    facts = fingerprint(dataset)
+    plan = make_plan(facts, Budget(steps=args.steps))
+    words, network = network_sizes("unet", facts, plan.patch_size, plan.spacing_mm)[args.size]
+    plan = replace(plan, network=network)
+    print(f"{words}; {args.steps} steps of {plan.batch_size} patches")
     for name, settings in RECIPES.items():
-        chosen = replace(with_settings(plan, settings), budget=Budget(steps=args.steps))
+        chosen = with_settings(plan, settings)
         with tempfile.TemporaryDirectory() as folder:
             bundle = fit(dataset, chosen, Path(folder) / name, seed=args.seed)
         print(f"{name:6} Dice {bundle.card.scores['mean']:.4f}  {bundle.provenance['trained_s']:.0f} s", flush=True)
