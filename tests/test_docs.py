@@ -23,7 +23,7 @@ from vesalius.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
 READMES = [ROOT / "README.md", ROOT / "README.zh-CN.md"]
-PAGES = [*READMES, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*READMES, ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -118,6 +118,12 @@ def test_the_readmes_are_in_step():
     assert [b[:2] for b in blocks(english)] == [b[:2] for b in blocks(chinese)]
     for mark in (r"^#+ ", r"^\| ", r"^- "):
         assert len(re.findall(mark, english, re.MULTILINE)) == len(re.findall(mark, chinese, re.MULTILINE)), mark
+
+
+def test_the_benchmarks_are_listed():
+    page = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    there = sorted(path.name for path in (ROOT / "benchmarks").glob("*.py"))
+    assert sorted(re.findall(r"^\| `(\w+\.py)` \| ", page, re.MULTILINE)) == there
 
 
 def test_every_page_is_reached_from_the_index():
