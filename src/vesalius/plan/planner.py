@@ -70,15 +70,18 @@ def make_plan(
     median = rules.resampled_shape(facts, spacing)
     seconds_per_voxel = _Stopwatch(step_seconds or _measured(budget.device))
     chosen, steps = _choose(facts, budget, network, median, spacing, seconds_per_voxel)
-    told = f"{budget.steps} steps were asked for" if budget.time_s is None else f"about {steps:.0f} steps fit"
+    if budget.time_s is None:
+        told = f"{budget.steps} steps were asked for"
+    else:
+        told = f"about {steps:.0f} steps fit the budget, {wanted_steps(budget.time_s):.0f} are wanted"
     mirrors, mirror_why = rules.mirror_axes(facts)
     tested, tested_why = _mirror_when_segmenting(chosen, median, mirrors, seconds_per_voxel)
     reasons = (
         Reason("spacing_mm", spacing_why),
         Reason("normalisation", scheme_why),
-        Reason("patch_size", f"the images' median shape is {_by(median)} at this spacing, and so are its proportions"),
+        Reason("patch_size", f"in proportion to the images' median shape, {_by(median)} at this spacing"),
         Reason("batch_size", f"about {_STEP_VOXELS[facts.ndim]:,} voxels a step"),
-        Reason("network", f"{chosen.words}: the largest with which the steps suffice ({told})"),
+        Reason("network", f"{chosen.words}: the largest that gets enough steps ({told})"),
         Reason("optimisation", f"Muon learns most in few steps; {told}"),
         Reason("augmentation", f"nnU-Net's list; {mirror_why}"),
         Reason("mirror_axes", tested_why),
