@@ -362,7 +362,8 @@ class _Run:
             for name in ("history.csv", "curves.png", "weights.safetensors"):
                 (self.out / name).unlink(missing_ok=True)
             if self._made_folder:
-                self.out.rmdir()
+                with contextlib.suppress(OSError):  # somebody else put something there
+                    self.out.rmdir()
 
     def close(self) -> None:
         """Write the records and remove what only the run needed."""
