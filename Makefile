@@ -7,8 +7,9 @@ BIN := $(VENV)/bin
 DEMO := $(VENV)/.installed-demo
 DEV := $(VENV)/.installed-dev
 
-# One thread a test worker: two workers on two cores, and results that do not depend on the number of cores.
-THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
+# One thread a test worker: two workers on two cores, and results that do not depend on the number of cores. Threads that
+# wait sleep, for the tests that train with more.
+THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -18,7 +19,8 @@ help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
 
 demo: $(DEMO) ## set up, then segment a brain and train a small segmenter; ends with the report's path
-	$(BIN)/vesalius demo
+	rm -rf demo
+	$(BIN)/vesalius demo -o demo
 
 test: lint types contracts ## set up, then lint, types, contracts and the whole suite
 	$(THREADS) $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup

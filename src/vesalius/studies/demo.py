@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from vesalius import __version__
 from vesalius.bundle import Bundle, Card
-from vesalius.errors import MissingDependencyError
+from vesalius.errors import MissingDependencyError, VesaliusError
 from vesalius.image import Grid, LabelMap, Labels, Meta, Volume
 from vesalius.io import read, write
 from vesalius.io.atomic import make_folder, write_text
@@ -72,9 +72,11 @@ def demo(
 
     Raises:
         MissingDependencyError: nilearn, whose wheel holds the brain, is not installed.
-        VesaliusError: The folder cannot be written.
+        VesaliusError: The folder cannot be written, or holds an earlier demo.
     """
     folder = make_folder(out)
+    if (folder / "tissue").exists():
+        raise VesaliusError(f"{folder.name}: an earlier demo is there; remove it or name another folder")
     brain = read(_template("T1"))
     brain = Volume(brain.array, brain.grid, Meta(modality="MR"))
     found, sections = _hippocampi(brain, folder, device)
