@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -112,10 +112,14 @@ def imported(paths: Iterable[Path]) -> dict[str, str]:
     return {name: at for name, at in found.items() if name not in ours | sys.stdlib_module_names}
 
 
+@cache
+def installed() -> Mapping[str, list[str]]:
+    return metadata.packages_distributions()
+
+
 def distributions(packages: Iterable[str]) -> set[str]:
     """The distributions that these packages come from."""
-    installed = metadata.packages_distributions()
-    return {canonicalize_name(name) for package in packages for name in installed.get(package, [package])}
+    return {canonicalize_name(name) for package in packages for name in installed().get(package, [package])}
 
 
 def requirements(*extras: str) -> set[str]:

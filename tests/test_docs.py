@@ -85,7 +85,7 @@ def run_page(page: Path) -> int:
 
 
 @pytest.fixture
-def workplace(tmp_path, monkeypatch):
+def house(tmp_path, monkeypatch):
     """A folder with the shared data where they are beside a checkout."""
     folder = tmp_path / "vesalius"
     folder.mkdir()
@@ -99,7 +99,7 @@ def runs(page: Path) -> bool:
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if runs(p)], ids=lambda p: p.relative_to(ROOT).as_posix())
-def test_the_page_runs(page, workplace, request):
+def test_the_page_runs(page, house, request):
     if "../shared/" in page.read_text(encoding="utf-8"):
         request.getfixturevalue("shared_data")
     assert run_page(page) > 0
