@@ -14,8 +14,8 @@ from vesalius.io.layouts import survey
 REAL = {
     "acdc_cine_mr": ("suffixes", 12, 6, ("image",), (1, 2, 3), 0),
     "brats2013_flair_t1c": ("suffixes", 3, 3, ("Flair", "T1c"), (1, 2, 3, 4), 3),
-    "busi_breast_us": ("suffixes", 16, 16, ("red", "green", "blue"), (255,), 1),
-    "chasedb1": ("suffixes", 14, 7, ("red", "green", "blue"), (255,), 14),
+    "busi_breast_us": ("suffixes", 16, 16, ("red", "green", "blue"), (1,), 1),
+    "chasedb1": ("suffixes", 14, 7, ("red", "green", "blue"), (1,), 14),
     "cvc_clinicdb_video": ("pairs", 78, 4, ("red", "green", "blue"), (1,), 0),
     "dsb2018_nuclei": ("pairs", 21, 21, ("red", "green", "blue"), (1,), 0),
     "hc18_fetal_us": ("suffixes", 17, 17, ("image",), (255,), 0),

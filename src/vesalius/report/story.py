@@ -54,10 +54,11 @@ def story_html(
 
     Example:
         >>> import tempfile
+        >>> from pathlib import Path
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     rows = [["name", "ml"], ["<liver>", "1500"]]
         ...     story_html([Section("Volumes", table=rows)], folder + "/a.html", title="A")
-        ...     "&lt;liver&gt;" in open(folder + "/a.html").read()
+        ...     "&lt;liver&gt;" in (Path(folder) / "a.html").read_text()
         True
     """
     from jinja2 import Environment, StrictUndefined
