@@ -29,7 +29,7 @@ def find_device(name: str = "auto") -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
+        float(torch.zeros(1, device=device))  # it can be computed on, and read back
     except (RuntimeError, AssertionError):
         raise PlanError(f"the device {name!r} is not there; take 'auto', 'cpu', 'cuda', 'cuda:0' … or 'mps'") from None
     return device

@@ -121,20 +121,20 @@ def wanted_steps(time_s: float) -> float:
 
 
 class _Stopwatch:
-    """Times each network once, on a patch of moderate size."""
+    """Times each size of network once, on a patch of moderate size: per voxel, other patches take about as long."""
 
     def __init__(self, step_seconds: StepSeconds) -> None:
         self._step_seconds = step_seconds
-        self._known: dict[NetworkSpec, float] = {}
+        self._known: dict[str, float] = {}
 
     def __call__(self, candidate: _Candidate) -> float:
         """Seconds a step for each voxel of the batch."""
-        if candidate.spec not in self._known:
+        if candidate.words not in self._known:
             patch = _at_most(candidate.patch_size, divisor(candidate.spec), _TIMED_VOXELS)
             batch = min(candidate.batch_size, max(_LEAST_BATCH, _TIMED_VOXELS // math.prod(patch)))
             seconds = self._step_seconds(candidate.spec, patch, batch)
-            self._known[candidate.spec] = seconds / (batch * math.prod(patch))
-        return self._known[candidate.spec]
+            self._known[candidate.words] = seconds / (batch * math.prod(patch))
+        return self._known[candidate.words]
 
     def step(self, candidate: _Candidate) -> float:
         """Seconds a step."""
@@ -154,16 +154,17 @@ def _choose(
     best: tuple[_Candidate, float] | None = None
     smallest = math.inf
     for candidate in _candidates(facts, network, median, spacing):
-        smallest = min(smallest, candidate.memory_gib)
+        steps = float(budget.steps or 0)
+        if budget.time_s is not None:
+            steps = budget.time_s * _TRAINING_SHARE / stopwatch.step(candidate)
+            if best is not None and steps <= best[1]:
+                continue  # it would not be taken: its memory need not be counted
         if candidate.memory_gib > memory:
+            smallest = min(smallest, candidate.memory_gib)
             continue
-        if budget.time_s is None:
-            return candidate, float(budget.steps or 0)
-        steps = budget.time_s * _TRAINING_SHARE / stopwatch.step(candidate)
-        if steps >= wanted_steps(budget.time_s):
+        if budget.time_s is None or steps >= wanted_steps(budget.time_s):
             return candidate, steps
-        if best is None or steps > best[1]:
-            best = candidate, steps
+        best = candidate, steps
     if best is None:
         raise PlanError(
             f"{memory:.2f} GiB of memory hold not even the smallest plan; it takes {smallest:.2f} GiB. "
