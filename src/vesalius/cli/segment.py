@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,7 @@ from vesalius.cli.progress import counting
 
 if TYPE_CHECKING:
     from vesalius.bundle import Bundle
-    from vesalius.image import Volume
+    from vesalius.image import LabelMap, LeftOut, Volume
 
 HELP = "segment images with a trained segmenter; results lie on each image's own grid"
 
@@ -42,26 +44,51 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_device(parser)
 
 
+@dataclass(frozen=True)
+class _Job:
+    """An image to segment: its name, its files, and the function that reads them."""
+
+    name: str
+    images: tuple[Path, ...]
+    load: Callable[[], Volume]
+
+    @property
+    def ending(self) -> str:
+        """Labels go into a format that loses nothing: pictures to PNG, volumes to what they came in."""
+        from vesalius.io import format_of
+
+        ending = None if self.images[0].is_dir() else format_of(self.images[0])
+        if ending in (".tif", ".tiff"):
+            return ".tif"
+        if ending in (".png", ".jpg", ".jpeg", ".bmp"):
+            return ".png"
+        return ending if ending in (".nrrd", ".mha", ".npz") else ".nii.gz"
+
+
 def run(args: argparse.Namespace) -> int:
     """Segment everything; a broken image is reported and the rest goes on."""
     from vesalius.bundle import Bundle
     from vesalius.errors import VesaliusError
-    from vesalius.io import format_of, write
+    from vesalius.io import write
     from vesalius.io.atomic import make_folder
+    from vesalius.plan.device import find_device
     from vesalius.predict import segment
 
     bundle = Bundle.load(args.bundle)
-    jobs = list(_jobs(args, bundle))
-    out = Path(args.output)
-    single = len(jobs) == 1 and not out.is_dir() and format_of(out) is not None
+    left_out: list[LeftOut] = []
+    jobs = list(_jobs(args, bundle, left_out))
+    for case in left_out:
+        print(f"vesalius: left out: {case.id}: {case.reason}", file=sys.stderr)
+    targets = _targets(jobs, Path(args.output))
+    find_device(args.device)  # a wrong name is told once, not for every image
     done: list[dict[str, Any]] = []
     failed = 0
-    for name, load, ending in jobs:
-        target = out if single else out / f"{name}{ending}"
+    for job, target in zip(jobs, targets, strict=True):
+        name = job.name
         try:
             with counting(name, shown=not args.json) as progress:
                 prediction = segment(
-                    load(),
+                    job.load(),
                     bundle,
                     device=args.device,
                     mirror=args.mirror,
@@ -80,28 +107,57 @@ def run(args: argparse.Namespace) -> int:
             done.append({"image": name, "error": str(error)})
             print(f"vesalius: {name}: {error}", file=sys.stderr)
             continue
-        grid = prediction.labels.grid
-        voxels = prediction.labels.counts()
-        volumes = {
-            label.name: round(voxels.get(label.value, 0) * grid.voxel_volume_mm3 / 1000, 4)
-            for label in prediction.labels.labels.labels
-        }
-        calibrated = bundle.plan.calibrated and grid.ndim == 3
-        done.append({"image": name, "output": str(target), "volume_ml" if calibrated else "size": volumes})
+        sizes = _sizes(prediction.labels, calibrated=bundle.plan.calibrated)
+        done.append({"image": name, "output": str(target), **sizes})
         if not args.json:
-            unit = " ml" if calibrated else ""
-            told = ", ".join(
-                f"{k} {v:.3g}{unit}" if calibrated else f"{k} {voxels.get(bundle.plan.labels[k].value, 0)} pixels"
-                for k, v in volumes.items()
-            )
-            print(f"{target}  {told}")
+            if "volume_ml" in sizes:
+                told = [f"{label} {ml:.4g} ml" for label, ml in sizes["volume_ml"].items()]
+            else:
+                told = [f"{label} {count:,} voxels" for label, count in sizes["voxels"].items()]
+            print(f"{target}  {', '.join(told)}")
     if args.json:
-        print(json.dumps({"images": done, "failed": failed}))
+        others = [{"id": case.id, "reason": case.reason} for case in left_out]
+        print(json.dumps({"images": done, "failed": failed, "left_out": others}))
     return 1 if failed else 0
 
 
-def _jobs(args: argparse.Namespace, bundle: Bundle) -> Iterator[tuple[str, Any, str]]:
-    """Name of each image, the function that reads it, and the ending of its result."""
+def _targets(jobs: Sequence[_Job], out: Path) -> list[Path]:
+    """The file of each result. A place that cannot be right is refused before anything is computed."""
+    from vesalius.errors import DataError, FormatError
+    from vesalius.io import format_of
+
+    suffix = None if out.is_dir() else format_of(out)
+    if suffix is not None and len(jobs) > 1:
+        raise DataError(f"{out.name} names one file, and there are {len(jobs)} images: name a folder")
+    if suffix == ".dcm":
+        raise FormatError(f"{out.name}: results are not written as DICOM; choose .nii.gz, .nrrd, .mha, .npz or .png")
+    folder = out if suffix is None else out.parent
+    standing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not standing.is_dir():
+        raise DataError(f"{standing.name} is a file; the results need a folder")
+    targets = [out if suffix is not None else out / f"{job.name}{job.ending}" for job in jobs]
+    twice = sorted({target.name for target in targets if targets.count(target) > 1})
+    if twice:
+        raise DataError(f"several images would be written to one file ({', '.join(twice[:5])}): segment them apart")
+    sources = {path.resolve() for job in jobs for path in job.images}
+    replaced = [target.name for target in targets if target.resolve() in sources]
+    if replaced:
+        raise DataError(f"the result would replace the image {replaced[0]} itself: choose another folder")
+    return targets
+
+
+def _sizes(found: LabelMap, *, calibrated: bool) -> dict[str, Any]:
+    """Voxels of each label and, where voxels have a size in space, millilitres."""
+    counts = found.counts()
+    voxels = {label.name: counts.get(label.value, 0) for label in found.labels.labels}
+    if not calibrated or found.grid.ndim != 3:
+        return {"voxels": voxels}
+    each_ml = found.grid.voxel_volume_mm3 / 1000
+    return {"voxels": voxels, "volume_ml": {name: round(count * each_ml, 4) for name, count in voxels.items()}}
+
+
+def _jobs(args: argparse.Namespace, bundle: Bundle, left_out: list[LeftOut]) -> Iterator[_Job]:
+    """What is to be segmented; what a folder holds beside it goes to ``left_out``."""
     from vesalius.errors import DataError
     from vesalius.io import read
     from vesalius.io.layouts import index
@@ -112,22 +168,18 @@ def _jobs(args: argparse.Namespace, bundle: Bundle) -> Iterator[tuple[str, Any, 
         if not path.exists():
             raise DataError(f"{path.name}: there is no such file or folder")
     channels = len(bundle.plan.channels)
-    if channels > 1 and len(paths) == channels and all(p.is_file() for p in paths):
-        yield _stem(paths[0]), (lambda: read_channels(paths)), _result_ending(paths[0])
+    # As many files as channels are one image, unless they are as many colour pictures.
+    if channels > 1 and len(paths) == channels and all(p.is_file() and read(p).channels == 1 for p in paths):
+        yield _Job(_stem(paths[0]), tuple(paths), partial(read_channels, paths))
         return
     for path in paths:
         if path.is_file() or _is_series(path):
-            yield _stem(path), (lambda path=path: read(path, series=args.series)), _result_ending(path)
+            yield _Job(_stem(path), (path,), partial(read, path, series=args.series))
             continue
         dataset = index(path, args.layout, check=False)
-        for case in dataset.left_out:
-            print(f"vesalius: left out: {case.id}: {case.reason}", file=sys.stderr)
+        left_out += dataset.left_out
         for record in dataset.records:
-
-            def load(record: Any = record) -> Volume:
-                return read_channels(record.images)
-
-            yield record.id, load, _result_ending(record.images[0])
+            yield _Job(record.id, record.images, partial(read_channels, record.images))
 
 
 def _is_series(folder: Path) -> bool:
@@ -141,15 +193,3 @@ def _stem(path: Path) -> str:
     from vesalius.io.layouts.files import stem
 
     return stem(path)
-
-
-def _result_ending(path: Path) -> str:
-    """Labels go into a format that loses nothing: pictures to PNG, volumes to what they came in."""
-    from vesalius.io import format_of
-
-    ending = None if path.is_dir() else format_of(path)
-    if ending in (".tif", ".tiff"):
-        return ".tif"
-    if ending in (".png", ".jpg", ".jpeg", ".bmp"):
-        return ".png"
-    return ending if ending in (".nrrd", ".mha", ".npz") else ".nii.gz"
