@@ -2,8 +2,8 @@
 
     python benchmarks/recipe.py ../shared/data/msd_hippocampus --steps 300
 
-Prints the mean Dice on the same held-out cases, and the seconds that training took. The learning rate of each is the
-best of a few that were tried.
+Prints the mean Dice on the same held-out cases, and the seconds that training took. The learning rates
+are usual ones and were not searched for.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from vesalius.plan.device import fast_dtype, find_device
 
 
 def step_seconds(
-    network: NetworkSpec, patch_size: Sequence[int], batch_size: int, *, device: str = "auto", repeats: int = 2
+    network: NetworkSpec, patch_size: Sequence[int], batch_size: int, *, device: str = "auto", repeats: int = 4
 ) -> float:
     """Time a training step: forward, backward, on patches of zeros.
 

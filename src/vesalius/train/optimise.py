@@ -21,7 +21,7 @@ class Muon(Optimizer):
 
     A kernel ``(out, in, *k)`` is taken as a matrix ``(out, in * k)``. Its Nesterov momentum is replaced by the
     nearest semi-orthogonal matrix, found by five Newton–Schulz iterations, so that every direction is learned at the
-    same pace. On few steps it learns about twice as much as AdamW (benchmarks/README.md).
+    same pace. In few steps it learns more than AdamW (benchmarks/README.md).
 
     Args:
         parameters: Tensors of two or more axes.
