@@ -82,7 +82,7 @@ def test_more_background_changes_only_what_counts_background(pair, margin):
     for target, row in before.items():
         for name in ("dice", "iou", "sensitivity", "precision", "surface_dice"):
             assert after[target][name] == pytest.approx(row[name], rel=1e-12)
-        if row["hausdorff"] < diagonal:  # neither side is empty
+        if row["hausdorff"] < 0.999 * diagonal:  # neither side is empty, which would score the diagonal
             assert after[target]["assd"] == pytest.approx(row["assd"])
             assert after[target]["hd95"] == pytest.approx(row["hd95"])
 
