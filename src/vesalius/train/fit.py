@@ -116,8 +116,9 @@ def fit(
     teaching = usable.select([i for i in usable.ids if i not in set(held_out)])
     if len(teaching) == 0:
         raise DataError("every case is held out for validation; none is left to learn from")
-    run.open()
+    run.check()
     try:
+        run.open()
         cases = build_cache(usable, plan, run.work / "cases", progress=run.preparing)
         by_id = {case.id: case for case in cases}
         watched = [by_id[i] for i in held_out[:_WATCHED]]
@@ -190,8 +191,8 @@ class _Run:
     def preparing(self, done: int, total: int) -> None:
         self.tell(Status("prepare", done / total, self.left_s))
 
-    def open(self) -> None:
-        """Take the folder, or refuse it before anything is written."""
+    def check(self) -> None:
+        """Refuse a folder that holds something else, or nothing to resume, before anything is written."""
         if self.resume:
             if not (self.work / "run.json").is_file():
                 raise BundleError(f"{self.out.name}: there is no interrupted run to resume here")
@@ -202,8 +203,13 @@ class _Run:
         if self.out.is_dir() and any(self.out.iterdir()):
             hint = " (resume=True goes on with an interrupted run)" if (self.work / "run.json").is_file() else ""
             raise BundleError(f"{self.out.name}: the folder is not empty; name a new one{hint}")
+
+    def open(self) -> None:
+        """Take the folder, unless a run that goes on has it already."""
+        if self.resume:
+            return
         self._made_folder = not self.out.exists()
-        make_folder(self.work)
+        make_folder(make_folder(self.out) / _WORK)
         write_text(self.work / "run.json", json.dumps(self._identity()))
 
     def _identity(self) -> dict[str, object]:
@@ -233,8 +239,6 @@ class _Run:
         losses: list[float] = []
         before, trained_before = time.monotonic(), self.progress.trained_s
         end = self._end_of_training(looking.reserve_s)
-        if end(before) >= 1 and self.progress.step == 0:
-            raise PlanError(self._too_small(looking.reserve_s))
         while (done := end(time.monotonic())) < 1:
             rate = set_rate(made, how, step=self.progress.step, progress=done)
             images, classes = draw_batch(cases, plan, random=random, generator=generator, device=self.device)
@@ -267,6 +271,8 @@ class _Run:
                 history.write()
                 curves(history.rows(), self.out / "curves.png")
                 saved = time.monotonic()
+        if self.progress.step == 0:
+            raise PlanError(self._too_small(looking.reserve_s))
         if not history.moments or history.moments[-1].step < self.progress.step:
             history.add(
                 Moment(
@@ -356,7 +362,8 @@ class _Run:
         if self._history is not None:
             with contextlib.suppress(VesaliusError):
                 self._history.close()
-        if not (self.resume or (self.work / "checkpoint.pt").exists() or (self.out / "bundle.json").exists()):
+        kept = self.resume or (self.work / "checkpoint.pt").exists() or (self.out / "bundle.json").exists()
+        if self.out.is_dir() and not kept:
             for name in (_WORK, "events"):
                 shutil.rmtree(self.out / name, ignore_errors=True)
             for name in ("history.csv", "curves.png", "weights.safetensors"):
