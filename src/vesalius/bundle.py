@@ -103,8 +103,9 @@ class Bundle:
             BundleError: There is none, it is damaged, or of a version that this release cannot read.
         """
         read = _reader(path)
+        text = read(_DESCRIPTION, _LARGEST_DESCRIPTION)
         try:
-            raw = json.loads(read(_DESCRIPTION, _LARGEST_DESCRIPTION))
+            raw = json.loads(text)
         except (ValueError, RecursionError):
             raise BundleError(f"{_name(path)}: {_DESCRIPTION} is not JSON") from None
         if not isinstance(raw, dict) or raw.get("format") != _FORMAT:
@@ -212,7 +213,7 @@ def _tensors(data: bytes, path: Path | str) -> dict[str, NDArray[Any]]:
 def _compact(array: NDArray[Any]) -> NDArray[Any]:
     """Half precision, unless a value would overflow."""
     array = np.ascontiguousarray(array)
-    largest = np.finfo(np.float16).max
+    largest = float(np.finfo(np.float16).max)
     if array.dtype.kind != "f" or (array.size and float(np.abs(array).max()) > largest):
         return array
     return array.astype(np.float16)

@@ -68,9 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    # Read when torch is loaded: threads that wait then sleep instead of spinning. Beside other busy processes a
-    # training step is four times faster for it (benchmarks/README.md).
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    _yield_when_crowded()
     try:
         args, verb = _parse(arguments)
     except SystemExit as ended:  # how argparse ends after --help, --version and wrong use
@@ -88,6 +86,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         _report(error, as_json=args.json, verbose=args.verbose)
         return _FAILED
     return code
+
+
+def _yield_when_crowded() -> None:
+    """Let threads that wait sleep instead of spin where other processes want the cores.
+
+    OpenMP reads this when torch is loaded. Spinning is a third faster on an idle machine; beside another process that
+    spins too, training steps took four times as long (benchmarks/README.md).
+    """
+    if hasattr(os, "getloadavg") and os.getloadavg()[0] > 0.5 * (os.cpu_count() or 1):
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, Verb]:
