@@ -212,7 +212,7 @@ def _tensors(data: bytes, path: Path | str) -> dict[str, NDArray[Any]]:
 
 def _compact(array: NDArray[Any]) -> NDArray[Any]:
     """Half precision, unless a value would overflow."""
-    array = np.ascontiguousarray(array)
+    array = np.asarray(array, order="C")  # unlike `ascontiguousarray` it keeps a scalar a scalar
     largest = float(np.finfo(np.float16).max)
     if array.dtype.kind != "f" or (array.size and float(np.abs(array).max()) > largest):
         return array
