@@ -1,0 +1,122 @@
+"""``vesalius segment``: which files are an image, and where its result goes."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from phantoms import ball_case, ball_dataset, dataset_of, untrained_bundle, write_cases
+
+from vesalius.image import Volume
+from vesalius.io import read_labels, write
+
+
+@pytest.fixture(scope="module")
+def flat(tmp_path_factory):
+    """A bundle for pictures."""
+    bundle = untrained_bundle(ball_dataset(2, shape=(24, 20)), patch_size=(16, 16))
+    return bundle.save(tmp_path_factory.mktemp("flat"))
+
+
+@pytest.fixture(scope="module")
+def deep(tmp_path_factory):
+    """A bundle for volumes."""
+    return untrained_bundle(ball_dataset(2), patch_size=(16, 16, 16)).save(tmp_path_factory.mktemp("deep"))
+
+
+def picture(path):
+    image = ball_case(1, shape=(24, 20)).image
+    grey = np.clip(image.array - 250, 0, 255).astype(np.uint8)
+    write(image.with_array(grey), path)
+    return path
+
+
+def volume(path, number=1):
+    write(ball_case(number, shape=(18, 16, 16)).image, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("source", "result"),
+    [("a.png", "a.png"), ("b.jpg", "b.png"), ("c.bmp", "c.png"), ("d.tif", "d.tif"), ("e.TIFF", "e.tif")],
+)
+def test_pictures_give_pictures_that_lose_nothing(source, result, flat, tmp_path, told):
+    image = picture(tmp_path / source)
+    (done,) = told("segment", image, "--bundle", flat, "-o", tmp_path / "out")["images"]
+    assert done["output"] == str(tmp_path / "out" / result)
+    assert set(read_labels(done["output"]).counts()) <= {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    ("source", "result"),
+    [("a.nii", "a.nii.gz"), ("b.nii.gz", "b.nii.gz"), ("c.nrrd", "c.nrrd"), ("d.mha", "d.mha"), ("e.npz", "e.npz"),
+     ("f.mhd", "f.nii.gz")],
+)  # fmt: skip
+def test_volumes_give_volumes_in_one_file(source, result, deep, tmp_path, told):
+    image = volume(tmp_path / source)
+    (done,) = told("segment", image, "--bundle", deep, "-o", tmp_path / "out", "--no-mirror")["images"]
+    assert done["output"] == str(tmp_path / "out" / result)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [result]
+
+
+def test_files_and_folders_may_be_mixed(deep, tmp_path, told):
+    images = [volume(tmp_path / "one.nii.gz", 0), tmp_path / "more"]
+    (tmp_path / "more" / "inner").mkdir(parents=True)
+    volume(tmp_path / "more" / "two.nii.gz", 1)
+    volume(tmp_path / "more" / "inner" / "three.nrrd", 2)
+    done = told("segment", *images, "--bundle", deep, "-o", tmp_path / "out", "--no-mirror")
+    assert [one["image"] for one in done["images"]] == ["one", "two", "inner_three"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["inner_three.nrrd", "one.nii.gz", "two.nii.gz"]
+
+
+def test_what_a_folder_holds_beside_its_images_is_said(deep, tmp_path, told):
+    data = write_cases(tmp_path / "data", [ball_case(n, shape=(18, 16, 16)) for n in range(2)])
+    (data / "labels" / "case1.nii.gz").unlink()
+    done = told("segment", data, "--bundle", deep, "-o", tmp_path / "out", "--no-mirror")
+    assert [one["image"] for one in done["images"]] == ["case0"]
+    assert done["left_out"] == [{"id": "case1", "reason": "no reference of this name in labels, or several"}]
+
+
+def test_as_many_files_as_channels_are_one_image(tmp_path, told):
+    cases = [ball_case(n, shape=(16, 16, 16)) for n in range(2)]
+    paired = [
+        replace(c, image=Volume(np.concatenate([c.image.array, -c.image.array]), c.image.grid, c.image.meta))
+        for c in cases
+    ]
+    bundle = untrained_bundle(dataset_of(paired, ("T1", "T2")), patch_size=(16, 16, 16)).save(tmp_path / "bundle")
+    for n, case in enumerate(paired):
+        write(case.image, tmp_path / f"both{n}.nii.gz")
+        for channel, name in enumerate(("T1", "T2")):
+            write(case.image.with_array(case.image.array[channel : channel + 1]), tmp_path / f"{name}_{n}.nii.gz")
+
+    def found(*images: str) -> list[np.ndarray]:
+        paths = [tmp_path / f"{name}.nii.gz" for name in images]
+        done = told("segment", *paths, "--bundle", bundle, "-o", tmp_path / "-".join(images), "--no-mirror")
+        return [read_labels(one["output"]).array for one in done["images"]]
+
+    together, both = found("T1_0", "T2_0"), found("both0")
+    assert len(together) == 1
+    assert np.array_equal(together[0], both[0])
+    assert not np.array_equal(found("T2_0", "T1_0")[0], both[0])  # their order is the plan's
+    assert [np.array_equal(a, b) for a, b in zip(found("both0", "both1"), both, strict=False)] == [True]
+    assert len(found("both0", "both1")) == 2  # files that hold all channels are images of their own
+    error = told("segment", tmp_path / "T1_0.nii.gz", "--bundle", bundle, "-o", tmp_path / "x", code=1)["error"]
+    assert error == {"type": "DataError", "message": "the image has 1 channels; the plan needs T1, T2"}
+
+
+def test_people_are_told_sizes(flat, deep, tmp_path, printed):
+    (tmp_path / "out").mkdir()
+    words = printed("segment", picture(tmp_path / "a.png"), "--bundle", flat, "-o", tmp_path / "out")
+    counts = read_labels(tmp_path / "out" / "a.png").counts()
+    assert words == f"{tmp_path / 'out' / 'a.png'}  ball {counts.get(1, 0)} voxels, core {counts.get(2, 0)} voxels\n"
+    words = printed("segment", volume(tmp_path / "b.nii"), "--bundle", deep, "-o", tmp_path / "out" / "c.nii")
+    ml = {value: count / 1000 for value, count in read_labels(tmp_path / "out" / "c.nii").counts().items()}
+    assert words == f"{tmp_path / 'out' / 'c.nii'}  ball {ml[1]:.4g} ml, core {ml[2]:.4g} ml\n"
+
+
+def test_a_relative_place_in_the_working_folder(deep, tmp_path, told, monkeypatch):
+    volume(tmp_path / "a.nii")
+    monkeypatch.chdir(tmp_path)
+    told("segment", "a.nii", "--bundle", deep, "-o", "found.nii.gz", "--no-mirror")
+    told("segment", "a.nii", "--bundle", deep, "-o", ".", "--no-mirror")
+    assert {p.name for p in Path().iterdir()} == {"a.nii", "a.nii.gz", "found.nii.gz"}
