@@ -129,8 +129,8 @@ def fit(
         bundle = run.score(Bundle.load(run.out), usable, held_out)
         bundle.save(run.out)
         run.close()
-    except Exception:
-        run.abandon()
+    except BaseException as error:
+        run.abandon(interrupted=not isinstance(error, Exception))
         raise
     return bundle
 
@@ -357,13 +357,14 @@ class _Run:
             "trained_s": round(self.progress.trained_s, 1),
         }
 
-    def abandon(self) -> None:
-        """After a failure: let go of the files, and leave nothing from which nobody could go on."""
+    def abandon(self, *, interrupted: bool) -> None:
+        """Let go of the files; after a failure, leave nothing from which nobody could go on."""
         if self._history is not None:
             with contextlib.suppress(VesaliusError):
                 self._history.close()
-        kept = self.resume or (self.work / "checkpoint.pt").exists() or (self.out / "bundle.json").exists()
-        if self.out.is_dir() and not kept:
+        if interrupted or self.resume or not self.out.is_dir():
+            return
+        if not ((self.work / "checkpoint.pt").exists() or (self.out / "bundle.json").exists()):
             for name in (_WORK, "events"):
                 shutil.rmtree(self.out / name, ignore_errors=True)
             for name in ("history.csv", "curves.png", "weights.safetensors"):
