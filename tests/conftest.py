@@ -12,7 +12,7 @@ SHARED = ROOT.parent / "shared" / "data"
 
 # Shapes in annotations are checked here and nowhere else: users do not pay for it.
 install_import_hook(
-    ["vesalius.nets", "vesalius.augment", "vesalius.predict", "vesalius.train"], typechecker="beartype.beartype"
+    ["vesalius.nets", "vesalius.augment", "vesalius.predict", "vesalius.train"], typechecker="shapes.checked"
 )
 os.environ["MPLBACKEND"] = "agg"  # there may be no screen
 

@@ -85,7 +85,7 @@ def test_overlap_decides_how_many_windows_there_are(bundle, image):
         assert seen[-1][0] == seen[-1][1]
         return seen[-1][1]
 
-    assert windows() == windows(overlap=0.5) == 2 * 2 * 2
+    assert windows() == windows(overlap=0.5) == windows(overlap=0) == 2 * 2 * 2
     assert windows(overlap=0.75) == 3 * 2 * 2
 
 
