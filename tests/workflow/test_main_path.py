@@ -122,7 +122,7 @@ class Way:
     fitted: Any
 
 
-@pytest.fixture(scope="module", params=[pytest.param(kind, marks=pytest.mark.xdist_group(kind)) for kind in KINDS])
+@pytest.fixture(scope="module", params=KINDS)
 def way(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Way:
     """Index, plan and fit."""
     kind = KINDS[request.param]
