@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from vesalius.errors import PlanError
 from vesalius.nets.norm import InstanceNorm
-from vesalius.nets.spec import Upsample
+from vesalius.nets.specs.frame import Upsample
 
 SLOPE = 0.01
 """Of the leaky ReLU below 0. Source: Maas et al. 2013; Isensee et al. 2021, doi:10.1038/s41592-020-01008-z."""

@@ -8,7 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vesalius.nets.blocks import ConvBlock, ResidualBlock, check_size, interpolate, scores
-from vesalius.nets.spec import RESNET_DEPTHS, VGG_DEPTHS, VGG_WINDOW, FCNSpec, divisor
+from vesalius.nets.spec import divisor
+from vesalius.nets.specs.fcn import RESNET_DEPTHS, VGG_DEPTHS, VGG_WINDOW, FCNSpec
 
 VGG_CHANNELS = (64, 128, 256, 512, 512)
 VGG_HIDDEN = 4096

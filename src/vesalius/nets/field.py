@@ -7,17 +7,8 @@ depend on the voxel's place, the largest counts. Norms that look at the whole im
 
 from __future__ import annotations
 
-from vesalius.nets.spec import (
-    RESNET_DEPTHS,
-    VGG_DEPTHS,
-    VGG_WINDOW,
-    CNNSpec,
-    FCNSpec,
-    NetworkSpec,
-    Sizes,
-    UNetSpec,
-    divisor,
-)
+from vesalius.nets.spec import CNNSpec, FCNSpec, NetworkSpec, Sizes, UNetSpec, divisor
+from vesalius.nets.specs.fcn import RESNET_DEPTHS, VGG_DEPTHS, VGG_WINDOW
 
 Span = tuple[int, int]
 """First and last voxel on one axis."""

@@ -1,6 +1,6 @@
 """Specs: what is allowed, and that they are plain values."""
 
-import importlib.util
+import importlib
 import inspect
 import json
 import subprocess
@@ -11,18 +11,27 @@ import pytest
 
 from vesalius.errors import PlanError
 from vesalius.nets import ARCHITECTURES, build
-from vesalius.nets import spec as checked
 
 
 def _without_type_checks():
-    """The module as users have it: under pytest the import hook would refuse wrong types before the spec can."""
-    found = importlib.util.spec_from_file_location("unchecked_spec", checked.__file__)
-    module = importlib.util.module_from_spec(found)
-    sys.modules[found.name] = module
-    found.loader.exec_module(module)
-    return module
+    """The specs as users have them: under pytest the import hook would refuse wrong types before a spec can."""
+    finders, checked = list(sys.meta_path), {n: m for n, m in sys.modules.items() if n.startswith(SPECS)}
+    try:
+        sys.meta_path[:] = [finder for finder in finders if not type(finder).__module__.startswith("jaxtyping")]
+        for name in checked:
+            del sys.modules[name]
+        return importlib.import_module("vesalius.nets.spec")
+    finally:
+        sys.meta_path[:] = finders
+        for name in [n for n in sys.modules if n.startswith(SPECS)]:
+            del sys.modules[name]
+        for name, module in checked.items():
+            sys.modules[name] = module
+            package, _, own = name.rpartition(".")
+            setattr(sys.modules[package], own, module)
 
 
+SPECS = "vesalius.nets.spec"  # and vesalius.nets.specs.*
 _module = _without_type_checks()
 CNNSpec, FCNSpec, UNetSpec, divisor = _module.CNNSpec, _module.FCNSpec, _module.UNetSpec, _module.divisor
 
