@@ -3,14 +3,17 @@
 from vesalius.plan.budget import Budget, parse_memory, parse_time
 from vesalius.plan.candidates import Network
 from vesalius.plan.fingerprint import ChannelFacts, Fingerprint, fingerprint
-from vesalius.plan.plan import Optimisation, Plan, Reason, plan_from_json, plan_to_json, with_settings
+from vesalius.plan.plan import Configuration, Plan, Reason, plan_from_json, plan_to_json, with_settings
 from vesalius.plan.planner import make_plan
-from vesalius.plan.prepare import Prepared, prepare, prepare_reference
+from vesalius.plan.prepare import Prepared, memberships, paint, prepare, prepare_reference
+from vesalius.plan.recipe import Loss, Optimisation
 
 __all__ = [
     "Budget",
     "ChannelFacts",
+    "Configuration",
     "Fingerprint",
+    "Loss",
     "Network",
     "Optimisation",
     "Plan",
@@ -18,6 +21,8 @@ __all__ = [
     "Reason",
     "fingerprint",
     "make_plan",
+    "memberships",
+    "paint",
     "parse_memory",
     "parse_time",
     "plan_from_json",

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from functools import cache
-from typing import Any, Literal, get_type_hints
+from typing import Any, ClassVar, Literal, get_args, get_type_hints
 
 from vesalius.augment import Augmentation
 from vesalius.errors import PlanError, unknown_name
-from vesalius.image import Labels
+from vesalius.image import Labels, Region
 from vesalius.nets import NetworkSpec, divisor
 from vesalius.plan.budget import Budget
+from vesalius.plan.recipe import Loss, Optimisation
+from vesalius.plan.regions import check_order, label_outputs, region_outputs
 from vesalius.transform import Normalisation
 
-PLAN_VERSION = 1
+PLAN_VERSION = 2
+
+Configuration = Literal["2d", "2.5d", "3d", "3d_lowres", "3d_cascade"]
+"""What the network sees at once: a slice, a slice and its neighbours, a block, a block of a coarse image, or a block
+together with what a coarse stage made of the whole."""
 
 
 @dataclass(frozen=True)
@@ -26,39 +33,6 @@ class Reason:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Optimisation:
-    """How the weights are learned.
-
-    Args:
-        optimiser: ``"muon"`` (orthogonalised momentum for the convolutions, AdamW for the rest), ``"adamw"`` or
-            ``"sgd"`` (Nesterov).
-        learning_rate: At the peak of the schedule, which rises linearly over the warm-up and falls linearly to zero
-            at the end of the budget.
-        momentum: Of Muon and SGD; the first moment's decay of AdamW.
-        weight_decay: Decoupled for Muon and AdamW, added to the gradient for SGD.
-        warm_up_steps: Steps over which the learning rate rises.
-        gradient_clip: Largest norm of the gradient (Source: nnU-Net).
-        average_decay: Decay of the moving average of the weights that is kept as the result.
-    """
-
-    optimiser: Literal["muon", "adamw", "sgd"] = "muon"
-    learning_rate: float = 0.02
-    momentum: float = 0.95
-    weight_decay: float = 3e-5
-    warm_up_steps: int = 50
-    gradient_clip: float = 12.0
-    average_decay: float = 0.99
-
-    def __post_init__(self) -> None:
-        if not self.learning_rate > 0 or not self.gradient_clip > 0:
-            raise PlanError("learning_rate and gradient_clip must be positive")
-        if not 0 <= self.momentum < 1 or not 0 <= self.average_decay < 1:
-            raise PlanError("momentum and average_decay must be 0 to less than 1")
-        if self.warm_up_steps < 0 or self.weight_decay < 0:
-            raise PlanError("warm_up_steps and weight_decay must not be negative")
-
-
-@dataclass(frozen=True, kw_only=True)
 class Plan:
     """What will be done, and why. `fit`, `segment` and export only read it.
 
@@ -66,18 +40,27 @@ class Plan:
         ndim: Of the images, 2 or 3.
         channels: Names of the input channels, in order.
         labels: What is segmented.
+        configuration: What the network sees at once; see `Configuration`. 2D images have ``"2d"`` only.
         calibrated: Whether spacings are physical.
         spacing_mm: Every image is brought to it; 3D images are turned to LPS first.
         normalisation: Of each channel.
         patch_size: Voxels that the network sees at once while training.
         batch_size: Patches a step.
         network: The network.
+        loss: What training makes small.
         optimisation: How the weights are learned.
         augmentation: Random transforms of the patches.
         foreground_fraction: Share of the patches that are centred on a labelled voxel (Source: nnU-Net, 1/3).
         validation_fraction: Share of the patients held out to watch the training, at least one if there are two.
         overlap: Of neighbouring windows when segmenting, 0 to less than 1.
         mirror_axes: Axes mirrored when segmenting; the logits of all combinations are averaged.
+        input_scales: Each training step draws one and resizes its batch by it, rounded to the network's stride;
+            ``(1.0,)`` for none.
+        regions: Whether the network has one independent (sigmoid) output for each of the labels' regions, in the order
+            in which they are painted, and one for each label that they do not tell apart; see `outputs`. Else one
+            (softmax) output for the background and each label.
+        coarse_labels: In a cascade, the foreground classes of the coarse stage: the network sees them as so many
+            further channels of 0 and 1, after those of the image. Else 0.
         budget: What the plan was made for.
         reasons: Why each decision was made.
         version: Of the plan's format.
@@ -86,28 +69,35 @@ class Plan:
         PlanError: The parts contradict each other.
     """
 
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}  # of this and all that it holds
+
     ndim: Literal[2, 3]
     channels: tuple[str, ...]
     labels: Labels
+    configuration: Configuration
     calibrated: bool
     spacing_mm: tuple[float, ...]
     normalisation: tuple[Normalisation, ...]
     patch_size: tuple[int, ...]
     batch_size: int
     network: NetworkSpec
+    loss: Loss = field(default_factory=Loss)
     optimisation: Optimisation
     augmentation: Augmentation
     foreground_fraction: float = 1 / 3
     validation_fraction: float = 0.1
     overlap: float = 0.5
     mirror_axes: tuple[int, ...] = ()
+    input_scales: tuple[float, ...] = (1.0,)
+    regions: bool = False
+    coarse_labels: int = 0
     budget: Budget
     reasons: tuple[Reason, ...] = field(default=(), repr=False)
     version: int = PLAN_VERSION
 
     def __post_init__(self) -> None:
         if self.version != PLAN_VERSION:
-            raise PlanError(f"this plan is of version {self.version}; this release reads version {PLAN_VERSION}")
+            raise PlanError(f"this plan is of version {self.version}; this release reads versions 1 to {PLAN_VERSION}")
         n = self.ndim
         if len(self.spacing_mm) != n or len(self.patch_size) != n or self.network.ndim != n:
             raise PlanError(f"spacing_mm, patch_size and network of a {n}D plan must be {n}D")
@@ -115,18 +105,75 @@ class Plan:
             raise PlanError(f"the target spacing must be positive, not {self.spacing_mm}")
         if self.augmentation.ndim != n or any(not 0 <= a < n for a in self.mirror_axes):
             raise PlanError(f"augmentation and mirror_axes of a {n}D plan must be {n}D")
-        if len(self.normalisation) != len(self.channels) or self.network.in_channels != len(self.channels):
-            raise PlanError("normalisation and network must have as many channels as the plan")
-        if self.network.out_channels != len(self.labels) + 1:
-            raise PlanError(f"the network must have {len(self.labels) + 1} outputs: the background and each label")
+        self._check_channels()
+        self._check_outputs()
+        self._check_configuration()
         steps = divisor(self.network)
         if any(p < 1 or p % d for p, d in zip(self.patch_size, steps, strict=True)):
             raise PlanError(f"patch_size {self.patch_size} must be a multiple of the network's stride {steps}")
+        if not self.input_scales or not all(0.25 <= scale <= 4 for scale in self.input_scales):
+            raise PlanError(f"input_scales must be one or more factors of 0.25 to 4, not {self.input_scales}")
         if self.batch_size < 1:
             raise PlanError(f"batch_size must be at least 1, not {self.batch_size}")
         for name, high in (("foreground_fraction", 1.0), ("validation_fraction", 0.5), ("overlap", 0.9)):
             if not 0 <= getattr(self, name) <= high:
                 raise PlanError(f"{name} must be 0 to {high:g}, not {getattr(self, name)}")
+
+    def _check_channels(self) -> None:
+        if len(self.normalisation) != len(self.channels):
+            raise PlanError(
+                f"normalisation has {len(self.normalisation)} schemes; the plan has {len(self.channels)} channels"
+            )
+        if self.coarse_labels < 0:
+            raise PlanError(f"coarse_labels must not be negative, not {self.coarse_labels}")
+        wanted = len(self.channels) + self.coarse_labels
+        if self.network.in_channels != wanted:
+            and_coarse = f" and {self.coarse_labels} coarse labels" if self.coarse_labels else ""
+            raise PlanError(
+                f"network.in_channels is {self.network.in_channels}; the plan's {len(self.channels)} channels"
+                f"{and_coarse} make {wanted}"
+            )
+
+    def _check_outputs(self) -> None:
+        if self.regions and not self.labels.regions:
+            raise PlanError("a plan for regions needs labels with regions: name them (--regions), or set regions=false")
+        if self.regions:
+            check_order(self.outputs)
+        wanted = len(self.outputs) + (0 if self.regions else 1)
+        if self.network.out_channels != wanted:
+            raise PlanError(
+                f"network.out_channels is {self.network.out_channels} and must be {wanted}: "
+                f"{'' if self.regions else 'the background, '}{', '.join(output.name for output in self.outputs)}"
+            )
+
+        if self.loss.class_weights and len(self.loss.class_weights) != wanted:
+            raise PlanError(
+                f"loss.class_weights has {len(self.loss.class_weights)} weights; the network has {wanted} outputs"
+            )
+
+    def _check_configuration(self) -> None:
+        if self.configuration not in get_args(Configuration):
+            raise PlanError(unknown_name("configuration", str(self.configuration), get_args(Configuration)))
+        if self.ndim == 2 and self.configuration != "2d":
+            raise PlanError(f"2D images have the configuration '2d', not {self.configuration!r}")
+        if (self.configuration == "3d_cascade") != (self.coarse_labels > 0):
+            raise PlanError(
+                f"coarse_labels is {self.coarse_labels} in the configuration {self.configuration!r}: "
+                "the fine stage of a '3d_cascade' has at least 1, every other plan has 0"
+            )
+        if self.ndim == 3 and (self.configuration == "2d") != _sees_one_slice(self.network):
+            raise PlanError(
+                f"the configuration of a 3D plan is '2d' when its network sees each slice by itself, and only then; "
+                f"here it is {self.configuration!r} with the network {self.network.architecture!r}"
+            )
+
+    @property
+    def outputs(self) -> tuple[Region, ...]:
+        """What each output of the network stands for, in order; the softmax's background is left out.
+
+        With ``regions``, they are painted in this order: a later one lies on top.
+        """
+        return region_outputs(self.labels) if self.regions else label_outputs(self.labels)
 
     def why(self, name: str) -> str:
         """The reason for a field, or an empty text."""
@@ -152,15 +199,26 @@ def plan_from_json(text: str | bytes) -> Plan:
         text: What `plan_to_json` wrote, perhaps edited.
 
     Raises:
-        PlanError: The text is not a plan; the message names the fields.
+        PlanError: The text is not a plan, or one of a newer version; the message names the fields.
     """
     from pydantic import ValidationError
 
     try:
-        plan: Plan = _adapter(Plan).validate_json(text)
+        plan: Plan = _adapter(Plan).validate_json(_upgraded(text))
     except ValidationError as error:
         raise PlanError(f"not a plan: {_words(error)}") from None
     return plan
+
+
+def _upgraded(text: str | bytes) -> str | bytes:
+    """A plan of version 1 in the words of version 2; everything else as it is."""
+    try:
+        raw = json.loads(text)
+    except ValueError:
+        return text  # the validation says what is wrong with it
+    if not isinstance(raw, dict) or raw.get("version") != 1:
+        return text
+    return json.dumps({**raw, "configuration": f"{raw.get('ndim')}d", "version": 2})
 
 
 def with_settings(plan: Plan, settings: Sequence[str]) -> Plan:
@@ -202,8 +260,6 @@ def _set(value: Any, path: Sequence[str], text: str) -> Any:
 
 def _parse(kind: Any, name: str, text: str) -> Any:
     """Read a text as a field's type: as JSON, as a list written with commas, or as a bare word."""
-    import json
-
     from pydantic import TypeAdapter, ValidationError
 
     last: ValidationError | None = None
@@ -225,10 +281,18 @@ def _adapter(kind: Any) -> Any:
 
 def _words(error: Any) -> str:
     """What pydantic found, without echoing the input."""
-    found = [f"{'.'.join(str(p) for p in e['loc']) or 'value'}: {e['msg']}" for e in error.errors()[:3]]
+    errors = error.errors()
+    # Of the networks that were tried, those of another architecture have nothing to say.
+    others = [e["loc"][:-1] for e in errors if e["loc"] and e["loc"][-1] == "architecture"]
+    own = [e for e in errors if not any(e["loc"][: len(other)] == other for other in others)]
+    found = [f"{'.'.join(str(p) for p in e['loc']) or 'value'}: {e['msg']}" for e in (own or errors)[:3]]
     return "; ".join(found)
 
 
 def summary(plan: Plan) -> Mapping[str, Any]:
     """The plan as plain dictionaries and lists, for ``--json``."""
     return asdict(plan)
+
+
+def _sees_one_slice(network: NetworkSpec) -> bool:
+    return str(network.architecture) == "slices" and getattr(network, "context", None) == 0

@@ -13,7 +13,8 @@ from vesalius.plan import rules
 from vesalius.plan.budget import Budget, free_memory_gib
 from vesalius.plan.candidates import Network, network_sizes
 from vesalius.plan.fingerprint import Fingerprint
-from vesalius.plan.plan import Optimisation, Plan, Reason
+from vesalius.plan.plan import Plan, Reason
+from vesalius.plan.recipe import Optimisation
 
 StepSeconds = Callable[[NetworkSpec, Sequence[int], int], float]
 
@@ -90,6 +91,7 @@ def make_plan(
         ndim=3 if facts.ndim == 3 else 2,
         channels=tuple(channel.name for channel in facts.channels),
         labels=facts.labels,
+        configuration="3d" if facts.ndim == 3 else "2d",
         calibrated=facts.calibrated,
         spacing_mm=spacing,
         normalisation=schemes,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vesalius.errors import DataError, GeometryError
+from vesalius.errors import DataError, GeometryError, unknown_name
 from vesalius.image import Grid, LabelMap, Volume
 from vesalius.plan.plan import Plan
+from vesalius.plan.regions import painted_values
 from vesalius.transform import crop_to_content, normalise, reorient, resample, respace
 
 IGNORE = -1
@@ -32,17 +34,20 @@ class Prepared:
     canonical: Grid
 
 
-def prepare(image: Volume, plan: Plan) -> Prepared:
+def prepare(image: Volume, plan: Plan, *, channels: Sequence[str] | None = None) -> Prepared:
     """Turn to LPS, crop to the content, normalise, bring to the plan's spacing.
 
     Because the turn comes first, an image and its flipped or permuted copy give the same array.
 
     Args:
-        image: Any image with the plan's channels.
+        image: Any image with the plan's channels, or some of them.
         plan: What the network was trained for.
+        channels: Which of the plan's channels the image holds, in its order; all of them, in the plan's order, when
+            left out. Those that are missing become 0, which is the mean of what was normalised, and have no part in
+            the crop.
 
     Returns:
-        The prepared image.
+        The prepared image, with all of the plan's channels in the plan's order.
 
     Raises:
         DataError: The image has other channels than the plan, or no physical spacing where the plan needs one.
@@ -50,18 +55,34 @@ def prepare(image: Volume, plan: Plan) -> Prepared:
 
     Source: nnU-Net normalises before it resamples, with splines of order 3 (order 0 through thick slices).
     """
+    held = _places_of(plan.channels if channels is None else channels, plan)
     if image.grid.ndim != plan.ndim:
         raise GeometryError(f"the image is {image.grid.ndim}D and the plan is for {plan.ndim}D")
-    if image.channels != len(plan.channels):
-        raise DataError(f"the image has {image.channels} channels; the plan needs {', '.join(plan.channels)}")
+    if image.channels != len(held):
+        told = ", ".join(plan.channels) if channels is None else f"{', '.join(channels)}, as was said"
+        raise DataError(f"the image has {image.channels} channels; the plan needs {told}")
     if plan.calibrated and not image.meta.calibrated:
         raise DataError("the image has no physical spacing, which this plan needs: give a format that carries one")
     turned = reorient(image)
     content = crop_to_content(turned)
-    scaled = normalise(content, plan.normalisation)
+    scaled = normalise(content, [plan.normalisation[place] for place in held])
     if plan.calibrated and not np.allclose(scaled.grid.spacing_mm, plan.spacing_mm, rtol=1e-3, atol=0):
         scaled = respace(scaled, plan.spacing_mm, interpolation="cubic")
-    return Prepared(np.ascontiguousarray(scaled.array, dtype=np.float32), scaled.grid, turned.grid)
+    array = np.ascontiguousarray(scaled.array, dtype=np.float32)
+    if held != list(range(len(plan.channels))):
+        found = array
+        array = np.zeros((len(plan.channels), *found.shape[1:]), np.float32)
+        array[held] = found
+    return Prepared(array, scaled.grid, turned.grid)
+
+
+def _places_of(channels: Sequence[str], plan: Plan) -> list[int]:
+    for name in channels:
+        if name not in plan.channels:
+            raise DataError(unknown_name("channel", name, plan.channels))
+    if not channels or len(set(channels)) != len(channels):
+        raise DataError(f"name each of the image's channels once, not {list(channels)}")
+    return [plan.channels.index(name) for name in channels]
 
 
 def prepare_reference(reference: LabelMap, grid: Grid, plan: Plan) -> NDArray[np.int16]:
@@ -98,3 +119,34 @@ def to_values(classes: NDArray[Any], plan: Plan) -> NDArray[Any]:
     values = (0, *plan.labels.values)
     table = np.asarray(values, dtype=np.uint8 if max(values) < 256 else np.uint16)
     return np.asarray(table[classes])
+
+
+def memberships(plan: Plan) -> NDArray[np.bool_]:
+    """Which classes belong to each output of the network.
+
+    Args:
+        plan: Names labels and outputs.
+
+    Returns:
+        ``(outputs, labels + 1)``: a row for each of ``plan.outputs``, a column for each class number, background first.
+    """
+    values = np.asarray((0, *plan.labels.values))
+    return np.stack([np.isin(values, output.values) for output in plan.outputs])
+
+
+def paint(regions_on: NDArray[np.bool_], plan: Plan) -> NDArray[Any]:
+    """Paint the regions that are on, later ones over earlier ones, as label values.
+
+    Args:
+        regions_on: ``(outputs, *grid)``: where each of ``plan.outputs`` is.
+        plan: For regions.
+
+    Returns:
+        ``(*grid)``: label values in the smallest unsigned type that holds them; 0 where nothing is on.
+
+    Source: nnU-Net's ``regions_class_order``.
+    """
+    painted = np.zeros(regions_on.shape[1:], np.uint8 if max(plan.labels.values) < 256 else np.uint16)
+    for on, (value, *_) in zip(regions_on, painted_values(plan.outputs), strict=True):
+        painted[on] = value
+    return painted
