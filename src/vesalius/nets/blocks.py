@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from vesalius.errors import PlanError
 from vesalius.nets.norm import InstanceNorm
+from vesalius.nets.specs.encoder import Shortcut
 from vesalius.nets.specs.frame import Upsample
 
 SLOPE = 0.01
@@ -138,8 +139,8 @@ class ConvBlock(nn.Module):
 class ResidualBlock(nn.Module):
     """Two convolutions whose result is added to their input, or three with a narrow middle.
 
-    Where the number of channels changes, the input goes through a 1x1 convolution; where the block steps, it is
-    averaged over the step first, so that no voxel is thrown away.
+    Where the number of channels changes, the input goes through a 1x1 convolution. Where the block steps, it is
+    averaged over the step first, so that no voxel is thrown away; or the 1x1 convolution takes the step, as published.
 
     Args:
         inputs: Channels in.
@@ -150,13 +151,17 @@ class ResidualBlock(nn.Module):
         dropout: Chance that a channel is dropped while training, after the first convolution.
         slope: Of the leaky ReLU.
         narrow: Channels of the middle for the three-convolution form (1x1, kernel, 1x1); two convolutions without.
+        shortcut: Whether the input is averaged over the step, or strided over by the 1x1 convolution.
+        silent: Whether the convolutions add nothing at first, because the scale of the last norm (there must be one)
+            starts at 0.
 
     Example:
         >>> ResidualBlock(4, 8, (3, 3, 3), stride=(1, 2, 2))(torch.zeros(1, 4, 4, 8, 8)).shape
         torch.Size([1, 8, 4, 4, 4])
 
     Source: He et al. 2016, doi:10.1109/CVPR.2016.90, figures 2 and 5; He et al. 2019, arXiv:1812.01187 (ResNet-D:
-    the average before the projection, the step in the 3x3 convolution); Isensee et al. 2024, arXiv:2404.09556.
+    the average before the projection, the step in the 3x3 convolution); Goyal et al. 2017, arXiv:1706.02677,
+    section 5.1 (silent); Isensee et al. 2024, arXiv:2404.09556.
     """
 
     def __init__(
@@ -170,27 +175,34 @@ class ResidualBlock(nn.Module):
         dropout: float = 0.0,
         slope: float = SLOPE,
         narrow: int | None = None,
+        shortcut: Shortcut = "averaged",
+        silent: bool = False,
     ) -> None:
         super().__init__()
         one = (1,) * len(kernel)
-        self.stride = tuple(stride or one)
+        steps = tuple(stride or one)
         if narrow is None:
             self.body = nn.Sequential(
-                ConvBlock(inputs, outputs, kernel, stride=self.stride, norm=norm, dropout=dropout, slope=slope),
+                ConvBlock(inputs, outputs, kernel, stride=steps, norm=norm, dropout=dropout, slope=slope),
                 ConvBlock(outputs, outputs, kernel, norm=norm, slope=1.0),
             )
         else:
             self.body = nn.Sequential(
                 ConvBlock(inputs, narrow, one, norm=norm, dropout=dropout, slope=slope),
-                ConvBlock(narrow, narrow, kernel, stride=self.stride, norm=norm, slope=slope),
+                ConvBlock(narrow, narrow, kernel, stride=steps, norm=norm, slope=slope),
                 ConvBlock(narrow, outputs, one, norm=norm, slope=1.0),
             )
-        self.project = ConvBlock(inputs, outputs, one, norm=norm, slope=1.0) if inputs != outputs else nn.Identity()
+        if silent:
+            nn.init.zeros_(self.body[-1].norm.weight)  # type: ignore[union-attr, arg-type]
+        self.averaged, strided = (steps, one) if shortcut == "averaged" else (one, steps)
+        self.project: nn.Module = nn.Identity()
+        if inputs != outputs or strided != one:
+            self.project = ConvBlock(inputs, outputs, one, stride=strided, norm=norm, slope=1.0)
         self.act = nn.LeakyReLU(slope)
 
     def forward(self, x: Float[Tensor, "b c *grid"]) -> Float[Tensor, "b d *coarser"]:
         """Add what the convolutions find to what came in."""
-        y: Tensor = self.act(self.body(x) + self.project(average(x, self.stride)))
+        y: Tensor = self.act(self.body(x) + self.project(average(x, self.averaged)))
         return y
 
 

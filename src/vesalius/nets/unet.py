@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vesalius.nets.attention import AttentionGate
 from vesalius.nets.blocks import SCORE_DEVIATION, ConvBlock, ResidualBlock, Up, check_size, scores
 from vesalius.nets.spec import UNetSpec, divisor
 
@@ -49,6 +53,7 @@ class UNet(nn.Module):
             Up(features[stage + 1], features[stage], spec.strides[stage + 1], kind=spec.upsample)
             for stage in range(stages - 1)
         )
+        self.gates = nn.ModuleList(_gate(spec, stage) for stage in range(stages - 1))
         self.decoder = nn.ModuleList(_decoder_stage(spec, stage) for stage in range(stages - 1))
         # Supervising the coarsest stage has no use (nnU-Net gives it weight 0), so it has no head.
         heads = max(1, stages - 2) if spec.deep_supervision else 1
@@ -65,18 +70,42 @@ class UNet(nn.Module):
         Raises:
             PlanError: The size does not fit.
         """
+        return self.decode(self.encode(x))
+
+    def encode(self, x: Float[Tensor, "b c *grid"]) -> list[Float[Tensor, "b _ *_"]]:
+        """What the encoder sees at each resolution, finest first.
+
+        Args:
+            x: Normalised image, each axis a multiple of `divisor`.
+
+        Raises:
+            PlanError: The size does not fit.
+        """
         check_size(x, self.divisor)
         x = self.stem(x)
-        skips = []
+        seen = []
         for stage in self.encoder:
             x = stage(x)
-            skips.append(x)
-        seen = []
-        for level in reversed(range(len(self.decoder))):
-            x = self.decoder[level](torch.cat([self.up[level](x), skips[level]], dim=1))
             seen.append(x)
+        return seen
+
+    def decode(
+        self, seen: Sequence[Float[Tensor, "b _ *_"]]
+    ) -> Float[Tensor, "b classes *grid"] | list[Float[Tensor, "b classes *_"]]:
+        """Logits from what the encoder saw.
+
+        Args:
+            seen: Of `encode`.
+        """
+        *skips, x = seen
+        found: list[Tensor] = []
+        for level in reversed(range(len(self.decoder))):
+            gate = self.gates[level]
+            skip = gate(skips[level], x) if isinstance(gate, AttentionGate) else skips[level]
+            x = self.decoder[level](torch.cat([self.up[level](x), skip], dim=1))
+            found.append(x)
         if self.training and self.spec.deep_supervision:
-            return [head(y) for head, y in zip(self.heads, reversed(seen), strict=False)]
+            return [head(y) for head, y in zip(self.heads, reversed(found), strict=False)]
         logits: Tensor = self.heads[0](x)
         return logits
 
@@ -86,7 +115,7 @@ def _encoder_stage(spec: UNetSpec, stage: int) -> nn.Sequential:
     stride = spec.strides[stage]
     if spec.residual and stage == 0:
         first, stride = spec.features[0], (1,) * spec.ndim
-    block = ResidualBlock if spec.residual else ConvBlock
+    block = partial(ResidualBlock, silent=True) if spec.residual else ConvBlock
     return nn.Sequential(
         *(
             block(
@@ -116,6 +145,13 @@ def _decoder_stage(spec: UNetSpec, stage: int) -> nn.Sequential:
             for at in range(spec.decoder_blocks[stage])
         )
     )
+
+
+def _gate(spec: UNetSpec, stage: int) -> nn.Module:
+    """The gate on a stage's skip connection; the finest, which knows little of what is there, has none."""
+    if not spec.attention or stage == 0:
+        return nn.Identity()
+    return AttentionGate(spec.features[stage], spec.features[stage + 1], spec.strides[stage + 1])
 
 
 def _head(spec: UNetSpec, stage: int) -> nn.Module:

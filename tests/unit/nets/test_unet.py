@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from vesalius.errors import PlanError
 from vesalius.nets import UNetSpec, build, divisor
+from vesalius.nets.attention import AttentionGate
 
 FLAT = UNetSpec.plain(ndim=2, in_channels=2, out_channels=3, features=(8, 16, 24))
 SOLID = UNetSpec.plain(ndim=3, in_channels=1, out_channels=4, features=(8, 16, 24))
@@ -33,6 +34,10 @@ SPECS = {
     "strided stem residual": replace(FLAT, strides=((2, 1), (2, 2), (2, 2)), residual=True),
     "two stages": UNetSpec.plain(ndim=2, in_channels=1, out_channels=2, features=(8, 16), deep_supervision=True),
     "deep": replace(SOLID, deep_supervision=True),
+    "attention": replace(SOLID, attention=True, deep_supervision=True),
+    "attention flat": UNetSpec.plain(ndim=2, in_channels=1, out_channels=2, features=(8, 8, 16, 16), attention=True),
+    "attention anisotropic": replace(ANISOTROPIC, attention=True, residual=True),
+    "attention strided stem": replace(SOLID, strides=((1, 2, 2), (2, 2, 2), (1, 2, 3)), attention=True),
 }
 
 
@@ -46,6 +51,9 @@ def test_logits_have_the_size_of_the_image_and_gradients_reach_every_weight(name
     spec = SPECS[name]
     torch.manual_seed(0)
     net = build(spec)
+    with torch.no_grad():
+        for p in net.parameters():
+            p.add_(0.5 * (not p.any()))  # residual blocks start silent, and what is behind a zero gets no gradient
     x = _image(spec)
     y = net(x)
     for logits in y if spec.deep_supervision else [y]:
@@ -125,6 +133,38 @@ def test_no_operation_changes_its_input_in_place():
     for name in ("residual", "batch"):
         net = build(SPECS[name])
         assert not [m for m in net.modules() if getattr(m, "inplace", False)]
+
+
+def test_a_residual_encoder_starts_silent():
+    net = build(UNetSpec.plain(ndim=2, in_channels=1, out_channels=2, features=(8, 8, 16), residual=True))
+    assert net.spec.encoder_blocks == (1, 3, 4)
+    assert net.spec.decoder_blocks == (1, 1)
+    x = torch.randn(1, 8, 8, 8)
+    block = net.encoder[1][1]  # neither steps nor widens
+    torch.testing.assert_close(block(x), F.leaky_relu(x, 0.01))
+
+
+def test_a_gate_is_open_at_first_and_closes_where_it_is_told_to():
+    gate = AttentionGate(8, 16, (2, 2))
+    skip, below = torch.randn(1, 8, 8, 8), torch.randn(1, 16, 4, 4)
+    with torch.no_grad():
+        gate.open.weight.zero_()
+        torch.testing.assert_close(gate(skip, below), skip * torch.sigmoid(torch.tensor(3.0)))
+        # Where the coarser stage's first channel is large, the sum falls far below zero.
+        gate.fine.weight.zero_()
+        gate.coarse.weight.zero_()
+        gate.coarse.weight[:, 0] = 1
+        gate.open.weight.fill_(-100)
+        below.zero_()
+        below[:, 0, :2] = 1
+        passed = gate(skip, below)
+    assert passed[:, :, :3].abs().max() < 1e-6  # away from the border, where the openness is interpolated
+    torch.testing.assert_close(passed[:, :, 5:], skip[:, :, 5:] * torch.sigmoid(torch.tensor(3.0)))
+
+
+def test_attention_gates_every_skip_but_the_finest():
+    gates = build(SPECS["attention flat"]).gates
+    assert [isinstance(gate, AttentionGate) for gate in gates] == [False, True, True]
 
 
 def test_a_small_network_learns_a_disc():
