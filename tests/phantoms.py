@@ -91,4 +91,4 @@ def untrained_bundle(dataset: Dataset, *, patch_size: tuple[int, ...], seed: int
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         weights = {name: tensor.numpy() for name, tensor in build(network).state_dict().items()}
-    return Bundle(plan, weights, Card(name="untrained"))
+    return Bundle(plan, (weights,), card=Card(name="untrained"))

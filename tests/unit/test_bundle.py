@@ -21,7 +21,8 @@ from vesalius.errors import BundleError, VesaliusError
 def made() -> Bundle:
     bundle = untrained_bundle(ball_dataset(2), patch_size=(16, 16, 16))
     card = Card(name="balls", description="Bälle", scores={"ball": 0.91, "core": 0.83}, scores_on="2 of 2")
-    return Bundle(bundle.plan, bundle.weights, card, {"steps": 7, "held_out": ["case1"], "seed": 0})
+    provenance = {"steps": 7, "held_out": ["case1"], "seed": 0}
+    return Bundle(bundle.plan, bundle.members, card=card, provenance=provenance)
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def test_what_half_precision_cannot_hold_is_stored_whole(made, tmp_path):
         "fortran": np.asfortranarray(np.arange(6, dtype=np.float32).reshape(2, 3)),
         "empty": np.zeros((0, 3), np.float32),
     }
-    loaded = Bundle(made.plan, weights).save(tmp_path / "odd")
+    loaded = Bundle(made.plan, (weights,)).save(tmp_path / "odd")
     for name, array in Bundle.load(loaded).weights.items():
         assert (array.dtype, array.shape) == (weights[name].dtype, weights[name].shape)
         assert np.array_equal(array, weights[name])
@@ -111,7 +112,7 @@ def foreign_weights(raw: bytes) -> Callable[[Path], None]:
 
     def damage(place: Path) -> None:
         (place / "weights.safetensors").write_bytes(raw)
-        described(lambda text: text["weights"].update(sha256=hashlib.sha256(raw).hexdigest()))(place)
+        described(lambda text: text["members"][0].update(sha256=hashlib.sha256(raw).hexdigest()))(place)
 
     return damage
 
@@ -130,7 +131,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a list": (lambda p: (p / "bundle.json").write_text("[]"), "does not describe a vesalius bundle"),
     "another format": (described(lambda t: t.update(format="onnx")), "does not describe a vesalius bundle"),
     "huge": (lambda p: (p / "bundle.json").write_text(" " * (17 << 20)), "larger than a description can be"),
-    "future": (described(lambda t: t.update(version=2)), "version 2; this release reads 1"),
+    "future": (described(lambda t: t.update(version=3)), "version 3; this release reads 1 to 2"),
     "future plan": (described(lambda t: t["plan"].update(version=9)), "this plan is of version 9"),
     "no plan": (described(lambda t: t.pop("plan")), "incomplete or contradicts itself: 'plan'"),
     "other plan": (described(lambda t: t["plan"].update(patch_size=[16])), "must be 3D"),

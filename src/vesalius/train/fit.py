@@ -124,7 +124,9 @@ def fit(
         watched = [by_id[i] for i in held_out[:_WATCHED]]
         average = run.train([by_id[i] for i in teaching.ids], watched, len(held_out))
         weights = {name: tensor.cpu().numpy() for name, tensor in average.state_dict().items()}
-        bundle = Bundle(plan, weights, card or Card(name=run.out.name), run.provenance(len(teaching)))
+        bundle = Bundle(
+            plan, (weights,), card=card or Card(name=run.out.name), provenance=run.provenance(len(teaching))
+        )
         bundle.save(run.out)  # a bundle that works stands before it is scored
         bundle = run.score(Bundle.load(run.out), usable, held_out)
         bundle.save(run.out)

@@ -1,18 +1,22 @@
-"""Deterministic transforms of images: reorient, resample, crop, pad, normalise, components. Numpy and scipy only."""
+"""Deterministic transforms of images: reorient, resample, crop, pad, normalise, clean up. No torch."""
 
-from vesalius.transform.argmax import resample_argmax
+from vesalius.transform.argmax import resample_argmax, resample_painted
 from vesalius.transform.components import keep_largest, label_components, remove_small
 from vesalius.transform.crop import content_box, crop, crop_to_content, pad
 from vesalius.transform.kernels import Interpolation
 from vesalius.transform.normalise import Normalisation, Scheme, normalise
+from vesalius.transform.postprocess import KeepLargest, Postprocessing, RemoveSmall, postprocess
 from vesalius.transform.reorient import reorient
 from vesalius.transform.resample import LabelInterpolation, resample, respace
 from vesalius.transform.sampling import coarse_axis
 
 __all__ = [
     "Interpolation",
+    "KeepLargest",
     "LabelInterpolation",
     "Normalisation",
+    "Postprocessing",
+    "RemoveSmall",
     "Scheme",
     "coarse_axis",
     "content_box",
@@ -22,9 +26,11 @@ __all__ = [
     "label_components",
     "normalise",
     "pad",
+    "postprocess",
     "remove_small",
     "reorient",
     "resample",
     "resample_argmax",
+    "resample_painted",
     "respace",
 ]
