@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from vesalius.errors import PlanError, unknown_name
-from vesalius.nets.spec import CNNSpec, FCNSpec, NetworkSpec, UNetSpec, divisor
+from vesalius.nets.spec import CNNSpec, EncoderUNetSpec, FCNSpec, NetworkSpec, UNetSpec, divisor
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ARCHITECTURES",
     "CNNSpec",
+    "EncoderUNetSpec",
     "FCNSpec",
     "NetworkSpec",
     "UNetSpec",
@@ -36,6 +37,7 @@ ARCHITECTURES: dict[str, str] = {
     "unet": "vesalius.nets.unet:UNet",
     "fcn": "vesalius.nets.fcn:FCN",
     "cnn": "vesalius.nets.cnn:CNN",
+    "encoder_unet": "vesalius.nets.encoder_unet:EncoderUNet",
 }
 """Where each architecture's module class lives; it is called with the spec."""
 

@@ -1,4 +1,4 @@
-"""The fully convolutional network: FCN-32s, FCN-16s and FCN-8s on VGG-16 or a residual network."""
+"""The fully convolutional network: FCN-32s, FCN-16s and FCN-8s on VGG-16, a residual network or GoogLeNet."""
 
 from __future__ import annotations
 
@@ -7,17 +7,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vesalius.nets.blocks import ConvBlock, ResidualBlock, check_size, interpolate, scores
-from vesalius.nets.spec import divisor
-from vesalius.nets.specs.fcn import RESNET_DEPTHS, VGG_DEPTHS, VGG_WINDOW, FCNSpec
-
-VGG_CHANNELS = (64, 128, 256, 512, 512)
-VGG_HIDDEN = 4096
-"""Channels of each stage, and units of the fully connected layers. Source: arXiv:1409.1556, table 1, column D."""
-RESNET_CHANNELS = (64, 128, 256, 512)
-WIDENING = 4
-"""Channels of each stage; a three-convolution block gives out 4 for each channel of its middle.
-Source: doi:10.1109/CVPR.2016.90, table 1."""
+from vesalius.nets.blocks import ConvBlock, check_size, interpolate, scores
+from vesalius.nets.encoders import build_encoder
+from vesalius.nets.specs.encoder import VGG_HIDDEN, VGG_WINDOW
+from vesalius.nets.specs.fcn import FCNSpec
 
 
 class FCN(nn.Module):
@@ -43,11 +36,28 @@ class FCN(nn.Module):
     def __init__(self, spec: FCNSpec) -> None:
         super().__init__()
         self.spec = spec
-        self.divisor = divisor(spec)
-        self.encoder = VGG(spec) if spec.encoder == "vgg16" else ResNet(spec)
-        coarsest_first = self.encoder.channels[::-1][: len(spec.strides)]
-        self.scores = nn.ModuleList(scores(n, spec.out_channels, (1,) * spec.ndim) for n in coarsest_first)
-        self.up = nn.ModuleList(LinearUp(spec.out_channels, spec.ndim) for _ in coarsest_first[1:])
+        self.divisor = spec.divisor
+        self.encoder = build_encoder(spec.encoder_spec)
+        coarsest, *finer = reversed(spec.encoder_spec.features)
+        drop, pool = (nn.Dropout2d, nn.MaxPool2d) if spec.ndim == 2 else (nn.Dropout3d, nn.MaxPool3d)
+        self.hidden: nn.Module = drop(spec.dropout)
+        self.pool: nn.Module = nn.Identity()
+        if spec.encoder == "vgg16":
+            # Two fully connected layers as convolutions, without norm as published. Scores are made behind a pooling,
+            # so those at stride 16 come from the features at stride 8.
+            hidden = spec.encoder_spec.channels(VGG_HIDDEN)
+            window, one = (VGG_WINDOW,) * spec.ndim, (1,) * spec.ndim
+            self.hidden = nn.Sequential(
+                ConvBlock(coarsest, hidden, window, norm="none", slope=0.0),
+                drop(spec.dropout),
+                ConvBlock(hidden, hidden, one, norm="none", slope=0.0),
+                drop(spec.dropout),
+            )
+            self.pool = pool(2)
+            coarsest, finer = hidden, finer[1:]
+        inputs = (coarsest, *finer)[: len(spec.strides)]
+        self.scores = nn.ModuleList(scores(n, spec.out_channels, (1,) * spec.ndim) for n in inputs)
+        self.up = nn.ModuleList(LinearUp(spec.out_channels, spec.ndim) for _ in inputs[1:])
 
     def forward(self, x: Float[Tensor, "b c *grid"]) -> Float[Tensor, "b classes *grid"]:
         """Logits of an image.
@@ -60,9 +70,11 @@ class FCN(nn.Module):
         """
         check_size(x, self.divisor)
         coarsest, *finer = reversed(self.encoder(x))
-        fused: Tensor = self.scores[0](coarsest)
+        if self.spec.encoder == "vgg16":
+            finer = finer[1:]
+        fused: Tensor = self.scores[0](self.hidden(coarsest))
         for at, up in enumerate(self.up):
-            fused = up(fused) + self.scores[at + 1](finer[at])
+            fused = up(fused) + self.scores[at + 1](self.pool(finer[at]))
         return interpolate(fused, (self.spec.strides[-1],) * self.spec.ndim)
 
 
@@ -96,89 +108,3 @@ class LinearUp(nn.Module):
         x = F.pad(x, (1, 1) * ndim, mode="replicate")
         transposed = F.conv_transpose2d if ndim == 2 else F.conv_transpose3d
         return transposed(x, self.weight, stride=2, padding=3, groups=x.shape[1])
-
-
-class VGG(nn.Module):
-    """VGG-16 with its two fully connected layers as convolutions.
-
-    Args:
-        spec: Width, norm and dropout.
-    """
-
-    def __init__(self, spec: FCNSpec) -> None:
-        super().__init__()
-        pool = nn.MaxPool2d if spec.ndim == 2 else nn.MaxPool3d
-        drop = nn.Dropout2d if spec.ndim == 2 else nn.Dropout3d
-        kernel = (3,) * spec.ndim
-        stages = []
-        channels = spec.in_channels
-        for published, depth in zip(VGG_CHANNELS, VGG_DEPTHS, strict=True):
-            blocks: list[nn.Module] = []
-            for _ in range(depth):
-                blocks.append(ConvBlock(channels, spec.channels(published), kernel, norm=spec.norm, slope=0.0))
-                channels = spec.channels(published)
-            stages.append(nn.Sequential(*blocks, pool(2)))
-        hidden = spec.channels(VGG_HIDDEN)
-        stages[-1].extend(
-            (
-                ConvBlock(channels, hidden, (VGG_WINDOW,) * spec.ndim, norm=spec.norm, slope=0.0),
-                drop(spec.dropout),
-                ConvBlock(hidden, hidden, (1,) * spec.ndim, norm=spec.norm, slope=0.0),
-                drop(spec.dropout),
-            )
-        )
-        self.stages = nn.ModuleList(stages)
-        self.channels = (*(spec.channels(n) for n in VGG_CHANNELS[2:4]), hidden)
-        """Of the features at strides 8, 16 and 32."""
-
-    def forward(self, x: Float[Tensor, "b c *grid"]) -> list[Float[Tensor, "b _ *_"]]:
-        """Features at strides 8, 16 and 32."""
-        features = []
-        for stage in self.stages:
-            x = stage(x)
-            features.append(x)
-        return features[2:]
-
-
-class ResNet(nn.Module):
-    """ResNet-18, -34 or -50 without its classifier.
-
-    Args:
-        spec: Encoder, width, norm and dropout.
-    """
-
-    def __init__(self, spec: FCNSpec) -> None:
-        super().__init__()
-        n = spec.ndim
-        channels = spec.channels(RESNET_CHANNELS[0])
-        self.stem = ConvBlock(spec.in_channels, channels, (7,) * n, stride=(2,) * n, norm=spec.norm, slope=0.0)
-        pool = nn.MaxPool2d if n == 2 else nn.MaxPool3d
-        self.pool = pool(3, stride=2, padding=1)
-        drop = nn.Dropout2d if n == 2 else nn.Dropout3d
-        self.dropout = drop(spec.dropout)
-        stages = []
-        outputs = []
-        for stage, (published, depth) in enumerate(zip(RESNET_CHANNELS, RESNET_DEPTHS[spec.encoder], strict=True)):
-            narrow = spec.channels(published) if spec.encoder == "resnet50" else None
-            out = spec.channels(published * WIDENING if narrow else published)
-            blocks = []
-            for at in range(depth):
-                stride = (2,) * n if stage > 0 and at == 0 else None
-                blocks.append(
-                    ResidualBlock(channels, out, (3,) * n, stride=stride, norm=spec.norm, slope=0.0, narrow=narrow)
-                )
-                channels = out
-            stages.append(nn.Sequential(*blocks))
-            outputs.append(out)
-        self.stages = nn.ModuleList(stages)
-        self.channels = tuple(outputs[1:])
-        """Of the features at strides 8, 16 and 32."""
-
-    def forward(self, x: Float[Tensor, "b c *grid"]) -> list[Float[Tensor, "b _ *_"]]:
-        """Features at strides 8, 16 and 32."""
-        x = self.pool(self.stem(x))
-        features = []
-        for stage in self.stages:
-            x = stage(x)
-            features.append(x)
-        return [*features[1:-1], self.dropout(features[-1])]

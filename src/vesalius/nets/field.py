@@ -7,8 +7,15 @@ depend on the voxel's place, the largest counts. Norms that look at the whole im
 
 from __future__ import annotations
 
-from vesalius.nets.spec import CNNSpec, FCNSpec, NetworkSpec, Sizes, UNetSpec, divisor
-from vesalius.nets.specs.fcn import RESNET_DEPTHS, VGG_DEPTHS, VGG_WINDOW
+from vesalius.nets.spec import CNNSpec, EncoderUNetSpec, FCNSpec, NetworkSpec, Sizes, UNetSpec, divisor
+from vesalius.nets.specs.encoder import (
+    GOOGLENET_POOLS,
+    GOOGLENET_STAGES,
+    RESNET_DEPTHS,
+    VGG_DEPTHS,
+    VGG_WINDOW,
+    EncoderSpec,
+)
 
 Span = tuple[int, int]
 """First and last voxel on one axis."""
@@ -35,9 +42,11 @@ def receptive_field(spec: NetworkSpec) -> Sizes:
     return tuple(max(last - first + 1 for first, last in places) for places in spans)
 
 
-def _seen(spec: UNetSpec | FCNSpec, axis: int, voxel: int) -> Span:
+def _seen(spec: UNetSpec | FCNSpec | EncoderUNetSpec, axis: int, voxel: int) -> Span:
     if isinstance(spec, UNetSpec):
         return _unet_decoder(spec, axis, 0, _up(spec.upsample, (voxel, voxel), spec.strides[0][axis]))
+    if isinstance(spec, EncoderUNetSpec):
+        return _encoder_unet(spec, (voxel, voxel), 0)
     return _fcn_fused(spec, (voxel, voxel), spec.strides[::-1], 1)
 
 
@@ -46,8 +55,12 @@ def _unet_decoder(spec: UNetSpec, axis: int, stage: int, span: Span) -> Span:
         return _unet_encoder(spec, axis, stage, span)
     for _ in range(spec.decoder_blocks[stage]):
         span = _conv(span, spec.kernels[stage][axis])
-    below = _up(spec.upsample, span, spec.strides[stage + 1][axis])
-    return _hull(_unet_encoder(spec, axis, stage, span), _unet_decoder(spec, axis, stage + 1, below))
+    stride = spec.strides[stage + 1][axis]
+    below, skip = _up(spec.upsample, span, stride), span
+    if spec.attention and stage > 0:
+        asked = _linear(span, stride)  # the openness of the gate, on the coarser grid
+        below, skip = _hull(below, asked), _hull(span, _window(asked, stride))
+    return _hull(_unet_encoder(spec, axis, stage, skip), _unet_decoder(spec, axis, stage + 1, below))
 
 
 def _unet_encoder(spec: UNetSpec, axis: int, stage: int, span: Span) -> Span:
@@ -64,26 +77,47 @@ def _fcn_fused(spec: FCNSpec, span: Span, strides: tuple[int, ...], at: int) -> 
     """Scores at strides[0], and what is added to them from coarser strides; ``at`` is the stride of ``span``."""
     finest, *coarser = strides
     span = _linear(span, finest // at)
-    own = _vgg(span, finest) if spec.encoder == "vgg16" else _resnet(span, finest, spec.encoder)
+    source, behind = finest, span
+    if spec.encoder == "vgg16":  # its scores are made behind two more layers, or behind a pooling
+        source, behind = (32, _conv(span, VGG_WINDOW)) if finest == 32 else (finest // 2, _window(span, 2))
+    own = _encoder(spec.encoder_spec, behind, source)
     return _hull(own, _fcn_fused(spec, span, tuple(coarser), finest)) if coarser else own
 
 
-def _vgg(span: Span, stride: int) -> Span:
-    if stride == 32:
-        span = _conv(span, VGG_WINDOW)
-    for depth in reversed(VGG_DEPTHS[: stride.bit_length() - 1]):
-        span = _window(span, 2)
-        for _ in range(depth):
-            span = _conv(span, 3)
-    return span
+def _encoder_unet(spec: EncoderUNetSpec, span: Span, level: int) -> Span:
+    if level == len(spec.features):
+        return _encoder(spec.encoder_spec, span, 2**level)
+    for _ in range(spec.decoder_blocks):
+        span = _conv(span, 3)
+    edges = level == 0 and spec.encoder != "vgg16"
+    skip = _conv(span, 3) if edges else _encoder(spec.encoder_spec, span, 2**level)
+    return _hull(skip, _encoder_unet(spec, _up(spec.upsample, span, 2), level + 1))
 
 
-def _resnet(span: Span, stride: int, encoder: str) -> Span:
-    for stage in reversed(range(stride.bit_length() - 2)):
-        for block in reversed(range(RESNET_DEPTHS[encoder][stage])):
-            step = 2 if stage > 0 and block == 0 else 1
-            span = _residual(span, 3, step, narrow=encoder == "resnet50")
-    return _conv(_conv(span, 3, 2), 7, 2)
+def _encoder(spec: EncoderSpec, span: Span, stride: int) -> Span:
+    """What the encoder's features at a stride see of the image."""
+    stages = stride.bit_length() - 1
+    match spec.name:
+        case "vgg16":
+            if stride == 32:
+                span = _window(span, 2)
+            for stage in reversed(range(min(stages + 1, len(VGG_DEPTHS)))):
+                for _ in range(VGG_DEPTHS[stage]):
+                    span = _conv(span, 3)
+                span = _window(span, 2) if stage else span
+            return span
+        case "googlenet":
+            for stage in reversed(range(stages - 1)):
+                for _ in range(len(GOOGLENET_STAGES[stage - 1]) if stage else 1):
+                    span = _conv(span, 3)
+                span = span[0] * 2, span[1] * 2 + GOOGLENET_POOLS[stage] - 1
+            return _conv(span, 7, 2)
+        case _:
+            for stage in reversed(range(stages - 1)):
+                for block in reversed(range(RESNET_DEPTHS[spec.name][stage])):
+                    step = 2 if stage > 0 and block == 0 else 1
+                    span = _residual(span, 3, step, narrow=spec.name == "resnet50")
+            return _conv(_conv(span, 3, 2) if stages > 1 else span, 7, 2)
 
 
 def _conv(span: Span, kernel: int, stride: int = 1) -> Span:

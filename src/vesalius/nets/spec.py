@@ -7,16 +7,18 @@ and stored without torch. Each architecture has its own, in `vesalius.nets.specs
 from __future__ import annotations
 
 from vesalius.nets.specs.cnn import CNNSpec
+from vesalius.nets.specs.encoder_unet import EncoderUNetSpec
 from vesalius.nets.specs.fcn import FCNSpec
 from vesalius.nets.specs.frame import Sizes
 from vesalius.nets.specs.unet import UNetSpec
 
-__all__ = ["CNNSpec", "FCNSpec", "NetworkSpec", "Sizes", "UNetSpec", "divisor"]
+__all__ = ["CNNSpec", "EncoderUNetSpec", "FCNSpec", "NetworkSpec", "Sizes", "UNetSpec", "divisor"]
 
 NetworkSpec = (
     UNetSpec
     | FCNSpec
     | CNNSpec
+    | EncoderUNetSpec
 )  # fmt: skip
 
 

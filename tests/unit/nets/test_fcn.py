@@ -14,7 +14,7 @@ SMALL = FCNSpec(ndim=2, in_channels=3, out_channels=4, encoder="resnet18", width
 
 
 @pytest.mark.parametrize("variant", ["32s", "16s", "8s"])
-@pytest.mark.parametrize("encoder", ["vgg16", "resnet18", "resnet34", "resnet50"])
+@pytest.mark.parametrize("encoder", ["vgg16", "resnet18", "resnet34", "resnet50", "googlenet"])
 def test_logits_have_the_size_of_the_image_and_gradients_reach_every_weight(variant, encoder):
     torch.manual_seed(0)
     net = build(replace(SMALL, variant=variant, encoder=encoder, dropout=0.0))
@@ -25,7 +25,7 @@ def test_logits_have_the_size_of_the_image_and_gradients_reach_every_weight(vari
     assert not [n for n, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
 
 
-@pytest.mark.parametrize("encoder", ["vgg16", "resnet18", "resnet50"])
+@pytest.mark.parametrize("encoder", ["vgg16", "resnet18", "resnet50", "googlenet"])
 def test_three_axes(encoder):
     net = build(replace(SMALL, ndim=3, in_channels=1, encoder=encoder, width=0.02)).eval()
     assert net(torch.zeros(1, 1, 32, 64, 32)).shape == (1, 4, 32, 64, 32)
@@ -49,10 +49,20 @@ def test_finer_scores_are_added():
     torch.manual_seed(0)
     net = build(replace(SMALL, variant="16s")).eval()
     x = torch.randn(1, 3, 64, 64)
-    _, at16, at32 = net.encoder(x)
+    *_, at16, at32 = net.encoder(x)
     fused = net.up[0](net.scores[0](at32)) + net.scores[1](at16)
     expected = F.interpolate(fused, size=(64, 64), mode="bilinear", align_corners=False)
     torch.testing.assert_close(net(x), expected)
+
+
+def test_vgg_scores_are_made_behind_a_pooling():
+    torch.manual_seed(0)
+    net = build(replace(SMALL, variant="16s", encoder="vgg16", norm="none")).eval()
+    x = torch.randn(1, 3, 64, 64)
+    features = net.encoder(x)
+    pool4, pool5 = F.max_pool2d(features[3], 2), F.max_pool2d(features[4], 2)
+    fused = net.up[0](net.scores[0](net.hidden(pool5))) + net.scores[1](pool4)
+    torch.testing.assert_close(net(x), F.interpolate(fused, size=(64, 64), mode="bilinear", align_corners=False))
 
 
 def test_published_sizes():

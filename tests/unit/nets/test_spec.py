@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from dataclasses import asdict, replace
+from typing import get_args
 
 import pytest
 
@@ -37,6 +38,7 @@ CNNSpec, FCNSpec, UNetSpec, divisor = _module.CNNSpec, _module.FCNSpec, _module.
 
 UNET = UNetSpec.plain(ndim=3, in_channels=1, out_channels=3, features=(8, 16, 32))
 FCN = FCNSpec(ndim=2, in_channels=3, out_channels=2)
+ENCODER_UNET = _module.EncoderUNetSpec(ndim=2, in_channels=3, out_channels=2)
 CNN = CNNSpec(
     ndim=2,
     in_channels=1,
@@ -49,7 +51,7 @@ CNN = CNNSpec(
 )
 
 
-@pytest.mark.parametrize("spec", [UNET, FCN, CNN], ids=lambda s: s.architecture)
+@pytest.mark.parametrize("spec", [UNET, FCN, CNN, ENCODER_UNET], ids=lambda s: s.architecture)
 def test_a_spec_survives_json_and_hashes(spec):
     fields = json.loads(json.dumps(asdict(spec)))
     fields.pop("shapes", None)
@@ -82,6 +84,14 @@ def test_importing_the_package_and_specs_imports_no_torch():
         (UNET, {"upsample": "nearest"}, "unknown upsample"),
         (UNET, {"dropout": 1.0}, "dropout must be 0 to less than 1"),
         (UNET, {"norm": "group", "features": (8, 16, 36)}, "multiples of 8"),
+        (
+            UNET,
+            {
+                "attention": True,
+                **{n: getattr(UNET, n)[:2] for n in ("features", "strides", "kernels", "encoder_blocks")},
+            },
+            "attention gates .* need at least 3 stages, not 2",
+        ),
         (FCN, {"variant": "4s"}, "unknown variant"),
         (FCN, {"encoder": "resnet"}, "unknown encoder"),
         (FCN, {"width": 0}, "width must be more than 0"),
@@ -110,6 +120,6 @@ def test_an_unknown_architecture_lists_the_known_ones():
     class Stranger:
         architecture = "unett"
 
-    with pytest.raises(PlanError, match=r"did you mean 'unet'.*Known: cnn, fcn, unet"):
+    with pytest.raises(PlanError, match=r"did you mean 'unet'.*Known: cnn, encoder_unet"):
         inspect.unwrap(build)(Stranger())
-    assert set(ARCHITECTURES) == {UNET.architecture, FCN.architecture, CNN.architecture}
+    assert set(ARCHITECTURES) == {spec.architecture for spec in get_args(_module.NetworkSpec)}
