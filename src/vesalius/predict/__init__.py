@@ -1,5 +1,17 @@
-"""Inference: windows, mirroring, and the way back to the image's own grid."""
+"""Inference: windows, mirroring, ensembles, cascades, and the way back to the image's own grid."""
 
-from vesalius.predict.segment import Prediction, load_network, logits_of, segment
+from vesalius.predict.logits import logits_of
+from vesalius.predict.segment import Prediction, segment
+from vesalius.predict.segmenter import Segmenter, load_network, load_segmenter
+from vesalius.predict.stages import coarse_classes, with_coarse
 
-__all__ = ["Prediction", "load_network", "logits_of", "segment"]
+__all__ = [
+    "Prediction",
+    "Segmenter",
+    "coarse_classes",
+    "load_network",
+    "load_segmenter",
+    "logits_of",
+    "segment",
+    "with_coarse",
+]

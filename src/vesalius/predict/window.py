@@ -17,13 +17,16 @@ _SIGMA_SCALE = 1 / 8
 _SMALLEST_SCALE = 1 / 14  # the corner of a 3D patch then still weighs more than the smallest normal float32
 
 
-def window_starts(shape: Sequence[int], patch: Sequence[int], *, overlap: float = 0.5) -> tuple[tuple[int, ...], ...]:
+def window_starts(
+    shape: Sequence[int], patch: Sequence[int], *, overlap: float | Sequence[float] = 0.5
+) -> tuple[tuple[int, ...], ...]:
     """Where the windows begin on each axis: spaced evenly, the first at the start and the last at the end.
 
     Args:
         shape: Voxels of the volume on each axis.
         patch: Voxels of a window on each axis. An axis that is shorter than its window has one start, 0.
-        overlap: How much of a window its neighbour covers at least (to whole voxels), 0 to less than 1.
+        overlap: How much of a window its neighbour covers at least (to whole voxels), 0 to less than 1; on all axes,
+            or a number for each.
 
     Returns:
         For each axis the starts, ascending. Windows at their product cover every voxel.
@@ -39,12 +42,13 @@ def window_starts(shape: Sequence[int], patch: Sequence[int], *, overlap: float 
     """
     if len(shape) != len(patch) or not all(n >= 1 for n in (*shape, *patch)):
         raise PlanError(f"shape and patch must be as many positive numbers, not {tuple(shape)} and {tuple(patch)}")
-    if not 0 <= overlap < 1:
-        raise PlanError(f"overlap must be 0 to less than 1, not {overlap}")
+    overlaps = (overlap,) * len(shape) if isinstance(overlap, int | float) else tuple(overlap)
+    if len(overlaps) != len(shape) or not all(0 <= share < 1 for share in overlaps):
+        raise PlanError(f"overlap must be 0 to less than 1, on all axes or for each, not {overlap}")
     starts = []
-    for n, p in zip(shape, patch, strict=True):
+    for n, p, share in zip(shape, patch, overlaps, strict=True):
         room = max(0, n - p)
-        steps = math.ceil(room / max(1.0, p * (1 - overlap)))
+        steps = math.ceil(room / max(1.0, p * (1 - share)))
         starts.append(tuple(round(room * k / max(1, steps)) for k in range(steps + 1)))
     return tuple(starts)
 
@@ -83,7 +87,7 @@ def sliding_window(
     patch_size: Sequence[int],
     classes: int,
     *,
-    overlap: float = 0.5,
+    overlap: float | Sequence[float] = 0.5,
     mirror_axes: Sequence[int] = (),
     batch_size: int = 1,
     progress: Callable[[int, int], None] | None = None,
@@ -98,7 +102,7 @@ def sliding_window(
         network: Maps ``(b, c, *patch)`` float32 to logits ``(b, classes, *patch)``; moves its input to its own device.
         patch_size: Voxels of a window on each axis.
         classes: Channels of the network's result.
-        overlap: How much of a window its neighbour covers at least (to whole voxels), 0 to less than 1.
+        overlap: As for `window_starts`.
         mirror_axes: Axes of the grid; the logits are the mean over all combinations of mirroring them.
         batch_size: Windows that the network sees at once.
         progress: Called with the number of windows done and of all.
@@ -139,7 +143,7 @@ def iterate_slabs(
     patch_size: Sequence[int],
     classes: int,
     *,
-    overlap: float = 0.5,
+    overlap: float | Sequence[float] = 0.5,
     mirror_axes: Sequence[int] = (),
     batch_size: int = 1,
     progress: Callable[[int, int], None] | None = None,

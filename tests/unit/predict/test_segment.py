@@ -1,7 +1,6 @@
 """From an image and a bundle to labels and probabilities on the image's own grid."""
 
 from dataclasses import replace
-from importlib import import_module
 
 import numpy as np
 import pytest
@@ -15,7 +14,6 @@ from vesalius.nets import UNetSpec
 from vesalius.plan import prepare
 from vesalius.predict import load_network, logits_of, segment
 
-home = import_module("vesalius.predict.segment")  # the package's `segment` is the function
 _SHAPE = (24, 20, 18)
 
 
@@ -41,7 +39,16 @@ def test_labels_lie_on_the_images_grid(bundle, image):
     assert prediction.labels.grid == image.grid
     assert prediction.labels.labels == LABELS
     assert prediction.probabilities is None
-    assert prediction.provenance == {"bundle": "untrained", "mirror_axes": [], "overlap": 0.5, "device": "cpu"}
+    assert prediction.provenance == {
+        "bundle": "untrained",
+        "members": [0],
+        "partners": [],
+        "channels": ["T1"],
+        "mirror_axes": [],
+        "overlap": 0.5,
+        "postprocessing": [],
+        "device": "cpu",
+    }
     assert set(prediction.labels.counts()) == {0, 1, 2}
 
 
@@ -56,7 +63,7 @@ def test_the_answer_is_the_networks(bundle):
 
 
 def test_mirroring_is_the_mean_over_all_mirror_images(bundle, monkeypatch):
-    monkeypatch.setattr(home, "fast_dtype", lambda _device: torch.float32)
+    monkeypatch.setattr("vesalius.predict.logits.fast_dtype", lambda _device: torch.float32)
     image = ball_case(4, shape=(16, 16, 16)).image
     plan = bundle.plan
     prepared = prepare(image, plan)
@@ -126,7 +133,7 @@ def test_logits_on_disk_are_those_in_memory(bundle, image, monkeypatch):
     with logits_of(prepared, network, plan) as logits:
         assert not isinstance(logits, np.memmap)
         expected = logits.copy()
-    monkeypatch.setattr(home, "_IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr("vesalius.predict.scratch._IN_MEMORY_BYTES", 0)
     with logits_of(prepared, network, plan) as logits:
         assert isinstance(logits, np.memmap)
         place = logits.filename

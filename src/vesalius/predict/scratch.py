@@ -1,0 +1,62 @@
+"""Large arrays that live for a moment: in memory, or in a temporary file where they would take too much of it."""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vesalius.io.atomic import explained
+
+_IN_MEMORY_BYTES = 1 << 30  # arrays above this go to a temporary file
+_SLAB_VALUES = 1 << 22  # values worked on at a time: few temporaries, and of a file only a part is in memory
+
+
+@contextmanager
+def scratch(shape: tuple[int, ...]) -> Iterator[NDArray[np.float32]]:
+    """Lend an array of single precision, whose values are undefined; it is gone when the context is left.
+
+    Args:
+        shape: Of the array. More than a GiB goes to a temporary file.
+
+    Raises:
+        VesaliusError: There is no room for the file.
+
+    Example:
+        >>> with scratch((2, 3)) as array:
+        ...     array[...] = 0
+        ...     array.shape
+        (2, 3)
+    """
+    if 4 * math.prod(shape) <= _IN_MEMORY_BYTES:
+        yield np.empty(shape, dtype=np.float32)
+        return
+    with tempfile.TemporaryDirectory(prefix="vesalius-") as folder:
+        path = Path(folder) / "scratch"
+        # The space is taken at once: a disk that fills up later would end the process.
+        with explained("intermediate results to the temporary folder"), path.open("wb") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, 4 * math.prod(shape))
+            else:
+                file.truncate(4 * math.prod(shape))
+        yield np.memmap(path, dtype=np.float32, mode="r+", shape=shape)
+
+
+def slabs(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Cut the first axis after the leading one, so that each piece of all channels is small.
+
+    Args:
+        shape: ``(channels, *grid)``.
+
+    Example:
+        >>> list(slabs((4, 100, 512, 512)))[:2]
+        [slice(0, 4, None), slice(4, 8, None)]
+    """
+    rows = max(1, _SLAB_VALUES // max(1, math.prod(shape) // max(1, shape[1])))
+    return (slice(low, low + rows) for low in range(0, shape[1], rows))
