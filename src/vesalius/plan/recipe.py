@@ -99,8 +99,8 @@ class Loss:
             >>> Loss(kind="boundary", boundary_share=0.5).at(0.25).boundary_share
             0.125
 
-        Source: Kervadec et al. 2021, doi:10.1016/j.media.2020.101851, section 2.4 ("rebalance": the regional loss is
-        weighed 1 - α, and α grows by the same step each epoch).
+        Source: Kervadec et al. 2021, doi:10.1016/j.media.2020.101851 (the regional loss is weighed 1 - α, and α grows
+        by the same step each epoch).
         """
         if self.kind != "boundary":
             return self
