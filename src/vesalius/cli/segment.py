@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,9 @@ from vesalius.cli.progress import counting
 
 if TYPE_CHECKING:
     from vesalius.bundle import Bundle
-    from vesalius.image import LabelMap, LeftOut, Volume
+    from vesalius.image import LeftOut
+    from vesalius.jobs import Outcome
+    from vesalius.predict.folder import FileJob, FileResult
 
 HELP = "segment images with a trained segmenter; results lie on each image's own grid"
 
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="IMAGE",
         help="an image, a DICOM folder, or a folder of images. Where the segmenter wants several channels: that many "
-        "files, in its order, are one image",
+        "files, in its order or that of --channels, are one image",
     )
     parser.add_argument(
         "--bundle", required=True, metavar="BUNDLE", help="folder or zip, or the name of a built-in one"
@@ -39,18 +40,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--mirror", action=argparse.BooleanOptionalAction, help="average over mirror images (as planned)"
     )
     parser.add_argument("--overlap", type=float, help="of neighbouring windows, 0 to 0.9 (as planned)")
+    parser.add_argument(
+        "--channels",
+        metavar="NAME,…",
+        help="which of the segmenter's channels the files of an image are, in their order (all, in its own order); "
+        "some may be missing if it was trained with channel dropout",
+    )
+    parser.add_argument("--members", metavar="N,…", help="which of the networks to use, from 0 (all)")
+    parser.add_argument(
+        "--no-postprocess", dest="postprocess", action="store_false", help="leave out the segmenter's clean-up"
+    )
     parser.add_argument("--probabilities", action="store_true", help="write these too, as NAME-probabilities")
     parser.add_argument("--layout", default="auto", help="how a folder is arranged, see `vesalius index` (auto)")
+    parser.add_argument(
+        "--cluster",
+        metavar="WHERE",
+        help="segment images side by side with Ray: local, auto (the cluster of this machine) or its address",
+    )
     add_device(parser)
 
 
 @dataclass(frozen=True)
-class _Job:
-    """An image to segment: its name, its files, and the function that reads them."""
+class _Source:
+    """An image to segment: its name and its files."""
 
     name: str
     images: tuple[Path, ...]
-    load: Callable[[], Volume]
 
     @property
     def ending(self) -> str:
@@ -69,117 +84,151 @@ def run(args: argparse.Namespace) -> int:
     """Segment everything; a broken image is reported and the rest goes on."""
     from vesalius.bundle import Bundle
     from vesalius.errors import VesaliusError
-    from vesalius.io import write
-    from vesalius.io.atomic import make_folder
-    from vesalius.plan.device import find_device
-    from vesalius.predict import segment
+    from vesalius.predict.stages import Look
 
     bundle = Bundle.load(args.bundle)
+    channels = _channels(args)
+    Look(channels=channels, overlap=args.overlap).check(bundle)  # told once, not for every image
     left_out: list[LeftOut] = []
-    jobs = list(_jobs(args, bundle, left_out))
+    sources = list(_sources(args, len(channels or bundle.plan.channels), left_out))
     for case in left_out:
         print(f"vesalius: left out: {case.id}: {case.reason}", file=sys.stderr)
-    targets = _targets(jobs, Path(args.output))
-    find_device(args.device)  # a wrong name is told once, not for every image
-    done: list[dict[str, Any]] = []
-    failed = 0
-    for job, target in zip(jobs, targets, strict=True):
-        name = job.name
-        try:
-            with counting(name, shown=not args.json) as progress:
-                prediction = segment(
-                    job.load(),
-                    bundle,
-                    device=args.device,
-                    mirror=args.mirror,
-                    overlap=args.overlap,
-                    probabilities=args.probabilities,
-                    progress=progress,
-                )
-            make_folder(target.parent)
-            write(prediction.labels, target)
-            if prediction.probabilities is not None:
-                write(prediction.probabilities, target.with_name(f"{_stem(target)}-probabilities.nii.gz"))
-        except VesaliusError as error:
-            if len(jobs) == 1:
-                raise
-            failed += 1
-            done.append({"image": name, "error": str(error)})
-            print(f"vesalius: {name}: {error}", file=sys.stderr)
+    targets = _targets(sources, Path(args.output))
+    jobs = [_job(args, source, target, channels) for source, target in zip(sources, targets, strict=True)]
+    done: dict[int, dict[str, Any]] = {}
+    for outcome in _outcomes(args, jobs, [source.name for source in sources], bundle):
+        name, target = sources[outcome.number].name, targets[outcome.number]
+        if outcome.error is not None:
+            if len(jobs) == 1 or not isinstance(outcome.error, VesaliusError):
+                raise outcome.error
+            done[outcome.number] = {"image": name, "error": str(outcome.error)}
+            print(f"vesalius: {name}: {outcome.error}", file=sys.stderr)
             continue
-        sizes = _sizes(prediction.labels, calibrated=bundle.plan.calibrated)
-        done.append({"image": name, "output": str(target), **sizes})
+        found = outcome.unwrap()
+        done[outcome.number] = {"image": name, "output": str(target), "voxels": found.voxels}
+        told = [f"{label} {count:,} voxels" for label, count in found.voxels.items()]
+        if found.volume_ml is not None:
+            done[outcome.number]["volume_ml"] = found.volume_ml
+            told = [f"{label} {ml:.4g} ml" for label, ml in found.volume_ml.items()]
         if not args.json:
-            if "volume_ml" in sizes:
-                told = [f"{label} {ml:.4g} ml" for label, ml in sizes["volume_ml"].items()]
-            else:
-                told = [f"{label} {count:,} voxels" for label, count in sizes["voxels"].items()]
             print(f"{target}  {', '.join(told)}")
+    failed = sum("error" in one for one in done.values())
     if args.json:
         others = [{"id": case.id, "reason": case.reason} for case in left_out]
-        print(json.dumps({"images": done, "failed": failed, "left_out": others}))
+        print(json.dumps({"images": [done[n] for n in sorted(done)], "failed": failed, "left_out": others}))
     return 1 if failed else 0
 
 
-def _targets(jobs: Sequence[_Job], out: Path) -> list[Path]:
+def _channels(args: argparse.Namespace) -> tuple[str, ...] | None:
+    return None if args.channels is None else tuple(name.strip() for name in args.channels.split(","))
+
+
+def _members(args: argparse.Namespace) -> tuple[int, ...] | None:
+    from vesalius.errors import BundleError
+
+    if args.members is None:
+        return None
+    try:
+        return tuple(int(number) for number in args.members.split(","))
+    except ValueError:
+        raise BundleError(f"--members must be written like 0,2, not {args.members!r}") from None
+
+
+def _job(args: argparse.Namespace, source: _Source, target: Path, channels: tuple[str, ...] | None) -> FileJob:
+    """What to do with an image, in words that another process understands: no path depends on where it is read."""
+    from vesalius.predict.folder import FileJob
+
+    bundle = Path(args.bundle)
+    return FileJob(
+        images=tuple(path.absolute() for path in source.images),
+        target=target.absolute(),
+        bundle=str(bundle.absolute()) if bundle.exists() else args.bundle,
+        series=args.series,
+        device=args.device,
+        channels=channels,
+        members=_members(args),
+        mirror=args.mirror,
+        overlap=args.overlap,
+        postprocess=args.postprocess,
+        probabilities=args.probabilities,
+    )
+
+
+def _outcomes(
+    args: argparse.Namespace, jobs: Sequence[FileJob], names: Sequence[str], bundle: Bundle
+) -> Iterator[Outcome[FileResult]]:
+    """Do the jobs: here, with a bar for each image, or on a cluster, with a bar for all of them."""
+    from vesalius.jobs import run_jobs
+    from vesalius.plan.device import find_device
+    from vesalius.predict import load_segmenter
+    from vesalius.predict.folder import segment_file
+
+    if args.cluster is None:
+        segmenter = load_segmenter(bundle, device=args.device, members=_members(args))
+
+        def task(number: int) -> FileResult:
+            with counting(names[number], shown=not args.json) as progress:
+                return segment_file(jobs[number], segmenter=segmenter, progress=progress)
+
+        yield from run_jobs(task, range(len(jobs)))
+        return
+    wants_gpu = args.device.startswith("cuda") or (args.device == "auto" and find_device("auto").type == "cuda")
+    with counting("images", shown=not args.json) as progress:
+        for done, outcome in enumerate(
+            run_jobs(segment_file, jobs, cluster=args.cluster, gpus=1.0 if wants_gpu else 0.0), start=1
+        ):
+            if progress is not None:
+                progress(done, len(jobs))
+            yield outcome
+
+
+def _targets(sources: Sequence[_Source], out: Path) -> list[Path]:
     """The file of each result. A place that cannot be right is refused before anything is computed."""
     from vesalius.errors import DataError, FormatError
     from vesalius.io import format_of
 
     suffix = None if out.is_dir() else format_of(out)
-    if suffix is not None and len(jobs) > 1:
-        raise DataError(f"{out.name} names one file, and there are {len(jobs)} images: name a folder")
+    if suffix is not None and len(sources) > 1:
+        raise DataError(f"{out.name} names one file, and there are {len(sources)} images: name a folder")
     if suffix == ".dcm":
         raise FormatError(f"{out.name}: results are not written as DICOM; choose .nii.gz, .nrrd, .mha, .npz or .png")
     folder = out if suffix is None else out.parent
     standing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     if not standing.is_dir():
         raise DataError(f"{standing.name} is a file; the results need a folder")
-    targets = [out if suffix is not None else out / f"{job.name}{job.ending}" for job in jobs]
+    targets = [out if suffix is not None else out / f"{one.name}{one.ending}" for one in sources]
     twice = sorted({target.name for target in targets if targets.count(target) > 1})
     if twice:
         raise DataError(f"several images would be written to one file ({', '.join(twice[:5])}): segment them apart")
-    sources = {path.resolve() for job in jobs for path in job.images}
-    replaced = [target.name for target in targets if target.resolve() in sources]
+    images = {path.resolve() for one in sources for path in one.images}
+    replaced = [target.name for target in targets if target.resolve() in images]
     if replaced:
         raise DataError(f"the result would replace the image {replaced[0]} itself: choose another folder")
     return targets
 
 
-def _sizes(found: LabelMap, *, calibrated: bool) -> dict[str, Any]:
-    """Voxels of each label and, where voxels have a size in space, millilitres."""
-    counts = found.counts()
-    voxels = {label.name: counts.get(label.value, 0) for label in found.labels.labels}
-    if not calibrated or found.grid.ndim != 3:
-        return {"voxels": voxels}
-    each_ml = found.grid.voxel_volume_mm3 / 1000
-    return {"voxels": voxels, "volume_ml": {name: round(count * each_ml, 4) for name, count in voxels.items()}}
-
-
-def _jobs(args: argparse.Namespace, bundle: Bundle, left_out: list[LeftOut]) -> Iterator[_Job]:
-    """What is to be segmented; what a folder holds beside it goes to ``left_out``."""
+def _sources(args: argparse.Namespace, channels: int, left_out: list[LeftOut]) -> Iterator[_Source]:
+    """What is to be segmented, images of some channels; what a folder holds beside it goes to ``left_out``."""
     from vesalius.errors import DataError
     from vesalius.io import read
     from vesalius.io.layouts import index
-    from vesalius.io.layouts.load import read_channels
 
     paths = [Path(p) for p in args.images]
     for path in paths:
         if not path.exists():
             raise DataError(f"{path.name}: there is no such file or folder")
-    channels = len(bundle.plan.channels)
     # As many files as channels are one image, unless they are as many colour pictures.
     if channels > 1 and len(paths) == channels and all(p.is_file() and read(p).channels == 1 for p in paths):
-        yield _Job(_stem(paths[0]), tuple(paths), partial(read_channels, paths))
+        yield _Source(_stem(paths[0]), tuple(paths))
         return
     for path in paths:
         if path.is_file() or _is_series(path):
-            yield _Job(_stem(path), (path,), partial(read, path, series=args.series))
+            yield _Source(_stem(path), (path,))
             continue
         dataset = index(path, args.layout, check=False)
         left_out += dataset.left_out
         for record in dataset.records:
-            yield _Job(record.id, record.images, partial(read_channels, record.images))
+            yield _Source(record.id, record.images)
 
 
 def _is_series(folder: Path) -> bool:

@@ -59,17 +59,59 @@ def _show_bundle(args: argparse.Namespace, bundle: Bundle) -> int:
     card, network = bundle.card, _network(bundle.plan)
     if args.json:
         plain = {**card.__dict__, "scores": dict(card.scores)}
-        print(json.dumps({"card": plain, "network": network, "provenance": dict(bundle.provenance)}))
+        parts = _parts(bundle)
+        print(json.dumps({"card": plain, "network": network, **parts, "provenance": dict(bundle.provenance)}))
         return 0
     for name in ("name", "description", "data", "data_licence", "recipe", "scores_on", "limits"):
         if getattr(card, name):
             print(f"{name:14} {getattr(card, name)}")
     for name, dice in card.scores.items():
         print(f"{'Dice':14} {name} {dice:.4f}")
+    _print_parts(bundle)
     _print_network(network)
     print()
     print_plan(bundle.plan)
     return 0
+
+
+def _parts(bundle: Bundle) -> dict[str, Any]:
+    """What a bundle is made of, and what is done with its result."""
+    return {
+        "members": len(bundle.members),
+        "partners": [_part(partner) for partner in bundle.partners],
+        "coarse": None if bundle.coarse is None else _part(bundle.coarse),
+        "postprocessing": list(bundle.postprocessing.words),
+    }
+
+
+def _part(inner: Bundle) -> dict[str, Any]:
+    plan = inner.plan
+    return {
+        "name": inner.card.name,
+        "configuration": plan.configuration,
+        "architecture": plan.network.architecture,
+        "members": len(inner.members),
+        "coarse": None if inner.coarse is None else _part(inner.coarse),
+    }
+
+
+def _print_parts(bundle: Bundle) -> None:
+    if len(bundle.members) > 1:
+        print(f"{'members':14} {len(bundle.members)} networks, whose logits are averaged")
+    if bundle.coarse is not None:
+        print(f"{'coarse stage':14} {_inner(bundle.coarse)}, whose labels the network sees")
+    for partner in bundle.partners:
+        print(f"{'partner':14} {_inner(partner)}, whose probabilities are averaged with its own")
+    for step in bundle.postprocessing.words:
+        print(f"{'clean-up':14} {step}")
+
+
+def _inner(inner: Bundle) -> str:
+    count = len(inner.members)
+    words = [inner.card.name, inner.plan.configuration, f"{count} network{'s' if count > 1 else ''}"]
+    if inner.coarse is not None:
+        words.append(f"after {inner.coarse.plan.configuration}")
+    return ", ".join(word for word in words if word)
 
 
 def _show_plan(args: argparse.Namespace, plan: Plan) -> int:

@@ -89,7 +89,7 @@ def segment(
     look = Look(
         channels=None if channels is None else tuple(channels), mirror=mirror, overlap=overlap, progress=progress
     )
-    look.check(segmenter)
+    look.check(segmenter.bundle)
     plan, steps = segmenter.bundle.plan, segmenter.bundle.postprocessing
     classes, canonical, chances = (_of_several if segmenter.partners else _of_one)(
         image, segmenter, look, probabilities=probabilities

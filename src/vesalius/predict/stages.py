@@ -10,7 +10,8 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
-from vesalius.errors import DataError, PlanError
+from vesalius.bundle import Bundle
+from vesalius.errors import DataError, PlanError, unknown_name
 from vesalius.image import Grid, Volume
 from vesalius.plan import Plan, Prepared, prepare
 from vesalius.plan.regions import painted_values
@@ -43,23 +44,30 @@ class Look:
             return plan.mirror_axes
         return plan.augmentation.mirror_axes if self.mirror else ()
 
-    def check(self, segmenter: Segmenter) -> None:
+    def check(self, bundle: Bundle) -> None:
         """Refuse what cannot be before anything is computed.
 
         Raises:
-            DataError: A channel is missing that one of the networks never learnt to do without.
+            DataError: A channel is unknown, named twice, or missing where one of the networks never learnt to do
+                without.
             PlanError: The overlap is out of range.
         """
         if self.overlap is not None and not 0 <= self.overlap < 1:
             raise PlanError(f"overlap must be 0 to less than 1, not {self.overlap}")
-        plan = segmenter.bundle.plan
-        missing = [] if self.channels is None else [name for name in plan.channels if name not in self.channels]
+        plan = bundle.plan
+        channels = plan.channels if self.channels is None else self.channels
+        for name in channels:
+            if name not in plan.channels:
+                raise DataError(unknown_name("channel", name, plan.channels))
+        if not channels or len(set(channels)) != len(channels):
+            raise DataError(f"name each of the image's channels once, not {list(channels)}")
+        missing = [name for name in plan.channels if name not in channels]
         if missing and not plan.augmentation.channel_dropout_p > 0:
             raise DataError(
                 f"the image has no {', '.join(missing)}; this segmenter needs all of {', '.join(plan.channels)}, "
                 "because it was not trained with channel dropout (augmentation.channel_dropout_p)"
             )
-        for other in (segmenter.coarse, *segmenter.partners):
+        for other in (bundle.coarse, *bundle.partners):
             if other is not None:
                 self.check(other)
 
@@ -123,7 +131,7 @@ def coarse_classes(image: Volume, segmenter: Segmenter, grid: Grid, *, look: Loo
         ``(*grid.shape)``: class numbers, 0 for background, 1 … for the coarse plan's labels in order.
     """
     chosen = look or Look()
-    chosen.check(segmenter)
+    chosen.check(segmenter.bundle)
     with image_logits(image, segmenter, iter([chosen])) as (logits, seen):
         return classes_on(logits, segmenter.bundle.plan, seen.grid, grid)
 
