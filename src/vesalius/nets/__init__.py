@@ -1,4 +1,4 @@
-"""The textbook networks: a spec (torch-free numbers) and `build`, which makes the torch module.
+"""The networks: a spec (torch-free numbers) and `build`, which makes the torch module.
 
 Importing this package imports no torch; the first `build` does.
 """
@@ -9,25 +9,50 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from vesalius.errors import PlanError, unknown_name
-from vesalius.nets.spec import CNNSpec, EncoderUNetSpec, FCNSpec, NetworkSpec, UNetSpec, divisor
+from vesalius.nets.spec import (
+    CNNSpec,
+    EncoderUNetSpec,
+    FCNSpec,
+    MedNeXtSpec,
+    NetworkSpec,
+    PlainSpec,
+    RecurrentUNetSpec,
+    SegResNetSpec,
+    SlicesSpec,
+    SwinUNETRSpec,
+    UNETRSpec,
+    UNetSpec,
+    divisor,
+)
+from vesalius.nets.specs.encoder import input_statistics
 
 if TYPE_CHECKING:
     from torch import nn
 
     from vesalius.nets.cost import activation_bytes, describe, multiply_adds, parameter_count
     from vesalius.nets.field import receptive_field
+    from vesalius.nets.pretrained import load_encoder
 
 __all__ = [
     "ARCHITECTURES",
     "CNNSpec",
     "EncoderUNetSpec",
     "FCNSpec",
+    "MedNeXtSpec",
     "NetworkSpec",
+    "PlainSpec",
+    "RecurrentUNetSpec",
+    "SegResNetSpec",
+    "SlicesSpec",
+    "SwinUNETRSpec",
+    "UNETRSpec",
     "UNetSpec",
     "activation_bytes",
     "build",
     "describe",
     "divisor",
+    "input_statistics",
+    "load_encoder",
     "multiply_adds",
     "parameter_count",
     "receptive_field",
@@ -38,6 +63,12 @@ ARCHITECTURES: dict[str, str] = {
     "fcn": "vesalius.nets.fcn:FCN",
     "cnn": "vesalius.nets.cnn:CNN",
     "encoder_unet": "vesalius.nets.encoder_unet:EncoderUNet",
+    "segresnet": "vesalius.nets.from_monai:FromMonai",
+    "swin_unetr": "vesalius.nets.from_monai:FromMonai",
+    "unetr": "vesalius.nets.from_monai:FromMonai",
+    "mednext": "vesalius.nets.from_monai:FromMonai",
+    "slices": "vesalius.nets.slices:Slices",
+    "recurrent_unet": "vesalius.nets.recurrent_unet:RecurrentUNet",
 }
 """Where each architecture's module class lives; it is called with the spec."""
 
@@ -46,6 +77,7 @@ _LAZY = {
     "describe": "vesalius.nets.cost",
     "multiply_adds": "vesalius.nets.cost",
     "parameter_count": "vesalius.nets.cost",
+    "load_encoder": "vesalius.nets.pretrained",
     "receptive_field": "vesalius.nets.field",
 }
 
@@ -64,6 +96,7 @@ def build(spec: NetworkSpec) -> nn.Module:
 
     Raises:
         PlanError: The architecture is unknown.
+        MissingDependencyError: The network is MONAI's, and MONAI is not installed (``vesalius[monai]``).
 
     Example:
         >>> import torch

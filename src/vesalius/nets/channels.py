@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from vesalius.nets.spec import NetworkSpec
+from vesalius.nets.specs.recurrent_unet import RecurrentUNetSpec
 from vesalius.nets.specs.slices import SlicesSpec
 
 
@@ -25,7 +26,11 @@ def replace_channels(spec: NetworkSpec, in_channels: int, out_channels: int) -> 
         >>> replace_channels(SlicesSpec(inner=flat, axis=0, context=1), 2, 4).inner.in_channels
         6
     """
-    if isinstance(spec, SlicesSpec):
-        inner = replace(spec.inner, in_channels=in_channels * (2 * spec.context + 1), out_channels=out_channels)
-        return replace(spec, inner=inner)
-    return replace(spec, in_channels=in_channels, out_channels=out_channels)
+    match spec:
+        case SlicesSpec():
+            inner = replace(spec.inner, in_channels=in_channels * spec.slices, out_channels=out_channels)
+            return replace(spec, inner=inner)
+        case RecurrentUNetSpec():
+            return replace(spec, inner=replace(spec.inner, in_channels=in_channels, out_channels=out_channels))
+        case _:
+            return replace(spec, in_channels=in_channels, out_channels=out_channels)

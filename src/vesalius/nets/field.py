@@ -7,7 +7,20 @@ depend on the voxel's place, the largest counts. Norms that look at the whole im
 
 from __future__ import annotations
 
-from vesalius.nets.spec import CNNSpec, EncoderUNetSpec, FCNSpec, NetworkSpec, Sizes, UNetSpec, divisor
+from vesalius.nets.spec import (
+    CNNSpec,
+    EncoderUNetSpec,
+    FCNSpec,
+    MedNeXtSpec,
+    NetworkSpec,
+    RecurrentUNetSpec,
+    SegResNetSpec,
+    SlicesSpec,
+    SwinUNETRSpec,
+    UNETRSpec,
+    UNetSpec,
+    divisor,
+)
 from vesalius.nets.specs.encoder import (
     GOOGLENET_POOLS,
     GOOGLENET_STAGES,
@@ -16,19 +29,25 @@ from vesalius.nets.specs.encoder import (
     VGG_WINDOW,
     EncoderSpec,
 )
+from vesalius.nets.specs.mednext import MEDNEXT_BLOCKS
+
+Field = tuple[int | None, ...]
+"""Voxels on each axis; None where it is all of the patch, however large."""
 
 Span = tuple[int, int]
 """First and last voxel on one axis."""
 
 
-def receptive_field(spec: NetworkSpec) -> Sizes:
+def receptive_field(spec: NetworkSpec) -> Field:
     """How many input voxels on each axis an output voxel can depend on.
 
     Args:
         spec: The network.
 
     Returns:
-        Voxels on each axis, for the place that sees most.
+        Voxels on each axis, for the place that sees most; None on an axis where that is all of the patch: a recurrent
+        network remembers all slices and, with each, a little more to every side; the windows of a SwinUNETR shift and
+        merge until they span what patches measure. A UNETR sees the one size of image that it takes.
 
     Example:
         >>> receptive_field(UNetSpec.plain(ndim=2, in_channels=1, out_channels=2, features=(8, 16)))
@@ -36,18 +55,33 @@ def receptive_field(spec: NetworkSpec) -> Sizes:
 
     Source: Araujo et al. 2019, doi:10.23915/distill.00021 (the recurrence); checked against the support of gradients.
     """
-    if isinstance(spec, CNNSpec):
-        return spec.patch
+    match spec:
+        case CNNSpec():
+            return spec.patch
+        case UNETRSpec():
+            return spec.image_size
+        case SwinUNETRSpec() | RecurrentUNetSpec():
+            return (None,) * spec.ndim
+        case SlicesSpec():
+            plane = receptive_field(spec.inner)
+            return (*plane[: spec.axis], spec.slices, *plane[spec.axis :])
     spans = [[_seen(spec, axis, voxel) for voxel in range(step)] for axis, step in enumerate(divisor(spec))]
     return tuple(max(last - first + 1 for first, last in places) for places in spans)
 
 
-def _seen(spec: UNetSpec | FCNSpec | EncoderUNetSpec, axis: int, voxel: int) -> Span:
-    if isinstance(spec, UNetSpec):
-        return _unet_decoder(spec, axis, 0, _up(spec.upsample, (voxel, voxel), spec.strides[0][axis]))
-    if isinstance(spec, EncoderUNetSpec):
-        return _encoder_unet(spec, (voxel, voxel), 0)
-    return _fcn_fused(spec, (voxel, voxel), spec.strides[::-1], 1)
+def _seen(spec: UNetSpec | FCNSpec | EncoderUNetSpec | SegResNetSpec | MedNeXtSpec, axis: int, voxel: int) -> Span:
+    span = voxel, voxel
+    match spec:
+        case UNetSpec():
+            return _unet_decoder(spec, axis, 0, _up(spec.upsample, span, spec.strides[0][axis]))
+        case EncoderUNetSpec():
+            return _encoder_unet(spec, span, 0)
+        case FCNSpec():
+            return _fcn_fused(spec, span, spec.strides[::-1], 1)
+        case SegResNetSpec():
+            return _segresnet_decoder(spec, axis, 0, span)
+        case MedNeXtSpec():
+            return _mednext_decoder(spec, 0, span)
 
 
 def _unet_decoder(spec: UNetSpec, axis: int, stage: int, span: Span) -> Span:
@@ -118,6 +152,52 @@ def _encoder(spec: EncoderSpec, span: Span, stride: int) -> Span:
                     step = 2 if stage > 0 and block == 0 else 1
                     span = _residual(span, 3, step, narrow=spec.name == "resnet50")
             return _conv(_conv(span, 3, 2) if stages > 1 else span, 7, 2)
+
+
+def _segresnet_decoder(spec: SegResNetSpec, axis: int, level: int, span: Span) -> Span:
+    kernel = spec.kernels[level][axis]
+    if level == len(spec.strides):
+        return _segresnet_encoder(spec, axis, level, span)
+    for _ in range(2 * spec.decoder_blocks[-1 - level]):
+        span = _conv(span, kernel)
+    stride = spec.strides[level][axis]
+    below = _transposed(span, kernel, stride, kernel // 2) if spec.deep_supervision else _linear(span, stride)
+    return _hull(_segresnet_encoder(spec, axis, level, span), _segresnet_decoder(spec, axis, level + 1, below))
+
+
+def _segresnet_encoder(spec: SegResNetSpec, axis: int, level: int, span: Span) -> Span:
+    for at in range(level, -1, -1):
+        for _ in range(2 * spec.encoder_blocks[at]):
+            span = _conv(span, spec.kernels[at][axis])
+        if at > 0:  # the step to a level has the kernel of the level that it leaves
+            span = _conv(span, spec.kernels[at - 1][axis], spec.strides[at - 1][axis])
+    return _conv(span, spec.kernels[0][axis])
+
+
+def _mednext_decoder(spec: MedNeXtSpec, stage: int, span: Span) -> Span:
+    blocks = MEDNEXT_BLOCKS[spec.size]
+    middle = len(blocks) // 2
+    if stage == middle:
+        return _mednext_encoder(spec, stage, span)
+    for _ in range(blocks[-1 - stage]):
+        span = _conv(span, spec.kernel)
+    # The transposed convolution gives one voxel too few, and a zero is put before the first.
+    below = _transposed((span[0] - 1, span[1] - 1), spec.kernel, 2, spec.kernel // 2)
+    return _hull(_mednext_encoder(spec, stage, span), _mednext_decoder(spec, stage + 1, below))
+
+
+def _mednext_encoder(spec: MedNeXtSpec, stage: int, span: Span) -> Span:
+    for at in range(stage, -1, -1):
+        for _ in range(MEDNEXT_BLOCKS[spec.size][at]):
+            span = _conv(span, spec.kernel)
+        if at > 0:
+            span = _conv(span, spec.kernel, 2)
+    return span
+
+
+def _transposed(span: Span, kernel: int, stride: int, padding: int) -> Span:
+    # Input i is spread over the outputs from i * stride - padding on, as many as the kernel is long.
+    return -(-(span[0] + padding - kernel + 1) // stride), (span[1] + padding) // stride
 
 
 def _conv(span: Span, kernel: int, stride: int = 1) -> Span:

@@ -10,16 +10,33 @@ from vesalius.nets.specs.cnn import CNNSpec
 from vesalius.nets.specs.encoder_unet import EncoderUNetSpec
 from vesalius.nets.specs.fcn import FCNSpec
 from vesalius.nets.specs.frame import Sizes
+from vesalius.nets.specs.mednext import MedNeXtSpec
+from vesalius.nets.specs.recurrent_unet import RecurrentUNetSpec
+from vesalius.nets.specs.segresnet import SegResNetSpec
+from vesalius.nets.specs.slices import PlainSpec, SlicesSpec
+from vesalius.nets.specs.swin_unetr import SwinUNETRSpec
 from vesalius.nets.specs.unet import UNetSpec
+from vesalius.nets.specs.unetr import UNETRSpec
 
-__all__ = ["CNNSpec", "EncoderUNetSpec", "FCNSpec", "NetworkSpec", "Sizes", "UNetSpec", "divisor"]
+__all__ = [
+    "CNNSpec",
+    "EncoderUNetSpec",
+    "FCNSpec",
+    "MedNeXtSpec",
+    "NetworkSpec",
+    "PlainSpec",
+    "RecurrentUNetSpec",
+    "SegResNetSpec",
+    "Sizes",
+    "SlicesSpec",
+    "SwinUNETRSpec",
+    "UNETRSpec",
+    "UNetSpec",
+    "divisor",
+]
 
-NetworkSpec = (
-    UNetSpec
-    | FCNSpec
-    | CNNSpec
-    | EncoderUNetSpec
-)  # fmt: skip
+NetworkSpec = PlainSpec | SlicesSpec | RecurrentUNetSpec
+"""Every network: those that come in 2D and 3D, listed in `vesalius.nets.specs.slices`, and the 3D ones made of them."""
 
 
 def divisor(spec: NetworkSpec) -> Sizes:

@@ -56,7 +56,7 @@ def _support(spec, size):
     net = _linear(build(spec))
     steps = divisor(spec)
     middle = [n // 2 // d * d for n, d in zip(size, steps, strict=True)]
-    x = torch.zeros(1, spec.in_channels, *size, dtype=torch.float64, requires_grad=True)
+    x = torch.ones(1, spec.in_channels, *size, dtype=torch.float64, requires_grad=True)  # gates multiply: no zeros
     y = net(x)
     widest = [0] * len(size)
     for axis, step in enumerate(steps):
@@ -79,10 +79,12 @@ def _support(spec, size):
         (replace(PLAIN, residual=True, strides=((2, 1), (2, 2), (1, 3))), (160, 180)),
         (replace(PLAIN, strides=((2, 1), (2, 2), (1, 3)), kernels=((3, 1), (5, 3), (3, 3))), (160, 120)),
         (replace(PLAIN, strides=((1, 2), (3, 2), (2, 1)), upsample="interpolate"), (180, 160)),
+        (replace(PLAIN, attention=True), (80, 80)),
+        (replace(PLAIN, attention=True, strides=((2, 1), (2, 2), (1, 3)), upsample="interpolate"), (100, 102)),
         (replace(SMALL_FCN, variant="8s"), (1024, 64)),
         (replace(SMALL_FCN, variant="32s"), (1024, 64)),
     ],
-    ids=["plain", "interpolated", "residual", "residual strided", "anisotropic", "by three", "fcn 8s", "fcn 32s"],
+    ids=lambda value: value.architecture if hasattr(value, "architecture") else "",
 )
 def test_the_receptive_field_is_the_support_of_the_gradient(spec, size):
     if spec.architecture == "fcn":  # one axis is enough, and the image stays small
