@@ -35,7 +35,9 @@ def parameter_count(spec: NetworkSpec) -> int:
 
 @lru_cache(maxsize=1024)
 def multiply_adds(spec: NetworkSpec, patch: Sizes) -> int:
-    """Multiplications with addition in all convolutions and matrix products of a forward pass; a step takes three times.
+    """Multiplications with addition in all convolutions and matrix products of one forward pass.
+
+    A training step takes about three times as many.
 
     Args:
         spec: The network; deep supervision's coarser heads, which cost next to nothing, are left out.
@@ -100,9 +102,9 @@ def describe(
         value_bytes: Of one number.
 
     Returns:
-        ``architecture``, ``parameters``, ``receptive_field`` (voxels on each axis, None where it is all of the patch) and
-        ``divisor`` (voxels on each axis); with a patch also
-        ``multiply_adds`` (of one image) and ``activation_bytes`` (of a batch while training).
+        ``architecture``, ``parameters``, ``receptive_field`` and ``divisor`` (voxels on each axis; None where the field
+        is all of the patch); with a patch also ``multiply_adds`` (of one image) and ``activation_bytes`` (of a batch
+        while training).
 
     Raises:
         PlanError: The patch does not fit.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -57,7 +57,7 @@ class Slices(nn.Module):
             return [unfold(y, batch, axis) for y in logits]
         return unfold(logits, batch, axis)
 
-    def to(self, *args: Any, **kwargs: Any) -> Self:
+    def to(self, *args: Any, **kwargs: Any) -> Slices:
         """As for every module; a memory format of 3D images becomes that of their slices."""
         return super().to(*args, **in_the_plane(kwargs))
 
