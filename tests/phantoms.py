@@ -13,8 +13,8 @@ from vesalius.bundle import Bundle, Card
 from vesalius.image import Case, Dataset, Grid, LabelMap, Labels, Meta, Record, Volume
 from vesalius.io import write
 from vesalius.io.atomic import make_folder
-from vesalius.nets import UNetSpec, build
-from vesalius.plan import Budget, ChannelFacts, Fingerprint, fingerprint, make_plan
+from vesalius.nets import NetworkSpec, UNetSpec, build
+from vesalius.plan import Budget, ChannelFacts, Fingerprint, Plan, fingerprint, make_plan
 
 LABELS = Labels.of({"ball": 1, "core": 2})
 
@@ -88,7 +88,34 @@ def untrained_bundle(dataset: Dataset, *, patch_size: tuple[int, ...], seed: int
         ndim=plan.ndim, in_channels=len(plan.channels), out_channels=len(plan.labels) + 1, features=(8, 16, 16)
     )
     plan = replace(plan, network=network, patch_size=patch_size, batch_size=2)
+    return drawn_bundle(plan, seed=seed)
+
+
+def drawn_bundle(plan: Plan, *, seed: int = 1, members: int = 1, name: str = "untrained") -> Bundle:
+    """A plan's network with drawn weights, the members with different ones."""
+    drawn = tuple(drawn_weights(plan.network, seed=seed + 100 * n) for n in range(members))
+    return Bundle(plan, drawn, card=Card(name=name))
+
+
+def drawn_weights(network: NetworkSpec, *, seed: int = 1) -> dict[str, np.ndarray]:
+    """Weights of a network, the same for the same seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        weights = {name: tensor.numpy() for name, tensor in build(network).state_dict().items()}
-    return Bundle(plan, (weights,), card=Card(name="untrained"))
+        return {name: tensor.numpy() for name, tensor in build(network).state_dict().items()}
+
+
+def for_regions(plan: Plan) -> Plan:
+    """The plan with a sigmoid for each of two regions: the whole ball, and its core on top."""
+    labels = Labels.of({"ball": 1, "core": 2}, regions={"whole": (1, 2)})
+    return replace(plan, labels=labels, regions=True, network=replace(plan.network, out_channels=2))
+
+
+def as_cascade(plan: Plan) -> Plan:
+    """The plan as the fine stage of a cascade whose coarse stage finds the same labels."""
+    seen = len(plan.channels) + len(plan.labels)
+    return replace(
+        plan,
+        configuration="3d_cascade",
+        coarse_labels=len(plan.labels),
+        network=replace(plan.network, in_channels=seen),
+    )
