@@ -4,7 +4,7 @@ from vesalius.plan.budget import Budget, parse_memory, parse_time
 from vesalius.plan.candidates import Network
 from vesalius.plan.fingerprint import ChannelFacts, Fingerprint, fingerprint
 from vesalius.plan.plan import Configuration, Plan, Reason, plan_from_json, plan_to_json, with_settings
-from vesalius.plan.planner import make_plan
+from vesalius.plan.planner import make_cascade, make_plan
 from vesalius.plan.prepare import Prepared, memberships, paint, prepare, prepare_reference
 from vesalius.plan.recipe import Loss, Optimisation
 
@@ -20,6 +20,7 @@ __all__ = [
     "Prepared",
     "Reason",
     "fingerprint",
+    "make_cascade",
     "make_plan",
     "memberships",
     "paint",

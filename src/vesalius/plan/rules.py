@@ -11,16 +11,20 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vesalius.errors import PlanError
+from vesalius.nets.specs.encoder import Encoder, input_statistics
 from vesalius.plan.fingerprint import Fingerprint
+from vesalius.plan.recipe import Loss
+from vesalius.plan.regions import check_order, region_outputs
+from vesalius.plan.topology import ANISOTROPY
 from vesalius.transform import Normalisation
 
-ANISOTROPY = 3.0
-"""An axis this much coarser than the others is resampled by itself (Source: nnU-Net)."""
-_SMALLEST_EDGE = 4  # voxels that must remain on a pooled axis at the bottleneck (Source: nnU-Net)
-_MOST_STAGES = {2: 8, 3: 6}
-_MOST_FEATURES = {2: 512, 3: 320}  # Source: nnU-Net
+_RARE = 0.001  # share of the voxels below which labels are called rare
+_SMALL_VIEW = 0.25  # share of the image below which a patch may well miss what is rare
+_MOSTLY_FOREGROUND = 0.6  # Source: MIST's default share of patches on the foreground
+_TUBES = {"vessel", "vessels", "vasculature", "artery", "arteries", "vein", "veins", "aorta", "airway", "airways",
+          "bronchi", "bronchus", "nerve", "nerves", "duct", "ducts", "fibre", "fibres", "tube", "tubes"}  # fmt: skip
 _HOUNSFIELD_AIR = -900.0  # no calibrated image but CT has air near -1000
 
 
@@ -48,14 +52,20 @@ def target_spacing(facts: Fingerprint) -> tuple[tuple[float, ...], str]:
     return tuple(round(float(s), 6) or float(s) for s in spacing), words
 
 
-def normalisations(facts: Fingerprint) -> tuple[tuple[Normalisation, ...], str]:
+def normalisations(facts: Fingerprint, *, encoder: Encoder | None = None) -> tuple[tuple[Normalisation, ...], str]:
     """How the intensities of each channel are brought to a common scale.
 
     CT: clip to the foreground's 0.5 and 99.5 percentiles, subtract its mean, divide by its deviation. Colour: divide
-    by 255. Everything else: z-score of each image, within its content where the crop took away over a quarter.
+    by 255, or as the encoder's weights have seen it. Everything else: z-score of each image, within its content where
+    the crop took away over a quarter.
+
+    Args:
+        facts: About the data.
+        encoder: The classifier's encoder that the network is made of, if it is.
 
     Source: Isensee et al. 2021, supplementary note 2 ("intensity normalisation").
     """
+    colours = sum(channel.modality == "RGB" for channel in facts.channels)
     schemes, words = [], []
     for channel in facts.channels:
         looks_like_ct = (
@@ -71,6 +81,10 @@ def normalisations(facts: Fingerprint) -> tuple[tuple[Normalisation, ...], str]:
             )
             why = "its values look like Hounsfield units" if looks_like_ct else "CT"
             words.append(f"{channel.name}: clip to {channel.p00_5:.4g} … {channel.p99_5:.4g}, then z-score ({why})")
+        elif channel.modality == "RGB" and encoder is not None:
+            mean, std = input_statistics(encoder, colours)[sum(scheme.scheme == "fixed" for scheme in schemes)]
+            schemes.append(Normalisation("fixed", mean=255 * mean, std=255 * std, lower=0, upper=255))
+            words.append(f"{channel.name}: the mean and deviation of ImageNet, which the encoder's weights have seen")
         elif channel.modality == "RGB":
             schemes.append(Normalisation("rgb"))
             words.append(f"{channel.name}: divide by 255 (colour)")
@@ -89,118 +103,53 @@ def resampled_shape(facts: Fingerprint, spacing_mm: Sequence[float]) -> tuple[in
     return tuple(max(1, round(float(n))) for n in np.median(shapes, axis=0))
 
 
-def coarse_axis(spacing_mm: Sequence[float]) -> int | None:
-    """The axis that is more than three times coarser than the finest, if there is one."""
-    axis = int(np.argmax(spacing_mm))
-    return axis if spacing_mm[axis] > ANISOTROPY * min(spacing_mm) else None
+def regions(facts: Fingerprint) -> tuple[bool, str]:
+    """Whether the network gives the labels' regions, which may overlap, rather than the labels.
+
+    Source: Isensee et al. 2020, arXiv:2011.00848 (BraTS: trained on the regions that are scored).
+    """
+    if not facts.labels.regions:
+        return False, "the data set declares no regions: background and labels exclude each other"
+    outputs = region_outputs(facts.labels)
+    try:
+        check_order(outputs)
+    except PlanError as error:
+        return False, f"the labels are learned instead of the regions that the data set declares: {error}"
+    return True, f"the regions that will be scored are learned: {', '.join(output.name for output in outputs)}"
 
 
-def topology(
-    patch_size: Sequence[int], spacing_mm: Sequence[float], *, strided_stem: bool
-) -> tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]:
-    """Kernels and strides of each stage of a U-Net for a patch.
-
-    An axis is halved while at least 4 voxels remain and its spacing is within a factor two of the finest axis that
-    can be halved; its kernel is 1 until its spacing is within a factor two of the finest, then 3.
+def foreground_fraction(facts: Fingerprint, view: float) -> tuple[float, str]:
+    """The share of patches that are centred on a labelled voxel.
 
     Args:
-        patch_size: Voxels on each axis.
-        spacing_mm: Of each axis.
-        strided_stem: Leave out the finest stage: the first convolution steps by what the first halving would.
+        facts: About the data.
+        view: Share of a median image that a patch covers.
 
-    Returns:
-        ``(kernels, strides)``, finest stage first; at least two stages.
-
-    Example:
-        >>> kernels, strides = topology((40, 56, 40), (1.0, 1.0, 1.0), strided_stem=False)
-        >>> strides
-        ((1, 1, 1), (2, 2, 2), (2, 2, 2), (2, 2, 2))
-
-    Source: nnU-Net v2 ``get_pool_and_conv_props``.
+    Source: a third as in Isensee et al. 2021; where what is labelled is so rare that a patch put anywhere seldom meets
+    it, three fifths, which is MIST's default for all data. What counts as rare is a rule of thumb.
     """
-    n = len(patch_size)
-    size, spacing = [float(v) for v in patch_size], [float(s) for s in spacing_mm]
-    kernels: list[tuple[int, ...]] = []
-    strides: list[tuple[int, ...]] = [(1,) * n]
-    kernel = [1] * n
-    while len(strides) < _MOST_STAGES[n]:
-        can = [a for a in range(n) if size[a] >= 2 * _SMALLEST_EDGE]
-        if not can:
-            break
-        finest = min(spacing[a] for a in can)
-        halved = [a for a in can if spacing[a] / finest < 2]
-        if len(halved) == 1 and size[halved[0]] < 3 * _SMALLEST_EDGE:
-            break
-        kernel = [3 if k == 3 or s / min(spacing) < 2 else 1 for k, s in zip(kernel, spacing, strict=True)]
-        kernels.append(tuple(kernel))
-        strides.append(tuple(2 if a in halved else 1 for a in range(n)))
-        for a in halved:
-            size[a] /= 2
-            spacing[a] *= 2
-    kernels.append((3,) * n)
-    if len(strides) == 1:  # too small to be halved: two stages at one resolution
-        return ((3,) * n,) * 2, ((1,) * n,) * 2
-    if strided_stem and len(strides) > 2:
-        return tuple(kernels[1:]), (strides[1], *strides[2:])
-    return tuple(kernels), tuple(strides)
+    share = sum(part for _, part in facts.label_share)
+    if 0 < share < _RARE and view < _SMALL_VIEW:
+        return _MOSTLY_FOREGROUND, (
+            f"labels fill {share:.2%} of the images and a patch sees {view:.0%} of one: more than nnU-Net's third"
+        )
+    return 1 / 3, "a third, as in nnU-Net"
 
 
-def features(base: int, stages: int, ndim: int) -> tuple[int, ...]:
-    """Channels of each stage: doubled at each, up to 320 in 3D and 512 in 2D. Source: nnU-Net."""
-    return tuple(min(base * 2**s, _MOST_FEATURES[ndim]) for s in range(stages))
+def loss(facts: Fingerprint) -> tuple[Loss, str]:
+    """What training makes small: soft Dice and cross-entropy for all data, until something else has measured better.
 
-
-def patch_for(
-    median_shape: Sequence[int], spacing_mm: Sequence[float], *, most_voxels: int, smallest_edge: int = 32
-) -> tuple[int, ...]:
-    """The largest patch within a number of voxels whose proportions in mm follow the images.
-
-    It starts as a cube in millimetres, is clipped to the median shape, and its axis that is largest relative to the
-    median shape is shrunk until it fits; every edge is a multiple of what the network halves it by.
-
-    Args:
-        median_shape: Of the cases at the target spacing, voxels.
-        spacing_mm: Of each axis.
-        most_voxels: Upper bound on the patch's voxels (the rounding up to a multiple may exceed it slightly).
-        smallest_edge: No axis is shrunk below this (or below the median shape).
-
-    Returns:
-        Voxels on each axis.
-
-    Example:
-        >>> patch_for((35, 50, 36), (1.0, 1.0, 1.0), most_voxels=128**3)
-        (40, 56, 40)
-
-    Source: nnU-Net v2 ``ExperimentPlanner.get_plans_for_configuration``.
+    Source: Ma et al. 2021, doi:10.1016/j.media.2021.102035: over twenty losses on four tasks, Dice joined with
+    cross-entropy or another term is the most robust, and none is best for all.
     """
-    n = len(median_shape)
-    inverse = 1 / np.asarray(spacing_mm, dtype=np.float64)
-    cube = inverse / inverse.prod() ** (1 / n) * (256.0**3 if n == 3 else 2048.0**2) ** (1 / n)
-    patch = np.maximum(1, np.minimum(np.round(cube), np.asarray(median_shape))).astype(np.int64)
-    patch = _to_multiple(patch, spacing_mm)
-    floor = np.minimum(patch, smallest_edge)
-    while int(patch.prod()) > most_voxels and (patch > floor).any():
-        ratio = np.where(patch > floor, patch / np.asarray(median_shape), -1.0)
-        axis = int(np.argmax(ratio))
-        step = _multiple(patch, spacing_mm)[axis]
-        smaller = patch.copy()
-        smaller[axis] = max(int(floor[axis]), patch[axis] - step)
-        smaller = _to_multiple(smaller, spacing_mm)
-        if int(smaller.prod()) >= int(patch.prod()):  # rounding would undo the step
-            floor[axis] = patch[axis]
-            continue
-        patch = smaller
-    return tuple(int(v) for v in patch)
-
-
-def _multiple(patch: NDArray[np.int64], spacing_mm: Sequence[float]) -> NDArray[np.int64]:
-    _, strides = topology([int(v) for v in patch], spacing_mm, strided_stem=False)
-    return np.asarray(np.prod(np.asarray(strides), axis=0), dtype=np.int64)
-
-
-def _to_multiple(patch: NDArray[np.int64], spacing_mm: Sequence[float]) -> NDArray[np.int64]:
-    multiple = _multiple(patch, spacing_mm)
-    return np.asarray(np.ceil(patch / multiple) * multiple, dtype=np.int64)
+    words = {word for name in facts.labels.names for word in re.split(r"[^a-z]+", name.lower())}
+    why = "soft Dice and cross-entropy, the most robust choice over many kinds of data"
+    rare = [name for name, share in facts.label_share if 0 < share < _RARE]
+    if words & _TUBES:
+        why += "; for tubes that must not break, --set loss.kind=cldice is worth a try"
+    elif rare:
+        why += f"; {', '.join(rare)} is rare: --set loss.kind=dice_focal or tversky is worth a try"
+    return Loss(), why
 
 
 def mirror_axes(facts: Fingerprint) -> tuple[tuple[int, ...], str]:
@@ -208,7 +157,7 @@ def mirror_axes(facts: Fingerprint) -> tuple[tuple[int, ...], str]:
 
     Source: the harm that nnU-Net's users met with paired organs (TotalSegmentator trains without mirroring).
     """
-    words = [set(re.split(r"[^a-z]+", name.lower())) for name in facts.labels.names]
+    words = [set(re.split(r"[^a-z]+", name.lower())) for name in facts.labels.targets()]
     sided = any(w & {"left", "right", "l", "r", "lh", "rh"} for w in words)
     if not sided:
         return tuple(range(facts.ndim)), "mirrored along all axes"

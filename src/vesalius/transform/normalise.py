@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from vesalius.errors import DataError, VesaliusError, unknown_name
 from vesalius.image import Volume
 
-Scheme = Literal["z_score", "z_score_nonzero", "ct", "range", "rgb", "none"]
+Scheme = Literal["z_score", "z_score_nonzero", "ct", "fixed", "range", "rgb", "none"]
 """How a channel is brought to scale; see `Normalisation`."""
 
 _LEAST = 1e-8  # what a standard deviation or range is divided by at least: a flat image becomes zeros
@@ -26,12 +26,13 @@ class Normalisation:
     Args:
         scheme: ``"z_score"``: minus the image's mean, by its standard deviation. ``"z_score_nonzero"``: the same over
             the voxels that are not zero; the others stay 0. ``"ct"``: clipped to ``lower`` … ``upper``, minus ``mean``,
-            by ``std``, all four measured on the data set, since HU mean the same in every scan. ``"range"``: from the
-            image's minimum and maximum to 0 … 1. ``"rgb"``: 0 … 255 to 0 … 1. ``"none"``: as they are.
-        mean: For ``"ct"``: the mean of the data set's foreground, HU.
-        std: For ``"ct"``: its standard deviation, ≥ 0.
-        lower: For ``"ct"``: its 0.5 percentile.
-        upper: For ``"ct"``: its 99.5 percentile, > ``lower``.
+            by ``std``, all four measured on the data set, since HU mean the same in every scan. ``"fixed"``: the same
+            with four numbers from elsewhere, as those of the images that pretrained weights have seen. ``"range"``:
+            from the image's minimum and maximum to 0 … 1. ``"rgb"``: 0 … 255 to 0 … 1. ``"none"``: as they are.
+        mean: For ``"ct"``: the mean of the data set's foreground, HU; for ``"fixed"``: what is subtracted.
+        std: For ``"ct"``: its standard deviation, ≥ 0; for ``"fixed"``: what is divided by.
+        lower: For ``"ct"``: its 0.5 percentile; for ``"fixed"``: what is clipped to.
+        upper: For ``"ct"``: its 99.5 percentile; for ``"fixed"``: what is clipped to. More than ``lower``.
 
     Raises:
         VesaliusError: The scheme is unknown.
@@ -105,7 +106,7 @@ def _channel(source: NDArray[Any], target: NDArray[np.float32], chosen: Normalis
     high = np.inf
     if scheme in ("z_score", "z_score_nonzero"):
         shift, divisor = _mean_and_std(source, nonzero=scheme == "z_score_nonzero")
-    elif scheme == "ct":
+    elif scheme in ("ct", "fixed"):
         low, high, shift, divisor = chosen.lower, chosen.upper, chosen.mean, chosen.std
     else:
         least, most = float(source.min()), float(source.max())
@@ -116,7 +117,7 @@ def _channel(source: NDArray[Any], target: NDArray[np.float32], chosen: Normalis
     factor = 1.0 / max(divisor, _LEAST)
     for slab, place in zip(_slabs(source), _slabs(target), strict=True):
         values = slab.astype(np.float64)
-        if scheme == "ct":
+        if scheme in ("ct", "fixed"):
             np.clip(values, low, high, out=values)
         values -= shift
         np.multiply(values, factor, out=place)

@@ -1,12 +1,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 from phantoms import FACTS
 
 from vesalius.errors import PlanError
 from vesalius.nets import NetworkSpec, UNetSpec, multiply_adds
-from vesalius.plan import Budget, make_plan, plan_from_json, plan_to_json, with_settings
+from vesalius.plan import Budget, Network, make_plan, plan_from_json, plan_to_json, with_settings
+from vesalius.plan.candidates import Task, network_sizes
 
 
 def speed(operations_per_s: float):  # type: ignore[no-untyped-def]
@@ -53,13 +55,33 @@ def test_too_little_memory_is_refused_and_less_memory_makes_it_smaller() -> None
     assert multiply_adds(small.network, small.patch_size) < multiply_adds(large.network, large.patch_size)
 
 
-@pytest.mark.parametrize("network", ["unet", "fcn", "cnn"])
-@pytest.mark.parametrize("ndim", [2, 3])
-def test_each_network_can_be_planned(network: str, ndim: int) -> None:
-    facts = FACTS if ndim == 3 else replace(FACTS, ndim=2, shapes=((256, 256),), spacings_mm=((1.0, 1.0),))
-    plan = make_plan(facts, Budget(steps=10), network=network, step_seconds=speed(1e12))  # type: ignore[arg-type]
-    assert plan.network.architecture == network
+FLAT = replace(FACTS, ndim=2, shapes=((256, 256),), spacings_mm=((1.0, 1.0),))
+CUBES = replace(FACTS, shapes=((64, 72, 64),), spacings_mm=((1.0, 1.0, 1.0),))
+SPECS = {"residual_unet": "unet", "attention_unet": "unet"}
+
+
+@pytest.mark.parametrize("network", sorted(set(get_args(Network)) - {"recurrent_unet"}))
+def test_each_network_can_be_planned_for_pictures(network: Network) -> None:
+    plan = make_plan(FLAT, Budget(time_s=600, memory_gib=64), network=network, step_seconds=lambda *_: 0.1)
+    assert (plan.configuration, plan.network.architecture) == ("2d", SPECS.get(network, network))
     assert plan_from_json(plan_to_json(plan)) == plan
+
+
+@pytest.mark.parametrize("network", sorted(set(get_args(Network)) - {"recurrent_unet", "encoder_unet"}))
+def test_each_network_can_be_planned_for_blocks(network: Network) -> None:
+    plan = make_plan(CUBES, Budget(time_s=600, memory_gib=64), network=network, step_seconds=lambda *_: 0.1)
+    assert (plan.configuration, plan.network.architecture) == ("3d", SPECS.get(network, network))
+    assert plan_from_json(plan_to_json(plan)) == plan
+
+
+@pytest.mark.parametrize("network", get_args(Network))
+def test_sizes_go_from_the_largest_to_the_smallest(network: Network) -> None:
+    slices = (2, 0) if network == "recurrent_unet" else None
+    sizes = network_sizes(network, Task(1, 2, (64, 32, 32), (1.0, 1.0, 1.0), slices=slices))
+    costs = [multiply_adds(spec, (64, 32, 32)) for _, spec in sizes]
+    assert (costs[0], costs[-1]) == (max(costs), min(costs))
+    assert 2 <= len(sizes) <= 5
+    assert len({words for words, _ in sizes}) == len(sizes)
 
 
 def test_mirror_images_are_averaged_only_where_they_cost_little() -> None:

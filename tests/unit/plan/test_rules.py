@@ -5,6 +5,7 @@ from phantoms import CHANNEL, FACTS, ball_dataset
 
 from vesalius.image import Labels
 from vesalius.plan import ChannelFacts, fingerprint, rules
+from vesalius.plan.topology import patch_for, topology
 
 
 def test_thick_slices_take_the_tenth_percentile() -> None:
@@ -25,25 +26,25 @@ def test_pictures_without_size_are_taken_as_they_are() -> None:
 
 def test_kernels_are_flat_until_the_spacing_is_even() -> None:
     # By hand, after nnU-Net: z is 5 times coarser, so it is not pooled until x and y have caught up within a factor 2.
-    kernels, strides = rules.topology((192, 192, 12), (1.0, 1.0, 5.0), strided_stem=False)
+    kernels, strides = topology((192, 192, 12), (1.0, 1.0, 5.0), strided_stem=False)
     assert kernels[:3] == ((3, 3, 1), (3, 3, 1), (3, 3, 3))
     assert strides[:4] == ((1, 1, 1), (2, 2, 1), (2, 2, 1), (2, 2, 2))
     assert len(kernels) == len(strides)
 
 
 def test_a_strided_stem_leaves_out_the_finest_stage() -> None:
-    full = rules.topology((40, 56, 40), (1.0, 1.0, 1.0), strided_stem=False)
-    half = rules.topology((40, 56, 40), (1.0, 1.0, 1.0), strided_stem=True)
+    full = topology((40, 56, 40), (1.0, 1.0, 1.0), strided_stem=False)
+    half = topology((40, 56, 40), (1.0, 1.0, 1.0), strided_stem=True)
     assert half[1] == full[1][1:]
     assert half[0] == full[0][1:]
 
 
 def test_nnunets_own_hippocampus_patch() -> None:
-    assert rules.patch_for((35, 50, 36), (1.0, 1.0, 1.0), most_voxels=128**3) == (40, 56, 40)
+    assert patch_for((35, 50, 36), (1.0, 1.0, 1.0), most_voxels=128**3) == (40, 56, 40)
 
 
 def test_a_patch_shrinks_to_fit_and_keeps_proportions() -> None:
-    patch = rules.patch_for((512, 512, 200), (0.8, 0.8, 2.0), most_voxels=128**3)
+    patch = patch_for((512, 512, 200), (0.8, 0.8, 2.0), most_voxels=128**3)
     assert patch[0] * patch[1] * patch[2] <= 128**3
     millimetres = [n * s for n, s in zip(patch, (0.8, 0.8, 2.0), strict=True)]
     assert max(millimetres) < 1.6 * min(millimetres)
