@@ -24,6 +24,25 @@ def fields(ndim):
         | {
             "rotation_degrees": st.tuples(*[ranges(-180, 180)] * (3 if ndim == 3 else 1)),
             "scale": ranges(0.25, 4),
+            "elastic_displacement": ranges(0, 0.4),
+            "elastic_control_points": st.integers(4, 8),
+            "bias_field": ranges(-1, 1),
+            "bias_field_order": st.integers(1, 3),
+            "motion_poses": st.integers(1, 3),
+            "motion_degrees": ranges(-90, 90),
+            "motion_shift": ranges(-5, 5),
+            "ghosting": ranges(0, 1),
+            "ghosting_count": st.tuples(st.integers(2, 5), st.integers(5, 9)),
+            "spike": ranges(0, 3),
+            "ct_noise_std": ranges(0, 2),
+            "ct_noise_attenuation": ranges(0, 4),
+            "ct_noise_cutoff": ranges(0.05, 1),
+            "colour_channels": st.permutations(range(3)).map(tuple),
+            "colour_hue_degrees": ranges(-180, 180),
+            "colour_saturation": ranges(0, 4),
+            "colour_gain": ranges(0.25, 4),
+            "zero_outside": st.booleans(),
+            "mix_share": ranges(0, 1),
             "mirror_axes": st.sets(st.integers(0, ndim - 1)).map(tuple),
             "noise_std": ranges(0, 2),
             "blur_sigma": ranges(0.1, 8),
@@ -37,7 +56,7 @@ def fields(ndim):
 
 cases = st.sampled_from([2, 3]).flatmap(
     lambda ndim: st.tuples(
-        fields(ndim), st.tuples(*[st.integers(1, 9)] * ndim), st.integers(1, 4), st.integers(1, 3), seeds
+        fields(ndim), st.tuples(*[st.integers(1, 9)] * ndim), st.integers(1, 4), st.integers(3, 4), seeds
     )
 )
 
@@ -48,6 +67,7 @@ def build(case):
     window = source_size(spec, patch)
     generator = torch.Generator().manual_seed(seed)
     images = torch.randn(b, c, *window, generator=generator)
+    images[..., : window[-1] // 3] = 0.0  # nothing was imaged there
     labels = torch.randint(0, 3, (b, *window), generator=generator)
     return patch, images, labels, sample(spec, b, channels=c, generator=generator)
 
@@ -61,10 +81,22 @@ def within(values, low_high, still):
 @settings(max_examples=50, deadline=None)
 def test_drawn_values_lie_in_their_ranges(values, seed):
     spec = Augmentation(**values)
-    drawn = sample(spec, 16, channels=2, generator=torch.Generator().manual_seed(seed))
+    drawn = sample(spec, 16, channels=3, generator=torch.Generator().manual_seed(seed))
     for axis, low_high in enumerate(spec.rotation_degrees):
         assert within(drawn.rotation[:, axis].rad2deg(), (low_high[0] - 1e-4, low_high[1] + 1e-4), 0.0)
     assert within(drawn.scale, spec.scale, 1.0)
+    assert float(drawn.elastic.abs().max()) <= spec.elastic_displacement[1]
+    assert within(drawn.bias_field, spec.bias_field, 0.0)
+    assert within(drawn.motion_rotation.rad2deg(), (spec.motion_degrees[0], spec.motion_degrees[1] + 1e-4), 0.0)
+    assert within(drawn.motion_shift, spec.motion_shift, 0.0)
+    assert within(drawn.ghosting, spec.ghosting, 0.0)
+    assert within(drawn.ghosting_count, spec.ghosting_count, 2)
+    assert within(drawn.spike, spec.spike, 0.0)
+    assert within(drawn.ct_noise_std, spec.ct_noise_std, 0.0)
+    assert within(drawn.ct_noise_attenuation, spec.ct_noise_attenuation, 0.0)
+    assert within(drawn.ct_noise_cutoff, spec.ct_noise_cutoff, 0.5)
+    assert ((drawn.mix_box >= 0) & (drawn.mix_box <= 1 + 1e-5)).all()
+    assert drawn.channel_kept.any(dim=1).all()
     assert within(drawn.noise_std, spec.noise_std, 0.0)
     assert within(drawn.blur_sigma, spec.blur_sigma, 0.0)
     assert within(drawn.brightness, spec.brightness, 1.0)
@@ -83,8 +115,8 @@ def test_whatever_is_drawn_the_result_is_sound(case):
     assert tuple(found.shape) == (*images.shape[:2], *patch)
     assert found.isfinite().all()
     assert found_labels.dtype == labels.dtype
-    for element, before in zip(found_labels, labels, strict=True):
-        assert set(element.unique().tolist()) <= set(before.unique().tolist()) | {-1}
+    for element, k, partner in zip(found_labels, range(len(labels)), parameters.mix_partner.tolist(), strict=True):
+        assert set(element.unique().tolist()) <= set(labels[[k, partner]].unique().tolist()) | {-1}
 
 
 @given(case=cases)
@@ -102,9 +134,23 @@ def test_the_batch_is_its_elements(case):
     patch, images, labels, parameters = build(case)
     found, found_labels = apply(images, labels, parameters, patch)
     for k in range(len(images)):
-        alone, alone_labels = apply(images[[k]], labels[[k]], parameters.select([k]), patch)
+        rows = [k, *parameters.partners([k])]  # who gives a box has to be there
+        alone, alone_labels = apply(images[rows], labels[rows], parameters.select(rows), patch)
         torch.testing.assert_close(found[k], alone[0], rtol=1e-4, atol=1e-4)
         assert torch.equal(found_labels[k], alone_labels[0])
+
+
+@given(case=cases)
+@settings(max_examples=30, deadline=None)
+def test_what_was_not_imaged_stays_zero(case):
+    patch, images, labels, parameters = build(case)
+    still = Parameters.identity(len(images), ndim=len(patch), channels=images.shape[1])
+    moved = {name: getattr(parameters, name) for name in ("rotation", "scale", "elastic", "mirror")}
+    kept = replace(parameters, zero_outside=torch.ones(len(images), dtype=torch.bool), mix_partner=still.mix_partner)
+    found, _ = apply(images, labels, kept, patch)
+    # Nearest neighbours say where the image was, as they do for labels.
+    _, imaged = apply(images, (images[:, 0] != 0).long(), replace(still, **moved), patch)
+    assert (found[:, 0][imaged == 0] == 0).all()
 
 
 @given(ndim=st.sampled_from([2, 3]), seed=seeds)

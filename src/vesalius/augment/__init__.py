@@ -2,15 +2,18 @@
 
 from typing import TYPE_CHECKING, Any
 
-from vesalius.augment.spec import Augmentation, source_size
+from vesalius.augment.source import source_size
+from vesalius.augment.spec import Augmentation
 
 if TYPE_CHECKING:
-    from vesalius.augment.parameters import Parameters, sample
+    from vesalius.augment.drawing import sample
+    from vesalius.augment.parameters import Parameters
     from vesalius.augment.pipeline import apply
+    from vesalius.augment.rescale import rescale_batch
 
-__all__ = ["Augmentation", "Parameters", "apply", "sample", "source_size"]
+__all__ = ["Augmentation", "Parameters", "apply", "rescale_batch", "sample", "source_size"]
 
-_HOMES = {"Parameters": "parameters", "sample": "parameters", "apply": "pipeline"}
+_HOMES = {"Parameters": "parameters", "apply": "pipeline", "rescale_batch": "rescale", "sample": "drawing"}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The random numbers of one augmented batch: drawn here, all at once, and used without chance afterwards."""
+"""The random numbers of one augmented batch: drawn all at once, and used without chance afterwards."""
 
 from __future__ import annotations
 
@@ -9,21 +9,35 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from vesalius.augment.spec import Augmentation, Range
-from vesalius.errors import PlanError
-
 
 @dataclass(frozen=True, eq=False)
 class Parameters:
     """What is done to each element of a batch; a value that changes nothing stands for "not fired".
 
     Tensors on the CPU, the first axis the batch, ``n`` the axes of a patch, ``c`` the channels. The order of the
-    fields is the order of application, except that mirroring is done with the rotation.
+    fields is the order of application, except that what moves voxels (the first four) is done in one step.
 
     Args:
         rotation: Angles in radians: about each of three axes in 3D, one angle in 2D. 0 changes nothing.
         scale: Size of the field that fills the patch, relative to the patch, for each axis. 1 changes nothing.
+        elastic: Displacement along each axis at each control point, in distances between control points. 0 changes
+            nothing.
         mirror: Whether each axis is reversed.
+        bias_field: Coefficients of the polynomial, an axis of them for each axis of the patch. 0 changes nothing.
+        motion_rotation: Angles of each of ``m`` poses, as ``rotation``.
+        motion_shift: Shift of each pose, voxels. Poses that are all 0 change nothing.
+        motion_time: When each pose is taken up, as a share of the acquisition, rising.
+        motion_axis: Along which lines of k-space are acquired one after the other.
+        ghosting: How much of every n-th line of k-space is lost. 0 changes nothing.
+        ghosting_count: That n.
+        ghosting_axis: Along which the lines are counted.
+        spike: Amplitude of the stripes, in standard deviations. 0 changes nothing.
+        spike_wave: Their wave vector, cycles per voxel.
+        spike_phase: Their phase, radians.
+        ct_noise_std: Standard deviation of the quantum noise. 0 changes nothing.
+        ct_noise_attenuation: How the logarithm of its variance depends on the tissue around.
+        ct_noise_cutoff: Of the reconstruction filter, cycles per voxel.
+        ct_noise_seed: Where the noise starts.
         noise_std: Standard deviation of the noise. 0 changes nothing.
         noise_seed: Where the noise starts: the field itself is as large as the image and is drawn when applied.
         blur_sigma: Standard deviation of the blur, voxels. 0 changes nothing.
@@ -32,11 +46,32 @@ class Parameters:
         low_resolution: Resolution, relative. 1 changes nothing.
         inverted_gamma: Exponent on the inverted intensities. 1 changes nothing.
         gamma: Exponent. 1 changes nothing.
+        colour: What each channel becomes as a sum of all channels. The unit matrix changes nothing.
+        zero_outside: Whether what was exactly 0 before is so again.
+        mix_partner: The element that gives a box; the element's own number for none.
+        mix_box: First and last place of the box along each axis, as shares of the patch. An empty box changes nothing.
+        channel_kept: Whether each channel stays; the others become 0.
     """
 
     rotation: Float[Tensor, "b turns"]
     scale: Float[Tensor, "b n"]
+    elastic: Float[Tensor, "b n *control"]
     mirror: Bool[Tensor, "b n"]
+    bias_field: Float[Tensor, "b c *order"]
+    motion_rotation: Float[Tensor, "b c m turns"]
+    motion_shift: Float[Tensor, "b c m n"]
+    motion_time: Float[Tensor, "b c m"]
+    motion_axis: Int64[Tensor, "b c"]
+    ghosting: Float[Tensor, "b c"]
+    ghosting_count: Int64[Tensor, "b c"]
+    ghosting_axis: Int64[Tensor, "b c"]
+    spike: Float[Tensor, "b c"]
+    spike_wave: Float[Tensor, "b c n"]
+    spike_phase: Float[Tensor, "b c"]
+    ct_noise_std: Float[Tensor, " b"]
+    ct_noise_attenuation: Float[Tensor, " b"]
+    ct_noise_cutoff: Float[Tensor, " b"]
+    ct_noise_seed: Int64[Tensor, " b"]
     noise_std: Float[Tensor, " b"]
     noise_seed: Int64[Tensor, " b"]
     blur_sigma: Float[Tensor, "b c n"]
@@ -45,6 +80,11 @@ class Parameters:
     low_resolution: Float[Tensor, "b c n"]
     inverted_gamma: Float[Tensor, "b c"]
     gamma: Float[Tensor, "b c"]
+    colour: Float[Tensor, "b c c"]
+    zero_outside: Bool[Tensor, " b"]
+    mix_partner: Int64[Tensor, " b"]
+    mix_box: Float[Tensor, "b n 2"]
+    channel_kept: Bool[Tensor, "b c"]
 
     @classmethod
     def identity(cls, batch_size: int, *, ndim: int, channels: int) -> Parameters:
@@ -62,107 +102,92 @@ class Parameters:
             >>> flipped.ndim
             3
         """
-        b, c = batch_size, channels
+        b, c, n = batch_size, channels, ndim
+        turns = 3 if ndim == 3 else 1
+        none = torch.zeros(b, c, dtype=torch.int64)
         return cls(
-            rotation=torch.zeros(b, 3 if ndim == 3 else 1),
-            scale=torch.ones(b, ndim),
-            mirror=torch.zeros(b, ndim, dtype=torch.bool),
+            rotation=torch.zeros(b, turns),
+            scale=torch.ones(b, n),
+            elastic=torch.zeros(b, n, *[4] * n),  # the fewest control points that a cubic spline has
+            mirror=torch.zeros(b, n, dtype=torch.bool),
+            bias_field=torch.zeros(b, c, *[2] * n),
+            motion_rotation=torch.zeros(b, c, 1, turns),
+            motion_shift=torch.zeros(b, c, 1, n),
+            motion_time=torch.zeros(b, c, 1),
+            motion_axis=none,
+            ghosting=torch.zeros(b, c),
+            ghosting_count=none + 2,
+            ghosting_axis=none,
+            spike=torch.zeros(b, c),
+            spike_wave=torch.zeros(b, c, n),
+            spike_phase=torch.zeros(b, c),
+            ct_noise_std=torch.zeros(b),
+            ct_noise_attenuation=torch.zeros(b),
+            ct_noise_cutoff=torch.full((b,), 0.5),
+            ct_noise_seed=torch.zeros(b, dtype=torch.int64),
             noise_std=torch.zeros(b),
             noise_seed=torch.zeros(b, dtype=torch.int64),
-            blur_sigma=torch.zeros(b, c, ndim),
+            blur_sigma=torch.zeros(b, c, n),
             brightness=torch.ones(b, c),
             contrast=torch.ones(b, c),
-            low_resolution=torch.ones(b, c, ndim),
+            low_resolution=torch.ones(b, c, n),
             inverted_gamma=torch.ones(b, c),
             gamma=torch.ones(b, c),
+            colour=torch.eye(c).repeat(b, 1, 1),
+            zero_outside=torch.zeros(b, dtype=torch.bool),
+            mix_partner=torch.arange(b),
+            mix_box=torch.zeros(b, n, 2),
+            channel_kept=torch.ones(b, c, dtype=torch.bool),
         )
+
+    @property
+    def batch_size(self) -> int:
+        """Elements of the batch."""
+        return self.scale.shape[0]
+
+    @property
+    def channels(self) -> int:
+        """Channels of the images."""
+        return self.gamma.shape[1]
 
     @property
     def ndim(self) -> int:
         """2 or 3."""
         return self.scale.shape[1]
 
-    def select(self, elements: Sequence[int]) -> Parameters:
-        """The parameters of some elements of the batch, in the order named.
+    def partners(self, elements: Sequence[int]) -> list[int]:
+        """The further elements of the batch that these take a box from.
+
+        All transforms but mixing look at one element alone. To work on a part of a batch and get what the whole batch
+        would give, work on ``[*elements, *partners(elements)]`` and keep the first ``len(elements)`` results.
 
         Args:
             elements: Indices into the batch.
+
+        Returns:
+            Indices that are not among them, each once, rising. Empty where nothing is mixed.
+
+        Example:
+            >>> import dataclasses
+            >>> still = Parameters.identity(4, ndim=2, channels=1)
+            >>> dataclasses.replace(still, mix_partner=torch.tensor([3, 1, 2, 0])).partners([0, 1])
+            [3]
+        """
+        wanted = self.mix_partner[torch.as_tensor(elements, dtype=torch.int64)]
+        return sorted(set(wanted.tolist()) - set(elements))
+
+    def select(self, elements: Sequence[int]) -> Parameters:
+        """The parameters of some elements of the batch, in the order named.
+
+        An element whose partner is not among them is left unmixed: name its `partners`, too, where that matters.
+
+        Args:
+            elements: Indices into the batch, each once.
         """
         index = torch.as_tensor(elements, dtype=torch.int64)
-        return Parameters(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
-
-
-def sample(spec: Augmentation, batch_size: int, *, channels: int, generator: torch.Generator) -> Parameters:
-    """Draw the parameters of a batch.
-
-    Every number is drawn whether its transform fires or not, so that switching one transform on or off leaves the
-    others as they were under the same seed.
-
-    Args:
-        spec: Chances and ranges.
-        batch_size: Elements of the batch, at least 1.
-        channels: Channels of the images, at least 1.
-        generator: The source of randomness, on the CPU. Its state is all that the result depends on.
-
-    Returns:
-        The parameters, tensors on the CPU.
-
-    Raises:
-        PlanError: The batch size or the number of channels is below 1, or the generator is not on the CPU.
-
-    Example:
-        >>> parameters = sample(Augmentation(), 8, channels=1, generator=torch.Generator().manual_seed(0))
-        >>> tuple(parameters.brightness.shape), parameters.select([2, 5]).mirror.shape[0]
-        ((8, 1), 2)
-    """
-    if batch_size < 1 or channels < 1:
-        raise PlanError(f"batch_size and channels must be at least 1, not {batch_size} and {channels}")
-    if generator.device.type != "cpu":
-        raise PlanError(f"the generator must be on the CPU, so that every device gets the same, not {generator.device}")
-    b, c, n = batch_size, channels, spec.ndim
-
-    def fires(p: float, *shape: int) -> Tensor:
-        return torch.rand(shape, generator=generator) < p
-
-    def uniform(low_high: Range, *shape: int) -> Tensor:
-        low, high = low_high
-        return low + (high - low) * torch.rand(shape, generator=generator)
-
-    def factor(low_high: Range, *shape: int) -> Tensor:
-        """Half of the draws below 1 and half above, where the range allows."""
-        low, high = low_high
-        below, above = uniform((low, min(1.0, high)), *shape), uniform((max(1.0, low), high), *shape)
-        share = 0.0 if low >= 1 else 1.0 if high <= 1 else 0.5
-        return torch.where(fires(share, *shape), below, above)
-
-    turns = torch.cat([uniform(r, b, 1) for r in spec.rotation_degrees], dim=1).deg2rad()
-    rotation = torch.where(fires(spec.rotation_p, b, 1), turns, 0.0)
-    scale = torch.where(fires(spec.scale_p, b, 1), uniform(spec.scale, b, 1), 1.0).expand(b, n).clone()
-    mirror = fires(spec.mirror_p, b, n)
-    mirror[:, [axis for axis in range(n) if axis not in spec.mirror_axes]] = False
-    noise_std = torch.where(fires(spec.noise_p, b), uniform(spec.noise_std, b), 0.0)
-    noise_seed = torch.randint(2**63 - 1, (b,), generator=generator)
-    blurred = fires(spec.blur_p, b, 1, 1) & fires(spec.blur_channel_p, b, c, 1)
-    blur_sigma = torch.where(blurred, uniform(spec.blur_sigma, b, c, n), 0.0)
-    brightness = torch.where(fires(spec.brightness_p, b, 1), factor(spec.brightness, b, c), 1.0)
-    contrast = torch.where(fires(spec.contrast_p, b, 1), factor(spec.contrast, b, c), 1.0)
-    coarse = fires(spec.low_resolution_p, b, 1, 1) & fires(spec.low_resolution_channel_p, b, c, 1)
-    low_resolution = torch.where(coarse, uniform(spec.low_resolution, b, c, 1), 1.0).expand(b, c, n).clone()
-    inverted_gamma = torch.where(fires(spec.inverted_gamma_p, b, 1), factor(spec.gamma, b, c), 1.0)
-    gamma = torch.where(fires(spec.gamma_p, b, 1), factor(spec.gamma, b, c), 1.0)
-    if spec.through_plane is not None:
-        scale[:, spec.through_plane] = 1.0
-        low_resolution[:, :, spec.through_plane] = 1.0
-    return Parameters(
-        rotation=rotation,
-        scale=scale,
-        mirror=mirror,
-        noise_std=noise_std,
-        noise_seed=noise_seed,
-        blur_sigma=blur_sigma,
-        brightness=brightness,
-        contrast=contrast,
-        low_resolution=low_resolution,
-        inverted_gamma=inverted_gamma,
-        gamma=gamma,
-    )
+        chosen = {f.name: getattr(self, f.name)[index] for f in fields(self)}
+        place = torch.full((self.batch_size,), -1).index_put((index,), torch.arange(len(index)))
+        partner = place[chosen["mix_partner"]]
+        chosen["mix_partner"] = torch.where(partner < 0, torch.arange(len(index)), partner)
+        chosen["mix_box"] = torch.where((partner < 0).view(-1, 1, 1), 0.0, chosen["mix_box"])
+        return Parameters(**chosen)

@@ -1,4 +1,4 @@
-"""Rotation, scaling, mirroring and the crop from the source window to the patch."""
+"""Rotation, scaling, deformation, mirroring and the crop from the source window to the patch."""
 
 from __future__ import annotations
 
@@ -55,15 +55,17 @@ def warp(
     matrices: Float[Tensor, "b n n"],
     patch_size: Sequence[int],
     *,
+    displaced: Float[Tensor, "n *patch"] | None = None,
     outside_label: int = 0,
 ) -> tuple[Float[Tensor, "b c *patch"], Integer[Tensor, " b *patch"]]:
-    """Sample a patch of each window through a linear map about the centre: images linearly, labels nearest.
+    """Sample a patch of each window where a map says: images linearly, labels nearest, each once.
 
     Args:
         images: ``(b, c, *source)``, any real type; not changed.
         labels: ``(b, *source)``, integers up to 2⁵³; not changed.
-        matrices: ``(b, n, n)``, from `patch_to_source`.
+        matrices: ``(b, n, n)``, from `patch_to_source`: linear maps about the centre.
         patch_size: Voxels on each axis, at most those of the source.
+        displaced: ``(n, *patch)``, voxels, by which every voxel of the patch is moved before the linear map.
         outside_label: The label beyond the source. Images fall to 0 there, within one voxel.
 
     Returns:
@@ -77,14 +79,62 @@ def warp(
                  [1, 4, 7],
                  [0, 3, 6]]])
     """
-    theta = _theta(matrices, images.shape[2:], patch_size).to(images.device)
-    grid = F.affine_grid(theta, [len(theta), 1, *patch_size], align_corners=False)
+    grid = sampling_grid(matrices, images.shape[2:], patch_size, displaced=displaced, device=images.device)
     patches = F.grid_sample(images.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    # Labels are sampled as floats that hold them exactly, shifted so that the zeros beyond the source are the fill.
-    exact = torch.float32 if torch.iinfo(labels.dtype).bits <= 16 else torch.float64
-    shifted = labels[:, None].to(exact) - outside_label
+    return patches, sample_nearest(labels[:, None], grid, outside=outside_label)[:, 0]
+
+
+def sample_nearest(
+    values: Integer[Tensor, "b c *source"], grid: Float[Tensor, "b *patch n"], *, outside: int = 0
+) -> Integer[Tensor, "b c *patch"]:
+    """Sample whole numbers at the nearest voxel.
+
+    Args:
+        values: Integers up to 2⁵³.
+        grid: From `sampling_grid`.
+        outside: The value beyond the source.
+
+    Returns:
+        Of the type that came in.
+    """
+    # They are sampled as floats that hold them exactly, shifted so that the zeros beyond the source are the fill.
+    exact = torch.float32 if torch.iinfo(values.dtype).bits <= 16 else torch.float64
+    shifted = values.to(exact) - outside
     found = F.grid_sample(shifted, grid.to(exact), mode="nearest", padding_mode="zeros", align_corners=False)
-    return patches, (found[:, 0] + outside_label).to(labels.dtype)
+    return (found + outside).to(values.dtype)
+
+
+def sampling_grid(
+    matrices: Float[Tensor, "b n n"],
+    source: Sequence[int],
+    patch_size: Sequence[int],
+    *,
+    shift: Float[Tensor, "b n"] | None = None,
+    displaced: Float[Tensor, "n *patch"] | None = None,
+    device: torch.device,
+) -> Float[Tensor, "b *patch n"]:
+    """Where in its window each voxel of a patch is looked up, as torch's ``grid_sample`` takes it.
+
+    Args:
+        matrices: From `patch_to_source`.
+        source: Voxels on each axis of the window.
+        patch_size: Voxels on each axis of the patch.
+        shift: Voxels of the window, added after the linear map.
+        displaced: ``(n, *patch)``, voxels of the patch, added before the linear map.
+        device: Where the grid is made.
+
+    Returns:
+        ``(b, *patch, n)``: -1 and 1 are the outer borders of the window, and the last axis comes first.
+    """
+    relative = 2.0 / torch.tensor(source)
+    theta = _theta(matrices, source, patch_size)
+    if shift is not None:
+        theta[:, :, -1] += (shift * relative).flip(1)
+    grid = F.affine_grid(theta.to(device), [len(theta), 1, *patch_size], align_corners=False)
+    if displaced is not None:
+        turned = (matrices * relative[:, None]).flip(1).to(device)
+        grid = grid + torch.einsum("bij,j...->b...i", turned, displaced.to(device))
+    return grid
 
 
 def patch_to_source(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vesalius.errors import PlanError
+from vesalius.image import Modality
 
 Range = tuple[float, float]
 """Lowest and highest value that may be drawn."""
@@ -14,12 +15,41 @@ Range = tuple[float, float]
 _ANISOTROPIC = 3.0  # a patch whose longest edge is more than this many times its shortest is rotated in-plane only
 _ELONGATED_2D = 1.5  # a longer rectangle would lose its ends if turned upright
 _PROBABILITIES = (
-    "rotation_p", "scale_p", "mirror_p", "noise_p", "blur_p", "blur_channel_p", "brightness_p", "contrast_p",
-    "low_resolution_p", "low_resolution_channel_p", "inverted_gamma_p", "gamma_p",
+    "rotation_p", "scale_p", "elastic_p", "mirror_p", "bias_field_p", "motion_p", "ghosting_p", "spike_p", "ct_noise_p",
+    "noise_p", "blur_p", "blur_channel_p", "brightness_p", "contrast_p", "low_resolution_p", "low_resolution_channel_p",
+    "inverted_gamma_p", "gamma_p", "colour_p", "mix_p", "channel_dropout_p",
 )  # fmt: skip
-_POSITIVE = ("scale", "blur_sigma", "brightness", "contrast", "low_resolution", "gamma")
-_LARGEST_SCALE = 4.0
-_LARGEST_SIGMA = 8.0
+_LIMITS: dict[str, Range] = {
+    "scale": (0.25, 4.0),
+    "elastic_displacement": (0.0, 0.4),
+    "bias_field": (-2.0, 2.0),
+    "motion_degrees": (-180.0, 180.0),
+    "motion_shift": (-64.0, 64.0),
+    "ghosting": (0.0, 1.0),
+    "spike": (0.0, 10.0),
+    "ct_noise_std": (0.0, math.inf),
+    "ct_noise_attenuation": (0.0, 4.0),
+    "ct_noise_cutoff": (0.05, 1.0),
+    "noise_std": (0.0, math.inf),
+    "blur_sigma": (0.0, 8.0),
+    "brightness": (0.0, math.inf),
+    "contrast": (0.0, math.inf),
+    "low_resolution": (0.0, 1.0),
+    "gamma": (0.0, math.inf),
+    "colour_hue_degrees": (-180.0, 180.0),
+    "colour_saturation": (0.0, 4.0),
+    "colour_gain": (0.25, 4.0),
+    "mix_share": (0.0, 1.0),
+}
+_POSITIVE = ("blur_sigma", "brightness", "contrast", "low_resolution", "gamma")  # 0 is no value of these
+_COUNTS = {"elastic_control_points": (4, 32), "bias_field_order": (1, 6), "motion_poses": (1, 8)}
+_GHOSTS = (2, 64)
+_ARTEFACTS: dict[Modality, dict[str, float]] = {
+    "MR": {"bias_field_p": 0.2, "motion_p": 0.1, "ghosting_p": 0.1, "spike_p": 0.05},
+    "CT": {"ct_noise_p": 0.2},
+    "RGB": {"colour_p": 0.2},
+}
+"""What goes wrong in pictures of a kind, and how often `Augmentation.stronger` lets it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +59,8 @@ class Augmentation:
     A probability ``…_p`` is the chance that an element of a batch is changed at all; ``…_channel_p`` is the chance
     that each of its channels is, then. Values are drawn evenly from a range; those of ``brightness``, ``contrast``
     and ``gamma`` are factors around 1: half of the draws lie below 1 and half above, however lopsided the range.
-    A probability of 0 switches a transform off. Intensities are taken to be normalised (mean about 0, deviation
-    about 1), so that 0 is a fair value for what lies outside.
+    A probability of 0 switches a transform off: those that nnU-Net does not have are off by default. Intensities are
+    taken to be normalised (mean about 0, deviation about 1), so that 0 is a fair value for what lies outside.
 
     Args:
         rotation_p: Chance of a rotation.
@@ -38,11 +68,33 @@ class Augmentation:
         scale_p: Chance of a change of size.
         scale: Size of the field that fills the patch, relative to the patch: 0.7 sees less and enlarges what it
             sees, 1.4 sees more. The same on all axes. Within 0.25 to 4.
-        through_plane: The axis of a 3D patch along which nothing is rotated, scaled or made coarser, because its
-            voxels are too few or too thick; None for none.
+        elastic_p: Chance of a smooth deformation.
+        elastic_control_points: Of the B-spline along each axis, 4 to 32; the outermost lie outside the patch, so that
+            neighbours are (length of the patch / (number - 3)) apart. Fewer bend more smoothly.
+        elastic_displacement: How far a control point is moved along each axis at most, in distances between control
+            points. Below 0.4 nothing folds.
+        through_plane: The axis of a 3D patch along which nothing is rotated, scaled, displaced or made coarser,
+            because its voxels are too few or too thick; None for none.
         mirror_axes: The axes along which a patch may be mirrored. Leave out those along which anatomy is not
             symmetric and left and right have labels of their own.
         mirror_p: Chance of mirroring, for each of these axes.
+        bias_field_p: Chance of a smooth change of gain across the patch, as MR coils make, for each channel.
+        bias_field: Coefficients of the polynomial that is the logarithm of the gain.
+        bias_field_order: Of the polynomial, 1 to 6.
+        motion_p: Chance that the patient moved while an MR channel was acquired, for each channel.
+        motion_poses: How often, 1 to 8.
+        motion_degrees: Angle of each pose about each axis.
+        motion_shift: Shift of each pose along each axis, voxels.
+        ghosting_p: Chance of MR ghosts along an axis, for each channel.
+        ghosting: How much of every n-th line of k-space is lost, 0 to 1.
+        ghosting_count: The lowest and highest n, which is the number of ghosts, too.
+        spike_p: Chance of a spike in k-space, which gives stripes, for each channel.
+        spike: Amplitude of the stripes in standard deviations of the channel.
+        ct_noise_p: Chance of CT quantum noise: its texture is that of reconstruction, and it is stronger behind dense
+            tissue. For each element; the last axis of a 3D patch must run along the scanner's, as in LPS.
+        ct_noise_std: Standard deviation of this noise where the path through tissue is of average density.
+        ct_noise_attenuation: By how much the logarithm of its variance rises with the mean intensity on the paths.
+        ct_noise_cutoff: Of the reconstruction filter, cycles per voxel: lower is smoother noise with coarser grain.
         noise_p: Chance of Gaussian noise, drawn for each channel by itself.
         noise_std: Standard deviation of the noise.
         blur_p: Chance of Gaussian blur.
@@ -58,6 +110,17 @@ class Augmentation:
         inverted_gamma_p: Chance of a gamma curve on the inverted intensities.
         gamma_p: Chance of a gamma curve. Mean and standard deviation of a channel stay as they were, in both.
         gamma: The exponent, drawn for each channel.
+        colour_p: Chance that hue, saturation and white balance change, for pictures in colour.
+        colour_channels: The three channels that are red, green and blue; empty where there is no colour.
+        colour_hue_degrees: Turn of the hue.
+        colour_saturation: Factor on the saturation.
+        colour_gain: Factor on each of the three.
+        zero_outside: Whether voxels that are exactly 0 before all this, because nothing was imaged there, are 0 again
+            afterwards, for each channel (nnU-Net's "mask outside").
+        mix_p: Chance that a box of an element is replaced by that of another element of the batch, labels and all.
+        mix_share: How much of the patch the box covers.
+        channel_dropout_p: Chance, for each element and channel, that the channel is set to 0, which is its mean; one
+            channel of an element always stays.
 
     Raises:
         PlanError: A value is out of range, or two fields contradict each other.
@@ -77,9 +140,28 @@ class Augmentation:
     rotation_degrees: tuple[Range, ...] = ((-30.0, 30.0), (-30.0, 30.0), (-30.0, 30.0))
     scale_p: float = 0.2
     scale: Range = (0.7, 1.4)
+    elastic_p: float = 0.0
+    elastic_control_points: int = 7
+    elastic_displacement: Range = (0.1, 0.4)
     through_plane: int | None = None
     mirror_axes: tuple[int, ...] = (0, 1, 2)
     mirror_p: float = 0.5
+    bias_field_p: float = 0.0
+    bias_field: Range = (-0.3, 0.3)
+    bias_field_order: int = 3
+    motion_p: float = 0.0
+    motion_poses: int = 2
+    motion_degrees: Range = (-10.0, 10.0)
+    motion_shift: Range = (-5.0, 5.0)
+    ghosting_p: float = 0.0
+    ghosting: Range = (0.5, 1.0)
+    ghosting_count: tuple[int, int] = (4, 10)
+    spike_p: float = 0.0
+    spike: Range = (0.2, 1.0)
+    ct_noise_p: float = 0.0
+    ct_noise_std: Range = (0.0, 0.3)
+    ct_noise_attenuation: Range = (0.5, 1.5)
+    ct_noise_cutoff: Range = (0.15, 0.5)
     noise_p: float = 0.1
     noise_std: Range = (0.0, 0.1)
     blur_p: float = 0.2
@@ -95,26 +177,55 @@ class Augmentation:
     inverted_gamma_p: float = 0.1
     gamma_p: float = 0.3
     gamma: Range = (0.7, 1.5)
+    colour_p: float = 0.0
+    colour_channels: tuple[int, ...] = ()
+    colour_hue_degrees: Range = (-18.0, 18.0)
+    colour_saturation: Range = (0.7, 1.4)
+    colour_gain: Range = (0.9, 1.1)
+    zero_outside: bool = False
+    mix_p: float = 0.0
+    mix_share: Range = (0.1, 0.5)
+    channel_dropout_p: float = 0.0
 
     def __post_init__(self) -> None:
         for name in _PROBABILITIES:
             value = getattr(self, name)
             if not (_is_number(value) and 0 <= value <= 1):
                 raise PlanError(f"{name} is a probability and must be 0 to 1, not {value!r}")
-        for name in ("scale", "noise_std", "blur_sigma", "brightness", "contrast", "low_resolution", "gamma"):
-            object.__setattr__(self, name, _to_range(name, getattr(self, name)))
-        for name in _POSITIVE:
-            if getattr(self, name)[0] <= 0:
-                raise PlanError(f"{name} must be positive, not {getattr(self, name)}")
-        if self.noise_std[0] < 0:
-            raise PlanError(f"noise_std must not be negative, not {self.noise_std}")
-        if self.scale[0] < 1 / _LARGEST_SCALE or self.scale[1] > _LARGEST_SCALE:
-            raise PlanError(f"scale must be within {1 / _LARGEST_SCALE} to {_LARGEST_SCALE}, not {self.scale}")
-        if self.blur_sigma[1] > _LARGEST_SIGMA:
-            raise PlanError(f"blur_sigma must be at most {_LARGEST_SIGMA} voxels, not {self.blur_sigma}")
-        if self.low_resolution[1] > 1:
-            raise PlanError(f"low_resolution must be at most 1, not {self.low_resolution}")
+        for name, (least, most) in _LIMITS.items():
+            low, high = _to_range(name, getattr(self, name))
+            object.__setattr__(self, name, (low, high))
+            if name in _POSITIVE and low <= 0:
+                raise PlanError(f"{name} must be positive, not {(low, high)}")
+            if not least <= low <= high <= most:
+                raise PlanError(f"{name} must be within {least:g} to {most:g}, not {(low, high)}")
+        for name, (fewest, largest) in _COUNTS.items():
+            if not (_is_whole(getattr(self, name)) and fewest <= getattr(self, name) <= largest):
+                raise PlanError(f"{name} must be a whole number of {fewest} to {largest}, not {getattr(self, name)!r}")
+        ghosts = tuple(self.ghosting_count)
+        if not (
+            len(ghosts) == 2 and all(map(_is_whole, ghosts)) and _GHOSTS[0] <= ghosts[0] <= ghosts[1] <= _GHOSTS[1]
+        ):
+            raise PlanError(
+                f"ghosting_count must be two whole numbers within {_GHOSTS[0]} to {_GHOSTS[1]}, not {ghosts}"
+            )
+        object.__setattr__(self, "ghosting_count", ghosts)
+        if not isinstance(self.zero_outside, bool):
+            raise PlanError(f"zero_outside must be true or false, not {self.zero_outside!r}")
+        self._check_colours()
         self._check_axes()
+
+    def _check_colours(self) -> None:
+        colours = tuple(self.colour_channels)
+        if (
+            len(set(colours)) != len(colours)
+            or len(colours) not in (0, 3)
+            or not all(_is_whole(c) and c >= 0 for c in colours)
+        ):
+            raise PlanError(f"colour_channels must be three different channels, counted from 0, or none, not {colours}")
+        if self.colour_p > 0 and not colours:
+            raise PlanError("colour_p needs colour_channels: say which channels are red, green and blue")
+        object.__setattr__(self, "colour_channels", colours)
 
     def _check_axes(self) -> None:
         degrees = tuple(_to_range("rotation_degrees", r) for r in self.rotation_degrees)
@@ -163,7 +274,7 @@ class Augmentation:
         Source: nnU-Net v2, ``configure_rotation_dummyDA_mirroring_and_inital_patch_size``; its coarse axis is always
         the first, here it is the shortest edge.
         """
-        size = _check_patch(patch_size)
+        size = check_patch(patch_size)
         axes = tuple(range(len(size))) if mirror_axes is None else tuple(mirror_axes)
         aspect = max(size) / min(size)
         if len(size) == 2:
@@ -175,53 +286,38 @@ class Augmentation:
         turns = tuple((-180.0, 180.0) if axis == flat else (0.0, 0.0) for axis in range(3))
         return cls(rotation_degrees=turns, through_plane=flat, mirror_axes=axes)
 
+    def stronger(self, modality: Modality = "OT") -> Augmentation:
+        """This recipe with elastic deformation, and with what goes wrong in images of this kind.
 
-def source_size(spec: Augmentation, patch_size: Sequence[int], *, limit: float = 1.5) -> tuple[int, ...]:
-    """How large a window to read, so that rotated and scaled patches seldom look beyond it.
+        For few cases, or for images that come from elsewhere than those that are trained on. The chances are those
+        that are usual for such transforms (0.2, artefacts that are rare in practice less); what they are worth on a
+        data set has to be measured there.
+
+        Args:
+            modality: MR adds bias field, motion, ghosts and spikes, CT its noise, RGB a change of colour to channels
+                0, 1 and 2.
+
+        Returns:
+            The recipe with these chances set.
+
+        Example:
+            >>> Augmentation.for_patch((64, 64, 64)).stronger("CT").ct_noise_p
+            0.2
+        """
+        colours = {"colour_channels": (0, 1, 2)} if modality == "RGB" and not self.colour_channels else {}
+        return replace(self, elastic_p=0.2, **_ARTEFACTS.get(modality, {}), **colours)  # type: ignore[arg-type]
+
+
+def check_patch(patch_size: Sequence[int], *, ndim: int | None = None) -> tuple[int, ...]:
+    """A patch size as a tuple.
 
     Args:
-        spec: What may be done to the patch.
-        patch_size: Voxels on each axis of the patch that the network sees.
-        limit: The most that an axis may grow by, as a factor. What then lies outside is filled.
-
-    Returns:
-        Voxels on each axis, at least those of the patch: the extent of the patch turned about each axis in turn by
-        the worst angle of its range, times the largest scale, up to the limit.
+        patch_size: Voxels on each axis.
+        ndim: How many axes it must have; 2 or 3 when left out.
 
     Raises:
-        PlanError: The patch does not have the spec's number of axes, or the limit is below 1.
-
-    Example:
-        >>> source_size(Augmentation(), (40, 56, 40))
-        (60, 84, 60)
-        >>> source_size(Augmentation(rotation_p=0.0, scale=(0.8, 1.1)), (40, 56, 40))
-        (44, 62, 44)
-
-    Source: nnU-Net v2 ``get_patch_size`` for turning about each axis in turn; the limit is ours and keeps reading
-    cheap.
+        PlanError: It is no list of so many whole numbers of at least 1.
     """
-    size = _check_patch(patch_size, ndim=spec.ndim)
-    if not (_is_number(limit) and limit >= 1):
-        raise PlanError(f"limit must be at least 1, not {limit!r}")
-    extent = [float(n) for n in size]
-    if spec.rotation_p > 0:
-        planes = ((0, 1),) if spec.ndim == 2 else ((1, 2), (0, 2), (0, 1))
-        for (a, b), (low, high) in zip(planes, spec.rotation_degrees, strict=True):
-            # The extremes of |cos| a + |sin| b lie at the ends of the range or where its diagonal is upright.
-            worst = [math.degrees(math.atan2(size[b], size[a])), math.degrees(math.atan2(size[a], size[b]))]
-            angles = [low, high, *(t for w in worst for t in (w, -w, 180 - w, w - 180) if low <= t <= high)]
-            for t in map(math.radians, angles):
-                extent[a] = max(extent[a], abs(math.cos(t)) * size[a] + abs(math.sin(t)) * size[b])
-                extent[b] = max(extent[b], abs(math.sin(t)) * size[a] + abs(math.cos(t)) * size[b])
-    scale = max(1.0, spec.scale[1]) if spec.scale_p > 0 else 1.0
-    factors = [1.0 if axis == spec.through_plane else scale for axis in range(spec.ndim)]
-    return tuple(
-        max(n, min(math.ceil(round(e * f, 6)), math.floor(n * limit)))
-        for n, e, f in zip(size, extent, factors, strict=True)
-    )
-
-
-def _check_patch(patch_size: Sequence[int], *, ndim: int | None = None) -> tuple[int, ...]:
     size = tuple(patch_size)
     allowed = (2, 3) if ndim is None else (ndim,)
     if len(size) not in allowed or not all(_is_whole(n) and n >= 1 for n in size):

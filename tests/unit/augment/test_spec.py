@@ -1,13 +1,9 @@
-"""Augmentation: validation, the recipe for a patch, the size of the window to read."""
+"""Augmentation: validation, and the recipe for a patch."""
 
-import itertools
-import math
-
-import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from vesalius.augment import Augmentation, source_size
+from vesalius.augment import Augmentation
 from vesalius.errors import PlanError
 
 
@@ -32,9 +28,26 @@ def test_json_with_a_bad_value_is_refused():
         ({"scale": (0.1, 1.0)}, "scale must be within"),
         ({"scale": 1.0}, "scale must be a range"),
         ({"blur_sigma": (0.0, 1.0)}, "blur_sigma must be positive"),
-        ({"blur_sigma": (1.0, 50.0)}, "at most 8"),
-        ({"noise_std": (-1.0, 0.1)}, "must not be negative"),
-        ({"low_resolution": (0.5, 1.5)}, "at most 1"),
+        ({"blur_sigma": (1.0, 50.0)}, "within 0 to 8"),
+        ({"noise_std": (-1.0, 0.1)}, "noise_std must be within"),
+        ({"low_resolution": (0.5, 1.5)}, "within 0 to 1"),
+        ({"elastic_displacement": (0.0, 0.5)}, "within 0 to 0.4"),
+        ({"elastic_control_points": 3}, "whole number of 4 to 32"),
+        ({"elastic_control_points": 7.0}, "whole number of 4 to 32"),
+        ({"bias_field_order": 0}, "whole number of 1 to 6"),
+        ({"motion_poses": True}, "whole number of 1 to 8"),
+        ({"ghosting": (0.5, 1.5)}, "ghosting must be within 0 to 1"),
+        ({"ghosting_count": (1, 4)}, "ghosting_count must be"),
+        ({"ghosting_count": (6, 4)}, "ghosting_count must be"),
+        ({"ghosting_count": (4,)}, "ghosting_count must be"),
+        ({"ct_noise_cutoff": (0.0, 0.5)}, "within 0.05 to 1"),
+        ({"channel_dropout_p": 1.1}, "channel_dropout_p is a probability"),
+        ({"mix_share": (0.5, 2.0)}, "within 0 to 1"),
+        ({"colour_p": 0.2}, "colour_p needs colour_channels"),
+        ({"colour_channels": (0, 1)}, "three different channels"),
+        ({"colour_channels": (0, 1, 1)}, "three different channels"),
+        ({"colour_channels": (-1, 0, 1)}, "three different channels"),
+        ({"zero_outside": 1}, "true or false"),
         ({"rotation_degrees": ((-30, 30), (-30, 30))}, "3 ranges"),
         ({"rotation_degrees": ((-200, 30),) * 3}, "-180 to 180"),
         ({"mirror_axes": (0, 0)}, "mirror_axes"),
@@ -74,29 +87,22 @@ def test_a_patch_must_be_two_or_three_whole_numbers(patch, without_shape_checks)
         Augmentation.for_patch(patch)
 
 
-@pytest.mark.parametrize("degrees", [(-30.0, 30.0), (0.0, 10.0), (-180.0, 180.0), (-100.0, -95.0)])
-def test_source_size_holds_the_patch_turned_by_any_angle_of_the_range(degrees):
-    patch = (30, 50)
-    spec = Augmentation(rotation_degrees=(degrees,), mirror_axes=(), scale=(0.5, 1.25))
-    size = source_size(spec, patch, limit=10.0)
-    worst = np.zeros(2)
-    for degree in np.linspace(*degrees, 2001):
-        cos, sin = abs(math.cos(math.radians(degree))), abs(math.sin(math.radians(degree)))
-        worst = np.maximum(worst, [cos * 30 + sin * 50, sin * 30 + cos * 50])
-    worst = np.maximum(worst, patch) * 1.25
-    assert all(w <= n <= w + 1.01 for n, w in zip(size, worst, strict=True))
+@pytest.mark.parametrize(
+    ("modality", "on"),
+    [
+        ("MR", {"bias_field_p", "motion_p", "ghosting_p", "spike_p"}),
+        ("CT", {"ct_noise_p"}),
+        ("RGB", {"colour_p"}),
+        ("US", set()),
+    ],
+)
+def test_the_stronger_recipe_adds_what_goes_wrong_in_such_images(modality, on):
+    plain = Augmentation.for_patch((64, 64), mirror_axes=(0,))
+    strong = plain.stronger(modality)
+    changed = {name for name in Augmentation.__dataclass_fields__ if getattr(strong, name) != getattr(plain, name)}
+    assert changed - {"colour_channels"} == on | {"elastic_p"}
+    assert strong.colour_channels == ((0, 1, 2) if modality == "RGB" else ())
 
 
-def test_source_size_keeps_to_its_limit_and_leaves_the_through_plane_axis():
-    spec = Augmentation.for_patch((64, 64, 8))
-    assert source_size(spec, (64, 64, 8)) == (96, 96, 8)
-    assert source_size(spec, (64, 64, 8), limit=1.0) == (64, 64, 8)
-    still = Augmentation(rotation_p=0.0, scale_p=0.0)
-    assert all(source_size(still, p) == p for p in itertools.product((7, 8), repeat=3))
-
-
-def test_source_size_refuses_another_number_of_axes_and_a_limit_below_one():
-    with pytest.raises(PlanError, match="3 whole numbers"):
-        source_size(Augmentation(), (8, 8))
-    with pytest.raises(PlanError, match="limit"):
-        source_size(Augmentation(), (8, 8, 8), limit=0.5)
+def test_the_stronger_recipe_keeps_colours_that_were_named():
+    assert Augmentation(colour_channels=(2, 1, 0)).stronger("RGB").colour_channels == (2, 1, 0)
