@@ -151,8 +151,8 @@ def _step(raw: Any) -> Step:
     if name not in _STEPS:
         raise DataError(unknown_name("step of post-processing", name, _STEPS))
     fields = {key: value for key, value in raw.items() if key != "step"}
-    kinds = {"name": str | None, "least": int | float, "unit": str}
-    if not all(key in kinds and isinstance(value, kinds[key]) for key, value in fields.items()):
+    kinds: dict[str, tuple[type, ...]] = {"name": (str, type(None)), "least": (int, float), "unit": (str,)}
+    if not all(type(value) in kinds.get(key, ()) for key, value in fields.items()):
         raise DataError(f"the step {name} of post-processing has a field that it does not know, or of another type")
     try:
         return _STEPS[name](**fields)
