@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vesalius.cli.arguments import add_budget, add_dataset, add_labels, age_s, read_budget, read_dataset
 from vesalius.cli.progress import counting, training
 
 if TYPE_CHECKING:
-    from vesalius.bundle import Card
+    from vesalius.bundle import Bundle, Card
     from vesalius.image import Dataset
     from vesalius.plan import Plan
+    from vesalius.train import Start, Status
 
 HELP = "train a segmenter within a budget of time and memory, everything included"
 
@@ -30,69 +33,208 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--card", metavar="CARD.json", help="words for the card: name, description, data …")
     parser.add_argument("--seed", type=int, default=0, help="of everything random (0)")
-    parser.add_argument("--resume", action="store_true", help="go on with an interrupted run in BUNDLE")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the run in BUNDLE, interrupted or, with a bigger --budget, finished",
+    )
+    folds = parser.add_argument_group("cross-validation")
+    folds.add_argument(
+        "--folds",
+        type=int,
+        metavar="N",
+        help="train on all folds but one in turn, inside the budget together; score, choose and clean up out of fold",
+    )
+    folds.add_argument(
+        "--combine",
+        choices=("ensemble", "average"),
+        default="ensemble",
+        help="what to keep of the folds: all networks (default), or the mean of their weights, as fast as one network",
+    )
+    start = parser.add_argument_group("starting from what is known")
+    start.add_argument(
+        "--from", dest="start", metavar="BUNDLE", help="fine-tune a trained segmenter, labels changed or not"
+    )
+    start.add_argument(
+        "--keep-labels",
+        action="store_true",
+        help="with --from: go on segmenting its labels too, though they are not drawn in the new references",
+    )
+    start.add_argument(
+        "--encoder-weights", metavar="FILE", help="pretrained weights of the encoder (.safetensors, torchvision's .pth)"
+    )
+    how = parser.add_argument_group("how to work")
+    how.add_argument(
+        "--early-stop",
+        type=int,
+        nargs="?",
+        const=5,
+        metavar="LOOKS",
+        help="cool down and end when the held-out cases get no better over so many of the 20 looks at them (5)",
+    )
+    how.add_argument("--cache", metavar="FOLDER", help="keep the prepared cases here, for other runs to share")
+    how.add_argument("--cache-size", metavar="SIZE", help="the most that this folder may hold, for example 50GiB")
+    how.add_argument(
+        "--compile",
+        action=argparse.BooleanOptionalAction,
+        help="compile the network first (on CUDA)",
+    )
+    how.add_argument("--track", metavar="URI", help="log to MLflow, too: a folder, sqlite:///FILE.db or http://SERVER")
+    how.add_argument(
+        "--cluster", metavar="RAY", help="train the folds on a Ray cluster: local, auto or ray://HOST:PORT"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Index, plan, train, and print the scores on the held-out cases."""
-    from vesalius.train import fit
+    """Index, plan, train, and print the scores on the cases that were not learnt from."""
+    from vesalius.train.distributed import team
 
-    with counting("reading", shown=not args.json) as progress:
-        dataset = read_dataset(args, progress)
-    plan = _plan(args, dataset)
-    for case in dataset.left_out:
-        _say(args, f"left out: {case.id}: {case.reason}")
-    for record in dataset.records:
-        if record.reference is None:
-            _say(args, f"left out: {record.id}: it has no reference")
-    try:
-        with training(shown=not args.json) as status:
-            bundle = fit(
-                dataset,
-                plan,
-                args.output,
-                device=args.device,
-                card=_card(args.card) if args.card else None,
-                seed=args.seed,
-                resume=args.resume,
-                spent_s=age_s(),
-                on_status=status,
-            )
-    except KeyboardInterrupt:
-        _say(args, "interrupted; the same command with --resume goes on")
-        raise
-    card = bundle.card
-    if args.json:
-        told = {"bundle": args.output, "scores": card.scores, "scores_on": card.scores_on, "recipe": card.recipe}
-        print(json.dumps({**told, "provenance": bundle.provenance, "left_out": [c.id for c in dataset.left_out]}))
-    else:
-        print(card.recipe)
-        scores = ", ".join(f"{name} {dice:.4f}" for name, dice in card.scores.items())
-        print(f"Dice on {card.scores_on}: {scores}" if scores else f"not scored: {card.scores_on}")
-        print(f"bundle: {args.output}")
+    with team() as together:  # started by torchrun, there are several of us, and the first one speaks
+        speaks = together.is_first
+        with counting("reading", shown=speaks and not args.json) as progress:
+            dataset = read_dataset(args, progress)
+        if speaks and not args.json:
+            for case in dataset.left_out:
+                _say(f"left out: {case.id}: {case.reason}")
+            for record in dataset.records:
+                if record.reference is None:
+                    _say(f"left out: {record.id}: it has no reference")
+        # Timing the machine twice could decide twice: the first process plans for all.
+        plans = _plans(args, dataset) if speaks else ()
+        plans = _read_plans(together.share(_write_plans(plans)))
+        try:
+            with training(shown=speaks and not args.json) as status:
+                bundle = _train(args, dataset, plans, status)
+        except KeyboardInterrupt:
+            if speaks and not args.json:
+                _say("interrupted; the same command with --resume goes on")
+            raise
+        if speaks:
+            _tell(args, bundle, dataset)
     return 0
 
 
-def _plan(args: argparse.Namespace, dataset: Dataset) -> Plan:
-    from vesalius.errors import PlanError
-    from vesalius.plan import fingerprint, make_plan, plan_from_json, with_settings
+def _train(
+    args: argparse.Namespace, dataset: Dataset, plans: Sequence[Plan], status: Callable[[Status], None]
+) -> Bundle:
+    """One training, one for each fold, or a cascade."""
+    from vesalius.plan import parse_memory
+    from vesalius.train import Workshop, cross_validate, fit, fit_cascade
 
-    kept = Path(args.output) / ".fit" / "run.json"
-    if args.resume and kept.is_file():
-        # The run goes on with the plan that it began with: timing the machine again could decide otherwise.
-        return plan_from_json(json.dumps(json.loads(kept.read_text())["plan"]))
-    if args.plan:
-        if args.memory or args.network:
+    how: dict[str, Any] = {
+        "device": args.device,
+        "seed": args.seed,
+        "start": _start(args),
+        "card": _card(args.card) if args.card else None,
+        "resume": args.resume,
+        "spent_s": age_s(),
+        "workshop": Workshop(
+            cache=Path(args.cache) if args.cache else None,
+            cache_gib=parse_memory(args.cache_size) if args.cache_size else None,
+            compiled=args.compile,
+            track=args.track,
+        ),
+        "on_status": status,
+    }
+    if plans[-1].configuration == "3d_cascade":
+        coarse, fine = plans
+        return fit_cascade(
+            dataset, coarse, fine, args.output, folds=args.folds, combine=args.combine, cluster=args.cluster, **how
+        )
+    if args.folds is not None:
+        return cross_validate(
+            dataset, plans, args.output, folds=args.folds, combine=args.combine, cluster=args.cluster, **how
+        ).bundle
+    return fit(dataset, plans[0], args.output, **how)
+
+
+def _plans(args: argparse.Namespace, dataset: Dataset) -> tuple[Plan, ...]:
+    """The plans of what is to be trained: one; a pair for a cascade; with folds one for each configuration."""
+    from dataclasses import replace
+
+    from vesalius.bundle import Bundle
+    from vesalius.errors import PlanError
+    from vesalius.plan import (
+        adapt_plan,
+        fingerprint,
+        make_cascade,
+        make_plan,
+        parse_time,
+        plan_from_json,
+        with_settings,
+    )  # fmt: skip
+    from vesalius.train import kept_plans
+
+    kept = kept_plans(Path(args.output)) if args.resume else None
+    if kept is not None:
+        # The run goes on with the plan that it began with; only its budget may grow.
+        if not (args.budget or args.steps):
+            return kept
+        if len(kept) > 1 or args.folds is not None:
             raise PlanError(
-                "--memory and --network say how to plan, and --plan brings a plan: leave out one or the other"
+                "the budget of folds and cascades cannot be changed; only a single training can go on with more"
+            )
+        time_s = parse_time(args.budget) if args.budget else None
+        return (replace(kept[0], budget=replace(kept[0].budget, time_s=time_s, steps=args.steps)),)
+    if args.plan:
+        if args.memory or args.network or args.configuration:
+            raise PlanError(
+                "--memory, --network and --configuration say how to plan, and --plan brings a plan: "
+                "leave out one or the other"
             )
         try:
-            return with_settings(plan_from_json(Path(args.plan).read_bytes()), args.set)
+            return (with_settings(plan_from_json(Path(args.plan).read_bytes()), _settings(args)),)
         except OSError as error:
             raise PlanError(f"cannot read the plan {args.plan}: {error.strerror}") from None
     with counting("measuring", shown=not args.json) as progress:
         facts = fingerprint(dataset, progress=progress)
-    return with_settings(make_plan(facts, read_budget(args), network=args.network or "unet"), args.set)
+    budget = read_budget(args)
+    names = (args.configuration or "auto").split(",")
+    if args.folds is not None and budget.time_s is not None:
+        budget = replace(budget, time_s=budget.time_s / (args.folds * len(names)))
+    if args.start:
+        base = Bundle.load(args.start).plan
+        return (with_settings(adapt_plan(facts, budget, base, keep_labels=args.keep_labels), _settings(args)),)
+    how: dict[str, Any] = {"network": args.network or "unet", "encoder": args.encoder}
+    if names == ["3d_cascade"]:
+        coarse, fine = make_cascade(facts, budget, **how)
+        return (coarse, with_settings(fine, _settings(args)))
+    if len(names) > 1 and args.folds is None:
+        raise PlanError("several configurations are compared out of fold: give --folds, too")
+    return tuple(with_settings(make_plan(facts, budget, configuration=name, **how), _settings(args)) for name in names)
+
+
+def _settings(args: argparse.Namespace) -> list[str]:
+    early = [] if args.early_stop is None else [f"optimisation.patience={args.early_stop}"]
+    return [*early, *args.set]
+
+
+def _write_plans(plans: Sequence[Plan]) -> list[str]:
+    from vesalius.plan import plan_to_json
+
+    return [plan_to_json(plan) for plan in plans]
+
+
+def _read_plans(texts: Sequence[str]) -> tuple[Plan, ...]:
+    from vesalius.plan import plan_from_json
+
+    return tuple(plan_from_json(text) for text in texts)
+
+
+def _start(args: argparse.Namespace) -> Start | None:
+    from vesalius.bundle import Bundle
+    from vesalius.errors import PlanError
+    from vesalius.train import Start
+
+    if args.keep_labels and not args.start:
+        raise PlanError("--keep-labels keeps the labels of a trained segmenter: name it with --from")
+    if not (args.start or args.encoder_weights):
+        return None
+    return Start(
+        bundle=Bundle.load(args.start) if args.start else None,
+        keep_labels=args.keep_labels,
+        encoder_weights=Path(args.encoder_weights) if args.encoder_weights else None,
+    )
 
 
 def _card(path: str) -> Card:
@@ -113,8 +255,19 @@ def _card(path: str) -> Card:
     return Card(**words)
 
 
-def _say(args: argparse.Namespace, text: str) -> None:
-    import sys
+def _tell(args: argparse.Namespace, bundle: Bundle, dataset: Dataset) -> None:
+    card = bundle.card
+    if args.json:
+        told = {"bundle": args.output, "scores": card.scores, "scores_on": card.scores_on, "recipe": card.recipe}
+        print(json.dumps({**told, "provenance": bundle.provenance, "left_out": [c.id for c in dataset.left_out]}))
+        return
+    print(card.recipe)
+    for words in bundle.postprocessing.words:
+        print(f"chosen out of fold: {words}")
+    scores = ", ".join(f"{name} {dice:.4f}" for name, dice in card.scores.items())
+    print(f"Dice on {card.scores_on}: {scores}" if scores else f"not scored: {card.scores_on}")
+    print(f"bundle: {args.output}")
 
-    if not args.json:
-        print(text, file=sys.stderr)
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)

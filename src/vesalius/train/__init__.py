@@ -1,5 +1,9 @@
 """Training: from a data set and a plan to a bundle, inside the budget."""
 
-from vesalius.train.fit import Status, fit
+from vesalius.train.cascade import fit_cascade
+from vesalius.train.fit import Workshop, fit
+from vesalius.train.folds import Folds, cross_validate
+from vesalius.train.run import Status, kept_plans
+from vesalius.train.transfer import Start
 
-__all__ = ["Status", "fit"]
+__all__ = ["Folds", "Start", "Status", "Workshop", "cross_validate", "fit", "fit_cascade", "kept_plans"]

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch.optim import Optimizer
@@ -20,81 +18,87 @@ from vesalius.train.history import Moment
 
 @dataclass
 class Progress:
-    """How far training has come; the only thing here that changes."""
+    """How far training has come.
+
+    Chance needs no place here: each step draws from a generator that is seeded with the step's number.
+
+    Args:
+        step: Optimisation steps taken.
+        trained_s: Seconds of training, over all sessions.
+        spent_s: Seconds of the budget, everything included, up to the last checkpoint.
+        looks: How often the watched cases were segmented.
+        best_dice: The best that was seen of them.
+        stale: Looks since then.
+        stopped_at: Share of the schedule at which nothing was to be gained any more, if so.
+        setbacks: How often the loss was not finite and training went back; each halves the learning rate.
+        warm_from: Step from which the warm-up counts: not 0 where a run goes on with a bigger budget.
+        is_finished: Whether the bundle was written and scored.
+    """
 
     step: int = 0
     trained_s: float = 0.0
     spent_s: float = 0.0
-    """Of the budget, everything included, up to the last checkpoint."""
+    looks: int = 0
+    best_dice: float = -1.0
+    stale: int = 0
+    stopped_at: float | None = None
+    setbacks: int = 0
+    warm_from: int = 0
+    is_finished: bool = False
 
 
-def save_checkpoint(
-    path: Path,
-    *,
-    network: nn.Module,
-    average: nn.Module,
-    made: Sequence[Optimizer],
-    random: np.random.Generator,
-    generator: torch.Generator,
-    progress: Progress,
-    moments: Sequence[Moment],
-) -> None:
-    """Write a checkpoint, whole or not at all."""
-    stream = io.BytesIO()
-    torch.save(
-        {
-            "network": network.state_dict(),
-            "average": average.state_dict(),
-            "optimisers": [optimiser.state_dict() for optimiser in made],
-            "random": _plain(random.bit_generator.state),
-            "generator": generator.get_state(),
-            "torch": torch.random.get_rng_state(),
-            "progress": asdict(progress),
-            "moments": [asdict(moment) for moment in moments],
-        },
-        stream,
-    )
-    write_bytes(path, stream.getvalue())
+@dataclass
+class Training:
+    """All that changes while a network learns.
 
-
-def load_checkpoint(
-    path: Path,
-    *,
-    network: nn.Module,
-    average: nn.Module,
-    made: Sequence[Optimizer],
-    random: np.random.Generator,
-    generator: torch.Generator,
-) -> tuple[Progress, list[Moment]]:
-    """Put everything back to where a checkpoint stands.
-
-    Only tensors and plain values are read (``weights_only``): a checkpoint cannot run code.
-
-    Raises:
-        BundleError: The file is damaged or belongs to another plan.
+    Args:
+        network: As it is being trained.
+        average: The moving average of its weights, which is what is kept.
+        optimisers: With their own memory.
+        progress: How far it has come.
+        moments: Its course.
     """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        network.load_state_dict(state["network"])
-        average.load_state_dict(state["average"])
-        for optimiser, saved in zip(made, state["optimisers"], strict=True):
-            optimiser.load_state_dict(saved)
-        random.bit_generator.state = _numbers(state["random"])
-        generator.set_state(state["generator"])
-        torch.random.set_rng_state(state["torch"])
-        return Progress(**state["progress"]), [Moment(**moment) for moment in state["moments"]]
-    except Exception as error:  # torch raises what its many readers raise; nothing of it is our user's business
-        raise BundleError(f"{path.name}: cannot go on from this checkpoint ({type(error).__name__})") from error
 
+    network: nn.Module
+    average: nn.Module
+    optimisers: Sequence[Optimizer]
+    progress: Progress = field(default_factory=Progress)
+    moments: list[Moment] = field(default_factory=list)
 
-def _plain(state: Any) -> Any:
-    """Numpy's state holds integers of 128 bits, which torch cannot store: as text."""
-    if isinstance(state, dict):
-        return {key: _plain(value) for key, value in state.items()}
-    return f"int:{state}" if isinstance(state, int) else state
+    def save(self, path: Path) -> None:
+        """Write a checkpoint, whole or not at all.
 
+        Raises:
+            VesaliusError: The system refused to write (full disk).
+        """
+        stream = io.BytesIO()
+        torch.save(
+            {
+                "network": self.network.state_dict(),
+                "average": self.average.state_dict(),
+                "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+                "progress": asdict(self.progress),
+                "moments": [asdict(moment) for moment in self.moments],
+            },
+            stream,
+        )
+        write_bytes(path, stream.getbuffer())
 
-def _numbers(state: Any) -> Any:
-    if isinstance(state, dict):
-        return {key: _numbers(value) for key, value in state.items()}
-    return int(state[4:]) if isinstance(state, str) and state.startswith("int:") else state
+    def load(self, path: Path) -> None:
+        """Put everything back to where a checkpoint stands.
+
+        Only tensors and plain values are read (``weights_only``): a checkpoint cannot run code.
+
+        Raises:
+            BundleError: The file is damaged or belongs to another plan.
+        """
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            self.network.load_state_dict(state["network"])
+            self.average.load_state_dict(state["average"])
+            for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+                optimiser.load_state_dict(saved)
+            self.progress.__dict__.update(Progress(**state["progress"]).__dict__)
+            self.moments[:] = [Moment(**moment) for moment in state["moments"]]
+        except Exception as error:  # torch raises what its many readers raise; nothing of it is our user's business
+            raise BundleError(f"{path.name}: cannot go on from this checkpoint ({type(error).__name__})") from error

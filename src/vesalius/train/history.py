@@ -6,11 +6,13 @@ import csv
 import io
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from vesalius.io.atomic import explained, make_folder, write_text
+from vesalius.report import curves
 
 
 @dataclass(frozen=True)
@@ -40,17 +42,17 @@ class History:
 
     Args:
         folder: Where ``history.csv`` and TensorBoard's event file go.
-        moments: Of an earlier session.
+        moments: The course; whoever owns it appends to it.
 
     Raises:
         VesaliusError: The system refused to write (full disk); so do all methods.
     """
 
-    def __init__(self, folder: Path, moments: list[Moment] | None = None) -> None:
+    def __init__(self, folder: Path, moments: Sequence[Moment]) -> None:
         from tensorboardX.proto.event_pb2 import Event
         from tensorboardX.record_writer import RecordWriter
 
-        self.moments = list(moments or [])
+        self.moments = moments
         self._folder = folder
         now = time.time()
         with explained("the events"):
@@ -58,11 +60,10 @@ class History:
             self._events.write(Event(wall_time=now, file_version="brain.Event:2").SerializeToString())
 
     def add(self, moment: Moment) -> None:
-        """Take a moment down."""
+        """Write the events of a moment."""
         from tensorboardX.proto.event_pb2 import Event
         from tensorboardX.summary import scalar
 
-        self.moments.append(moment)
         for name in ("loss", "learning_rate", "validation_dice"):
             if not math.isnan(value := getattr(moment, name)):
                 event = Event(wall_time=time.time(), step=moment.step, summary=scalar(name, value))
@@ -74,12 +75,14 @@ class History:
         return [asdict(moment) for moment in self.moments]
 
     def write(self) -> None:
-        """Write ``history.csv`` whole, and flush the events."""
+        """Write ``history.csv`` and ``curves.png`` whole, and flush the events."""
         text = io.StringIO()
         table = csv.DictWriter(text, [f.name for f in fields(Moment)], lineterminator="\n")
         table.writeheader()
         table.writerows(self.rows())
         write_text(self._folder / "history.csv", text.getvalue())
+        if self.moments:
+            curves(self.rows(), self._folder / "curves.png")
         with explained("the events"):
             self._events.flush()
 

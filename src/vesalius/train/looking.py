@@ -14,7 +14,8 @@ from torch import nn
 from vesalius.image import Grid
 from vesalius.nets import build
 from vesalius.plan import Plan, Prepared
-from vesalius.predict import logits_of
+from vesalius.plan.prepare import IGNORE, memberships
+from vesalius.predict import logits_of, with_coarse
 from vesalius.train.cache import CachedCase
 
 MARGIN_S = 6.0
@@ -25,36 +26,40 @@ class Looking:
     """Segments the watched cases now and then, and knows how long validating will take."""
 
     def __init__(self, watched: Sequence[CachedCase], plan: Plan, validations: int, device: torch.device) -> None:
-        self.watched, self.plan, self.taken = watched, plan, 0
+        self.watched, self.plan = watched, plan
         self.reserve_s = MARGIN_S
         if watched:
             # The first run builds the kernels; the second is what each case will take.
             network = build(plan.network).to(device).eval()
             for _ in range(2):
                 start = time.monotonic()
-                self._classes(watched[0], network, plan.mirror_axes)
+                self._says(watched[0], network, plan.mirror_axes)
                 seconds = time.monotonic() - start
             self.reserve_s += 2.5 * seconds * validations
             if plan.budget.time_s is not None:
                 self.reserve_s = min(self.reserve_s, MARGIN_S + 0.08 * plan.budget.time_s)
 
-    def _classes(self, case: CachedCase, network: nn.Module, mirror_axes: tuple[int, ...]) -> NDArray[np.int64]:
+    def _says(self, case: CachedCase, network: nn.Module, mirror_axes: tuple[int, ...]) -> NDArray[np.bool_]:
+        """``(outputs, *grid)``: where the network sees each label or region."""
         grid = Grid.from_spacing(case.classes.shape, self.plan.spacing_mm)
         prepared = Prepared(np.array(case.image), grid, grid)
+        if case.coarse is not None:
+            prepared = with_coarse(prepared, np.asarray(case.coarse), self.plan)
         with logits_of(prepared, network, self.plan, mirror_axes=mirror_axes, overlap=self.plan.overlap) as logits:
-            return np.asarray(logits.argmax(axis=0))
+            if self.plan.regions:
+                return np.asarray(logits > 0)
+            numbers = np.arange(1, len(logits)).reshape(-1, *(1,) * grid.ndim)
+            return np.asarray(numbers == logits.argmax(axis=0))
 
     def dice(self, network: nn.Module) -> float:
-        """Mean foreground Dice over the watched cases, at the network's own resolution."""
-        self.taken += 1
+        """Mean Dice of labels or regions over the watched cases, at the network's own resolution."""
         found = []
+        belongs = memberships(self.plan)
         for case in self.watched:
-            predicted = self._classes(case, network, ())
             reference = np.asarray(case.classes)
-            predicted[reference < 0] = -1
-            for number in range(1, len(self.plan.labels) + 1):
-                mine, theirs = predicted == number, reference == number
-                total = int(mine.sum() + theirs.sum())
+            for mine, values in zip(self._says(case, network, ()), belongs, strict=True):
+                theirs = np.isin(reference, np.flatnonzero(values))
+                total = int((mine & (reference != IGNORE)).sum() + theirs.sum())
                 if total:
                     found.append(2 * int((mine & theirs).sum()) / total)
         return float(np.mean(found)) if found else math.nan
