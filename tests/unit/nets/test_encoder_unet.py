@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from vesalius.errors import PlanError
-from vesalius.nets import EncoderUNetSpec, FCNSpec, build, divisor, receptive_field
+from vesalius.nets import EncoderUNetSpec, FCNSpec, build, describe, divisor, receptive_field
 
 SMALL = EncoderUNetSpec(
     ndim=2, in_channels=2, out_channels=3, encoder="resnet18", width=0.125, features=(8, 8, 8, 8, 16), decoder_blocks=1
@@ -73,6 +73,15 @@ def test_a_shortcut_by_the_mean_has_the_same_weights():
     averaged.load_state_dict(strided.state_dict())
     x = torch.randn(1, 2, 64, 64)
     assert not torch.allclose(strided.eval()(x), averaged.eval()(x))
+
+
+def test_what_it_costs():
+    spec = replace(SMALL, deep_supervision=True)
+    found = describe(spec, patch=(64, 64), batch=2)
+    assert found["parameters"] == sum(p.numel() for p in build(spec).parameters())
+    assert found["divisor"] == (32, 32)
+    assert found["multiply_adds"] * 4 == describe(spec, patch=(128, 128))["multiply_adds"]
+    assert found["activation_bytes"] > 0
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,13 @@ def test_the_encoder_of_a_network_that_works_slice_by_slice_is_found(tmp_path):
     assert (stem == 0.5).all()
 
 
+def test_auxiliary_classifiers_are_left_out(tmp_path):
+    aux = {"aux1.fc2.bias": torch.ones(1000), "aux2.conv.bn.weight": torch.ones(128)}
+    torch.save(hollow("googlenet", **aux), tmp_path / "weights.pth")
+    report = load_encoder(build(spec_of("googlenet")), tmp_path / "weights.pth")
+    assert report.ignored == (*aux, "fc.bias", "fc.weight")
+
+
 @pytest.mark.parametrize("zipped", [True, False])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
 def test_old_and_new_files_of_any_precision(zipped, dtype, tmp_path):
