@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vesalius.errors import PlanError
+from vesalius.nets import SlicesSpec
 from vesalius.plan import Plan, Prepared
 from vesalius.plan.device import fast_dtype
 from vesalius.predict.scratch import scratch
@@ -92,7 +93,7 @@ def windows_of(plan: Plan, shape: Sequence[int], overlap: float) -> tuple[tuple[
         overlap: Asked for, of neighbouring windows.
     """
     patch, network = plan.patch_size, plan.network
-    if network.architecture != "slices":
+    if not isinstance(network, SlicesSpec):
         return patch, (overlap,) * plan.ndim, plan.batch_size
     axis = network.axis
     depth = max(patch[axis], min(shape[axis], patch[axis] * plan.batch_size))
