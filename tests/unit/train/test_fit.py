@@ -9,7 +9,7 @@ from phantoms import ball_case, ball_dataset
 
 from vesalius.bundle import Bundle
 from vesalius.errors import BundleError, DataError, VesaliusError
-from vesalius.plan import Budget, Plan, fingerprint, make_plan, plan_to_json, with_settings
+from vesalius.plan import Budget, Plan, fingerprint, make_plan, with_settings
 from vesalius.predict import segment
 from vesalius.train import Status, fit
 

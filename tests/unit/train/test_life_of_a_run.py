@@ -151,15 +151,15 @@ def test_a_damaged_checkpoint_is_said(tmp_path: Path) -> None:
 def test_each_look_is_told_and_may_end_the_run(tmp_path: Path) -> None:
     looks: list[tuple[int, float, float]] = []
 
-    class Enough(Exception):
+    class EnoughError(Exception):
         pass
 
     def look(number: int, done: float, dice: float) -> None:
         looks.append((number, done, dice))
         if number == 3:
-            raise Enough
+            raise EnoughError
 
-    with pytest.raises(Enough):
+    with pytest.raises(EnoughError):
         fit(FLAT, flat_plan(40), tmp_path / "a", on_look=look)
     assert [number for number, _, _ in looks] == [1, 2, 3]
     assert [done for _, done, _ in looks] == pytest.approx([0, 0.05, 0.1])
