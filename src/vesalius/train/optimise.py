@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, AdamW, Optimizer
+from torch.nn.modules.conv import _ConvNd
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from vesalius.plan import Optimisation
+from vesalius.plan.recipe import OptimiserKind, Schedule
 
 _ADAM_RATE_FOR_MUON = 3e-3  # of what Muon does not take: first and last layer, norms, biases
+_SECOND_MOMENT = 0.99
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+_POWER = 0.9  # Source: nnU-Net
 
 
 class Muon(Optimizer):
-    """Momentum whose matrix is orthogonalised before each step, for convolution kernels.
+    """Momentum whose matrix is orthogonalised before each step, for the maps between hidden layers.
 
     A kernel ``(out, in, *k)`` is taken as a matrix ``(out, in * k)``. Its Nesterov momentum is replaced by the
     nearest semi-orthogonal matrix, found by five Newton–Schulz iterations, so that every direction is learned at the
@@ -50,9 +54,10 @@ class Muon(Optimizer):
                 if "average" not in state:
                     state["average"] = torch.zeros_like(weight)
                 average = state["average"].lerp_(weight.grad, 1 - group["momentum"])
-                ahead = weight.grad.lerp(average, group["momentum"])
+                # The order of a matrix's columns changes nothing, and this is how channels-last kernels lie in memory.
+                ahead = weight.grad.lerp(average, group["momentum"]).movedim(1, -1)
                 rows, columns = weight.shape[0], weight[0].numel()
-                direction = orthogonalise(ahead.reshape(rows, columns)).reshape(weight.shape)
+                direction = orthogonalise(ahead.reshape(rows, columns)).reshape(ahead.shape).movedim(-1, 1)
                 weight.mul_(1 - group["lr"] * group["weight_decay"])
                 weight.add_(direction.to(weight.dtype), alpha=-group["lr"] * math.sqrt(max(1.0, rows / columns)))
 
@@ -74,80 +79,143 @@ def orthogonalise(matrix: Tensor, *, iterations: int = 5) -> Tensor:
     """
     a, b, c = _NEWTON_SCHULZ
     tall = matrix.shape[0] > matrix.shape[1]
-    x = (matrix.T if tall else matrix).bfloat16()
+    x = (matrix.T if tall else matrix).bfloat16().contiguous()
     x = x / (x.norm() + 1e-7)
     for _ in range(iterations):
+        # Sums are rounded once, within the products: twice as fast as apart, and half as far from the exact map.
         gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    straight: Tensor = x.T if tall else x
-    return straight
+        gram = torch.addmm(gram, gram, gram, beta=b, alpha=c)
+        x = torch.addmm(x, gram, x, beta=a)
+    return x.T if tall else x
 
 
 def optimisers(network: nn.Module, how: Optimisation) -> list[Optimizer]:
     """The optimisers of a network's weights, each with the peak of its learning rate in ``group["peak"]``.
 
-    With Muon, the first convolution, the heads and everything that is not a kernel go to AdamW: they are no maps
-    between hidden layers.
+    Args:
+        network: Any. With Muon, what is no map between hidden layers goes to AdamW: the first layer, the heads, norms,
+            biases, embeddings, and convolutions that keep channels apart (grouped ones).
+        how: Which optimiser, and its numbers.
+
+    Returns:
+        One optimiser, or two.
     """
-    made: list[Optimizer]
-    weights = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
-    match how.optimiser:
-        case "muon":
-            kernels = [p for name, p in weights if p.ndim >= 3 and "head" not in name]
-            hidden = {id(p) for p in kernels[1:]}
-            rest = [p for _, p in weights if id(p) not in hidden]
-            muon = Muon(
-                kernels[1:],
-                learning_rate=how.learning_rate,
-                momentum=how.momentum,
-                weight_decay=how.weight_decay,
-            )
-            made = [muon, AdamW(rest, lr=_ADAM_RATE_FOR_MUON, betas=(0.9, 0.99), weight_decay=0.0)]
-            made = [optimiser for optimiser in made if optimiser.param_groups[0]["params"]]
-        case "adamw":
-            made = [
-                AdamW(
-                    [p for _, p in weights],
-                    lr=how.learning_rate,
-                    betas=(how.momentum, 0.99),
-                    weight_decay=how.weight_decay,
-                )
-            ]
-        case "sgd":
-            made = [
-                SGD(
-                    [p for _, p in weights],
-                    lr=how.learning_rate,
-                    momentum=how.momentum,
-                    nesterov=how.momentum > 0,
-                    weight_decay=how.weight_decay,
-                )
-            ]
+    made = OPTIMISERS[how.optimiser](network, how)
     for optimiser in made:
         for group in optimiser.param_groups:
             group["peak"] = group["lr"]
     return made
 
 
-def set_rate(made: Iterable[Optimizer], how: Optimisation, *, step: int, progress: float) -> float:
-    """Set the learning rate: a linear rise over the warm-up, a linear fall to zero at the end.
+def _muon(network: nn.Module, how: Optimisation) -> list[Optimizer]:
+    hidden = list(_hidden(network))
+    taken = {id(weight) for weight in hidden}
+    rest = [weight for weight in _learned(network) if id(weight) not in taken]
+    made: list[Optimizer] = []
+    if hidden:
+        made.append(Muon(hidden, learning_rate=how.learning_rate, momentum=how.momentum, weight_decay=how.weight_decay))
+    if rest:
+        made.append(AdamW(rest, lr=_ADAM_RATE_FOR_MUON, betas=(0.9, _SECOND_MOMENT), weight_decay=0.0))
+    return made
+
+
+def _adamw(network: nn.Module, how: Optimisation) -> list[Optimizer]:
+    """Norms and biases do not decay: nothing is gained by making them small (Source: Liu et al. 2022, ConvNeXt)."""
+    learned = _learned(network)
+    groups = [
+        {"params": [weight for weight in learned if weight.ndim > 1], "weight_decay": how.weight_decay},
+        {"params": [weight for weight in learned if weight.ndim <= 1], "weight_decay": 0.0},
+    ]
+    betas = (how.momentum, _SECOND_MOMENT)
+    return [AdamW([group for group in groups if group["params"]], lr=how.learning_rate, betas=betas)]
+
+
+def _adam(network: nn.Module, how: Optimisation) -> list[Optimizer]:
+    betas = (how.momentum, _SECOND_MOMENT)
+    return [Adam(_learned(network), lr=how.learning_rate, betas=betas, weight_decay=how.weight_decay)]
+
+
+def _sgd(network: nn.Module, how: Optimisation) -> list[Optimizer]:
+    momentum = how.momentum
+    return [
+        SGD(
+            _learned(network),
+            lr=how.learning_rate,
+            momentum=momentum,
+            nesterov=momentum > 0,
+            weight_decay=how.weight_decay,
+        )
+    ]
+
+
+OPTIMISERS: Mapping[OptimiserKind, Callable[[nn.Module, Optimisation], list[Optimizer]]] = {
+    "muon": _muon,
+    "adamw": _adamw,
+    "adam": _adam,
+    "sgd": _sgd,
+}
+"""How each is made for a network."""
+
+
+def _learned(network: nn.Module) -> list[nn.Parameter]:
+    return [weight for weight in network.parameters() if weight.requires_grad]
+
+
+def _hidden(network: nn.Module) -> Iterator[Tensor]:
+    """The matrices that map hidden features to hidden features.
+
+    Heads are known by their names; where none is called so, they are the layers with as many outputs as the last.
+    """
+    maps = [(name, weight, outputs) for name, weight, outputs in _maps(network) if weight.requires_grad]
+    named = any("head" in name for name, _, _ in maps)
+    for name, weight, outputs in maps[1:]:
+        if not ("head" in name if named else outputs == maps[-1][2]):
+            yield weight
+
+
+def _maps(network: nn.Module) -> Iterator[tuple[str, Tensor, int]]:
+    """Every layer that mixes its inputs: its name, its matrix, and how many outputs it has."""
+    for name, layer in network.named_modules():
+        match layer:
+            case _ConvNd(groups=1):
+                yield name, layer.weight, layer.out_channels
+            case nn.Linear():
+                yield name, layer.weight, layer.out_features
+            case nn.MultiheadAttention(in_proj_weight=nn.Parameter()):
+                yield name, layer.in_proj_weight, layer.in_proj_weight.shape[0]
+
+
+def set_rate(made: Iterable[Optimizer], how: Optimisation, *, step: int, progress: float, scale: float = 1.0) -> float:
+    """Set the learning rate: a linear rise over the warm-up, and the fall of the schedule.
 
     Args:
         made: The optimisers.
-        how: Warm-up.
+        how: Warm-up and schedule.
         step: Steps taken.
         progress: Share of the budget that is spent, 0 to 1: of the time, so that the schedule ends with the budget
             however fast the machine turns out to be.
+        scale: A further factor on the rates, for a run that went back because they were too high.
 
     Returns:
         The factor on the peak rates.
     """
     rise = (step + 1) / how.warm_up_steps if how.warm_up_steps else 1.0
-    factor = min(1.0, rise) * max(0.0, 1.0 - progress)
+    factor = scale * min(1.0, rise) * SCHEDULES[how.schedule](min(1.0, max(0.0, progress)))
     for optimiser in made:
         for group in optimiser.param_groups:
             group["lr"] = group["peak"] * factor
     return factor
+
+
+SCHEDULES: Mapping[Schedule, Callable[[float], float]] = {
+    "linear": lambda progress: 1 - progress,
+    "poly": lambda progress: (1 - progress) ** _POWER,
+    "cosine": lambda progress: (1 + math.cos(math.pi * progress)) / 2,
+    "constant": lambda _: 1.0,
+}
+"""The share of the peak rate that is left at a share of the budget.
+
+Source: Loshchilov and Hutter 2017, arXiv:1608.03983, equation 5 (cosine, one period); nnU-Net (poly)."""
 
 
 @torch.no_grad()

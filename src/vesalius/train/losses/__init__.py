@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from vesalius.errors import PlanError, unknown_name
+from vesalius.errors import PlanError
 from vesalius.plan import Loss
 from vesalius.plan.recipe import LossKind
 from vesalius.train.losses.answer import Answer, Classes, Regions
@@ -79,7 +79,7 @@ def supervised(
     """
     levels = [logits] if isinstance(logits, Tensor) else list(logits)
     _check(levels[0], loss, memberships)
-    terms = {term: share for term, share in _made_of(loss).items() if share}
+    terms = {term: share for term, share in LOSSES[loss.kind](loss).items() if share}
     weights, found, sums = [], [], []
     for number, level in enumerate(levels):
         there = _nearest(classes, level.shape[2:])
@@ -95,12 +95,6 @@ def supervised(
         sums = [whole.view_as(part) for whole, part in zip(split, sums, strict=True)]
     total = torch.stack([w * term.value(part, loss) for w, term, part in zip(weights, found, sums, strict=True)]).sum()
     return total / sum(0.5**number for number in range(len(levels)))
-
-
-def _made_of(loss: Loss) -> Mapping[Term, float]:
-    if loss.kind not in LOSSES:
-        raise PlanError(unknown_name("loss", loss.kind, LOSSES))
-    return LOSSES[loss.kind](loss)
 
 
 def _check(logits: Tensor, loss: Loss, memberships: Tensor | None) -> None:
