@@ -42,10 +42,10 @@ class FromMonai(nn.Module):
         self.divisor = spec.divisor
         try:
             self.net = _made(spec)
-        except ImportError:
+        except ImportError as error:
             raise MissingDependencyError(
                 f"the network {spec.architecture!r} is MONAI's: pip install 'vesalius[monai]'"
-            ) from None
+            ) from error
 
     def forward(
         self, x: Float[Tensor, "b c *grid"]

@@ -123,3 +123,29 @@ def test_an_unknown_architecture_lists_the_known_ones():
     with pytest.raises(PlanError, match=r"did you mean 'unet'.*Known: cnn, encoder_unet"):
         inspect.unwrap(build)(Stranger())
     assert set(ARCHITECTURES) == {spec.architecture for spec in get_args(_module.NetworkSpec)}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("inner", {"architecture": "unet"}, "inner must be the spec of a 2D network .*UNetSpec"),
+        ("inner", UNET, "inner must be the spec of a 2D network"),
+        ("axis", 1.0, "axis must be 0, 1 or 2, not 1.0"),
+        ("axis", True, "axis must be 0, 1 or 2, not True"),
+        ("context", 0.5, "context must be a whole number of at least 0"),
+    ],
+)
+def test_slices_are_of_a_2d_network(field, value, message):
+    flat = UNetSpec.plain(ndim=2, in_channels=1, out_channels=2, features=(8, 16))
+    with pytest.raises(PlanError, match=message):
+        _module.SlicesSpec(**({"inner": flat, "axis": 0} | {field: value}))
+
+
+@pytest.mark.parametrize("kind", ["SegResNetSpec", "SwinUNETRSpec", "MedNeXtSpec"])
+def test_sizes_and_norms_have_names(kind):
+    spec = getattr(_module, kind)(ndim=2, in_channels=1, out_channels=2)
+    with pytest.raises(PlanError, match="unknown (norm|size)"):
+        replace(spec, **({"size": "XL"} if kind == "MedNeXtSpec" else {"norm": "layer"}))
+    if kind != "MedNeXtSpec":
+        with pytest.raises(PlanError, match="unknown size 'XL'"):
+            type(spec).sized("XL", ndim=2, in_channels=1, out_channels=2)
