@@ -113,7 +113,33 @@ def alone(patch: tuple[int, ...], batch: int, channels: int) -> dict[str, Parame
         "contrast": replace(still, contrast=still.contrast * 0.8),
         "low resolution": replace(still, low_resolution=still.low_resolution * 0.7),
         "gamma": replace(still, gamma=still.gamma * 0.8),
+        **{name: replace(still, **changed) for name, changed in others(len(patch), batch, channels).items()},
     }
+
+
+def others(ndim: int, batch: int, channels: int) -> dict[str, dict[str, torch.Tensor]]:
+    """What nnU-Net does not have, each for every element and channel, as `sample` draws it."""
+    names = {
+        "elastic": ("elastic",),
+        "bias_field": ("bias_field",),
+        "motion": ("motion_rotation", "motion_shift", "motion_time", "motion_axis"),
+        "ghosting": ("ghosting", "ghosting_count", "ghosting_axis"),
+        "spike": ("spike", "spike_wave", "spike_phase"),
+        "ct_noise": ("ct_noise_std", "ct_noise_attenuation", "ct_noise_cutoff", "ct_noise_seed"),
+        "mix": ("mix_partner", "mix_box"),
+        "colour": ("colour",),
+    }
+    spec = Augmentation.for_patch((64,) * ndim)
+    chances = {f"{name}_p": 1.0 for name in names if name != "colour" or channels >= 3}
+    colours = (0, 1, 2) if channels >= 3 else ()
+    drawn = sample(
+        replace(spec, **chances, colour_channels=colours),
+        batch,
+        channels=channels,
+        generator=torch.Generator().manual_seed(0),
+    )
+    fired = {name: parts for name, parts in names.items() if f"{name}_p" in chances}
+    return {name.replace("_", " "): {part: getattr(drawn, part) for part in parts} for name, parts in fired.items()}
 
 
 def time_in_turn(contenders: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[tuple[float, float]]]:
