@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from vesalius.io.atomic import explained
 
 _IN_MEMORY_BYTES = 1 << 30  # arrays above this go to a temporary file
-_SLAB_VALUES = 1 << 22  # values worked on at a time: few temporaries, and of a file only a part is in memory
+_SLAB_VALUES = 1 << 20  # values worked on at a time: few temporaries, and of a file only a part is in memory
 
 
 @contextmanager
@@ -56,7 +56,7 @@ def slabs(shape: tuple[int, ...]) -> Iterator[slice]:
 
     Example:
         >>> list(slabs((4, 100, 512, 512)))[:2]
-        [slice(0, 4, None), slice(4, 8, None)]
+        [slice(0, 1, None), slice(1, 2, None)]
     """
     rows = max(1, _SLAB_VALUES // max(1, math.prod(shape) // max(1, shape[1])))
     return (slice(low, low + rows) for low in range(0, shape[1], rows))

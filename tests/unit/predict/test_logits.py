@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from phantoms import ball_case, ball_dataset, drawn_bundle, untrained_bundle
+from phantoms import drawn_bundle
 
 from vesalius.errors import PlanError
 from vesalius.nets import SlicesSpec, UNetSpec
@@ -17,19 +17,17 @@ from vesalius.predict.window import sliding_window
 SHAPE = (20, 18, 16)
 
 
-@pytest.fixture(autouse=True)
-def single_precision(monkeypatch):
-    monkeypatch.setattr("vesalius.predict.logits.fast_dtype", lambda _device: torch.float32)
+pytestmark = pytest.mark.usefixtures("single_precision")
 
 
 @pytest.fixture(scope="module")
-def plan() -> Plan:
-    return untrained_bundle(ball_dataset(2), patch_size=(16, 16, 16)).plan
+def plan(bundle) -> Plan:
+    return bundle.plan
 
 
 @pytest.fixture(scope="module")
-def prepared(plan) -> Prepared:
-    return prepare(ball_case(1, shape=SHAPE).image, plan)
+def prepared(plan, image) -> Prepared:
+    return prepare(image, plan)
 
 
 def found(prepared, networks, plan, **how) -> np.ndarray:
