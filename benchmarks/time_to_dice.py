@@ -7,10 +7,10 @@
 nnU-Net gets an environment of its own: it pulls in torchvision through timm, and a torchvision built for CUDA fails
 beside a PyTorch built for processors. nnU-Net does without it.
 
-Each data set is split by patient once (nnunet_raw.py). nnU-Net is planned by its default planner and trained once for
---nnunet-budget, all on the teaching cases (its fold "all"), with its own recipe and a learning rate that falls to zero
-over the budget (nnunet_runner.py says what differs from the stock trainer, all of it kind to nnU-Net). Its clock
-holds planning, preprocessing and training. Vesalius is trained from scratch once for each of --budgets, as a user
+Each data set is split by patient once (against_nnunet/split.py). nnU-Net is planned by its default planner and trained
+once for --nnunet-budget, on all teaching cases (its fold "all"), with its own recipe and a learning rate that falls to
+zero over the budget (against_nnunet/runner.py says what differs from the stock trainer, all of it kind to nnU-Net). Its
+clock holds planning, preprocessing and training. Vesalius is trained from scratch once for each of --budgets, as a user
 would: `vesalius fit`, whose time from the start of the process to the finished bundle counts, and which keeps back
 cases of its own for watching. Segmenting the held-out cases and scoring them is outside both clocks. nnU-Net averages
 mirror images on all axes when it segments; Vesalius does as it planned.
@@ -40,17 +40,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from dice_curves import draw, read_curves, tell_budgets, tell_times
-from nnunet_raw import Split, prepare
-from process_clock import run_timed
+from against_nnunet.clock import run_timed
+from against_nnunet.curves import draw, read_curves, tell_budgets, tell_times
+from against_nnunet.split import Split, prepare
 
 from vesalius.image import LabelMap
 from vesalius.io import read_labels
 from vesalius.io.atomic import make_folder, write_text
 from vesalius.metrics import evaluate
 from vesalius.plan import parse_time
-
-HERE = Path(__file__).resolve().parent
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,7 @@ def train_nnunet(split: Split, args: argparse.Namespace) -> None:
     left_s = args.nnunet_budget - gone_s
     if left_s <= 0:
         raise SystemExit(f"nnU-Net's planning and preprocessing of {split.name} took {gone_s:.0f} s: give it more")
-    command = [str(args.nnunet_python), str(HERE / "nnunet_runner.py"), "train", str(run)]
+    command = [*_runner(args), "train", str(run)]
     command += ["--dataset", split.dataset, "--configuration", configuration, "--cores", str(args.cores)]
     command += ["--budget-s", f"{left_s:.1f}", "--clock", args.clock, "--device", args.device]
     command += ["--iterations", str(args.iterations)] if args.iterations else []
@@ -112,7 +110,7 @@ def score_nnunet(split: Split, args: argparse.Namespace) -> None:
         if scores.is_file():
             continue
         found = make_folder(run / f"segmented_{point['epoch']:05d}")
-        command = [str(args.nnunet_python), str(HERE / "nnunet_runner.py"), "predict", "--cores", str(args.cores)]
+        command = [*_runner(args), "predict", "--cores", str(args.cores)]
         command += ["--model", str(model), "--checkpoint", str(run / point["checkpoint"]), "--device", args.device]
         command += ["--images", str(split.images), "--output", str(found)]
         _run(command, environment, run / "predict.log")
@@ -146,11 +144,16 @@ def _nnunet_run(split: Split, args: argparse.Namespace) -> Path:
     return split.folder / f"nnunet-{args.nnunet_budget:.0f}s{schedule}"
 
 
+def _runner(args: argparse.Namespace) -> list[str]:
+    return [str(args.nnunet_python), "-m", "against_nnunet.runner"]
+
+
 def _nnunet_environment(split: Split, args: argparse.Namespace) -> dict[str, str]:
     folders = {f"nnUNet_{part}": str(split.folder / f"nnUNet_{part}") for part in ("raw", "preprocessed", "results")}
     # Threads that wait sleep: spinning would count as nnU-Net's processor time.
-    others = {"nnUNet_n_proc_DA": str(args.workers), "OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": str(args.cores)}
-    return {**os.environ, **folders, **others}
+    threads = {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": str(args.cores)}
+    here = {"PYTHONPATH": str(Path(__file__).resolve().parent), "nnUNet_n_proc_DA": str(args.workers)}
+    return {**os.environ, **folders, **threads, **here}
 
 
 def _run(command: list[str], environment: Mapping[str, str], log: Path) -> tuple[float, float]:
@@ -188,7 +191,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--cores", type=int, default=2, help="that each side may use (2)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda, for both; cuda wants --clock wall (cpu)")
     ours = parser.add_argument_group("Vesalius")
-    ours.add_argument("--budgets", nargs="+", type=parse_time, metavar="TIME", default=[60, 120, 300, 600, 1800])
+    ours.add_argument(
+        "--budgets",
+        nargs="+",
+        type=parse_time,
+        metavar="TIME",
+        default=[60, 120, 300, 600, 1800],
+        help="one run each (1m 2m 5m 10m 30m)",
+    )
     ours.add_argument("--vesalius-set", action="append", default=[], metavar="NAME=VALUE", help="for `fit --set`")
     ours.add_argument("--tag", default="", help="names a variant, whose runs and curve are apart from the others'")
     peer = parser.add_argument_group("nnU-Net")

@@ -1,7 +1,7 @@
 """Train nnU-Net with a clock beside it, and segment with its checkpoints. For nnU-Net's Python; see time_to_dice.py.
 
-    PYTHON benchmarks/nnunet_runner.py train   RUN --budget-s 5400 …
-    PYTHON benchmarks/nnunet_runner.py predict RUN --images FOLDER --checkpoint epoch_0012.pth --output FOLDER
+    PYTHON -m against_nnunet.runner train RUN --dataset Dataset001_… --configuration 2d --budget-s 5400 --cores 2
+    PYTHON -m against_nnunet.runner predict --model … --checkpoint … --images FOLDER --output FOLDER --cores 2
 
 The recipe is nnU-Net's (planner, patch, batch, augmentation, loss, optimiser, single precision on a processor). What
 this file changes is bookkeeping, all of it in nnU-Net's favour or neutral:
@@ -22,11 +22,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from batchgenerators.utilities.file_and_folder_operations import load_json
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from nnunetv2.paths import nnUNet_preprocessed
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
-from process_clock import ProcessClock
+
+from against_nnunet.clock import ProcessClock
 
 _STOCK_ITERATIONS = 1000 * 250
 _WARM_UP, _TIMED = 2, 6  # iterations that tell how long one takes
@@ -183,10 +183,10 @@ def _trainer(args: argparse.Namespace) -> TimedTrainer:
     folder = Path(nnUNet_preprocessed) / args.dataset
     resumed = (args.run / "latest.pth").is_file()
     return TimedTrainer(
-        plans=load_json(str(folder / "nnUNetPlans.json")) | {"continue_training": resumed},
+        plans=json.loads((folder / "nnUNetPlans.json").read_text()) | {"continue_training": resumed},
         configuration=args.configuration,
         fold="all",
-        dataset_json=load_json(str(folder / "dataset.json")),
+        dataset_json=json.loads((folder / "dataset.json").read_text()),
         device=torch.device(args.device),
     )
 

@@ -177,7 +177,7 @@ def draw(name: str, curves: Sequence[Curve], path: Path) -> None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
-    figure = Figure(figsize=(11, 4.6), layout="constrained")
+    figure = Figure(figsize=(11, 5), layout="constrained")
     figure.suptitle(f"{name}: Dice on {len(curves[0].points[0].cases)} unseen cases")
     panels = figure.subplots(1, 2, sharey=True)
     for axes, (clock, words) in zip(panels, CLOCKS.items(), strict=True):
@@ -197,7 +197,7 @@ def draw(name: str, curves: Sequence[Curve], path: Path) -> None:
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("mean Dice")
-    panels[1].legend(loc="lower right")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     figure.savefig(path, dpi=130)
     print(f"\n{path}")
 
