@@ -5,10 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from phantoms import ball_case, ball_dataset, dataset_of, untrained_bundle, write_cases
+from phantoms import ball_case, ball_dataset, dataset_of, drawn_bundle, untrained_bundle, write_cases
 
+from vesalius.bundle import Bundle
 from vesalius.image import Volume
 from vesalius.io import read_labels, write
+from vesalius.predict import segment
+from vesalius.transform import KeepLargest, Postprocessing
 
 
 @pytest.fixture(scope="module")
@@ -120,3 +123,89 @@ def test_a_relative_place_in_the_working_folder(deep, tmp_path, told, monkeypatc
     told("segment", "a.nii", "--bundle", deep, "-o", "found.nii.gz", "--no-mirror")
     told("segment", "a.nii", "--bundle", deep, "-o", ".", "--no-mirror")
     assert {p.name for p in Path().iterdir()} == {"a.nii", "a.nii.gz", "found.nii.gz"}
+
+
+def paired(number):
+    """An image of two channels, whole and each by itself."""
+    image = ball_case(number, shape=(16, 16, 16)).image
+    both = image.with_array(np.concatenate([image.array, np.sqrt(image.array)]))
+    return both, [both.with_array(both.array[[n]]) for n in range(2)]
+
+
+@pytest.fixture(scope="module")
+def tolerant(tmp_path_factory):
+    """A bundle that learnt to do without a channel."""
+    case = ball_case(1, shape=(16, 16, 16))
+    data = dataset_of([replace(case, image=paired(1)[0])], ("T1", "FLAIR"))
+    bundle = untrained_bundle(data, patch_size=(16, 16, 16))
+    learnt = replace(bundle.plan.augmentation, channel_dropout_p=0.5)
+    return replace(bundle, plan=replace(bundle.plan, augmentation=learnt)).save(tmp_path_factory.mktemp("tolerant"))
+
+
+def test_the_channels_that_are_there_are_named(tolerant, tmp_path, told):
+    both, single = paired(2)
+    for name, volume_of in zip(("t1", "flair"), single, strict=True):
+        write(volume_of, tmp_path / f"{name}.nii.gz")
+    places = {name: tmp_path / f"{name}.nii.gz" for name in ("t1", "flair")}
+
+    def found(*images, channels):
+        out = tmp_path / f"out-{channels}"
+        done = told("segment", *(places[i] for i in images), "--bundle", tolerant, "-o", out, "--channels", channels)
+        return [read_labels(one["output"]).array for one in done["images"]]
+
+    (turned,) = found("flair", "t1", channels="FLAIR, T1")
+    assert np.array_equal(turned, segment(both, tolerant).labels.array)
+    each = found("t1", "flair", channels="FLAIR")  # one channel: each file is an image
+    assert [len(each), *(one.shape for one in each)] == [2, (16, 16, 16), (16, 16, 16)]
+    assert np.array_equal(each[1], segment(single[1], tolerant, channels=["FLAIR"]).labels.array)
+    error = told("segment", places["t1"], "--bundle", tolerant, "-o", tmp_path / "x", "--channels", "T2", code=1)
+    assert error["error"]["message"].startswith("unknown channel 'T2'")
+
+
+def test_missing_channels_are_refused_once_and_before_anything_is_read(deep, tmp_path, printed):
+    volume(tmp_path / "a.nii")
+    volume(tmp_path / "b.nii")
+    words = printed("segment", tmp_path, "--bundle", deep, "-o", tmp_path / "out", "--channels", "T2", code=1)
+    assert words == "vesalius: error: unknown channel 'T2': Known: T1\n"
+
+
+def test_members_and_clean_up_may_be_left_out(deep, tmp_path, told):
+    single = Bundle.load(deep)
+    several = replace(drawn_bundle(single.plan, members=2), postprocessing=Postprocessing((KeepLargest(name="core"),)))
+    place, image = several.save(tmp_path / "several"), volume(tmp_path / "a.nii")
+    several = Bundle.load(place)
+
+    def found(name, *arguments):
+        (done,) = told("segment", image, "--bundle", place, "-o", tmp_path / f"{name}.nii.gz", *arguments)["images"]
+        return read_labels(done["output"]).array
+
+    scan = ball_case(1, shape=(18, 16, 16)).image
+    assert np.array_equal(found("all"), segment(scan, several).labels.array)
+    assert np.array_equal(found("one", "--members", "1"), segment(scan, several, members=[1]).labels.array)
+    plain = segment(scan, several, postprocess=False).labels.array
+    assert np.array_equal(found("plain", "--no-postprocess"), plain)
+    assert not np.array_equal(found("all"), plain)
+    for members, words in [("2", "must be different numbers of 0 to 1"), ("a", "--members must be written like 0,2")]:
+        error = told("segment", image, "--bundle", place, "-o", tmp_path / "x", "--members", members, code=1)
+        assert words in error["error"]["message"]
+
+
+def test_a_folder_side_by_side(deep, tmp_path, told, monkeypatch):
+    """With Ray on this machine: the same results, in the same order, and broken images are told."""
+    pytest.importorskip("ray")
+    images = tmp_path / "images"
+    images.mkdir()
+    for number in range(2):
+        volume(images / f"scan{number}.nii.gz", number)
+    (images / "broken.nii.gz").write_bytes(b"no image")
+    monkeypatch.chdir(tmp_path)
+    arguments = ("segment", "images", "--bundle", deep, "--no-mirror")
+    here = told(*arguments, "-o", "here", code=1)
+    there = told(*arguments, "-o", "there", "--cluster", "local", code=1)
+    assert [one["image"] for one in there["images"]] == [one["image"] for one in here["images"]]
+    for mine, theirs in zip(here["images"], there["images"], strict=True):
+        assert mine.get("voxels") == theirs.get("voxels")
+        assert mine.get("error") == theirs.get("error")
+    for number in range(2):
+        name = f"scan{number}.nii.gz"
+        assert np.array_equal(read_labels(tmp_path / "here" / name).array, read_labels(tmp_path / "there" / name).array)

@@ -1,15 +1,17 @@
 """``vesalius show``: what a thing is, and what there is to say about it."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from phantoms import ball_case, ball_dataset, untrained_bundle
+from phantoms import as_cascade, ball_case, ball_dataset, drawn_bundle, untrained_bundle
 
 from vesalius.bundle import Bundle
 from vesalius.image import Grid, Meta, Volume
 from vesalius.io import write
 from vesalius.plan import Budget, fingerprint, make_plan, plan_to_json
+from vesalius.transform import KeepLargest, Postprocessing, RemoveSmall
 
 
 def test_a_volume(tmp_path, told, printed):
@@ -64,6 +66,27 @@ def test_a_bundle_by_place_and_by_name(tmp_path, told, printed):
     assert "Dice           ball 0.5000" in words
     assert "For research use only" in words
     assert told("show", "hippocampus")["card"]["scores"] == dict(Bundle.load("hippocampus").card.scores)
+
+
+def test_a_bundle_of_several_parts(tmp_path, told, printed):
+    single = untrained_bundle(ball_dataset(2), patch_size=(16, 16, 16))
+    coarse = drawn_bundle(single.plan, members=2, name="coarse")
+    fine = drawn_bundle(as_cascade(single.plan), members=3, name="whole")
+    partner = replace(drawn_bundle(as_cascade(single.plan), name="partner"), coarse=single)
+    how = Postprocessing((KeepLargest(), RemoveSmall(least=0.5, name="core")))
+    place = replace(fine, coarse=coarse, partners=(partner, single), postprocessing=how).save(tmp_path / "whole")
+    shown = told("show", place)
+    assert shown["members"] == 3
+    assert shown["coarse"]["members"] == 2
+    assert [one["name"] for one in shown["partners"]] == ["partner", "untrained"]
+    assert shown["partners"][0]["coarse"]["configuration"] == "3d"
+    assert shown["postprocessing"] == list(how.words)
+    words = printed("show", place)
+    assert "members        3 networks, whose logits are averaged" in words
+    assert "coarse stage   coarse, 3d, 2 networks, whose labels the network sees" in words
+    assert "partner        partner, 3d_cascade, 1 network, after 3d, whose probabilities are averaged" in words
+    assert "clean-up       remove pieces of core below 0.5 ml" in words
+    assert told("show", single.save(tmp_path / "single"))["partners"] == []
 
 
 @pytest.mark.parametrize(
