@@ -144,7 +144,7 @@ def test_slices_are_of_a_2d_network(field, value, message):
 @pytest.mark.parametrize("kind", ["SegResNetSpec", "SwinUNETRSpec", "MedNeXtSpec"])
 def test_sizes_and_norms_have_names(kind):
     spec = getattr(_module, kind)(ndim=2, in_channels=1, out_channels=2)
-    with pytest.raises(PlanError, match="unknown (norm|size)"):
+    with pytest.raises(PlanError, match=r"unknown (norm|size)"):
         replace(spec, **({"size": "XL"} if kind == "MedNeXtSpec" else {"norm": "layer"}))
     if kind != "MedNeXtSpec":
         with pytest.raises(PlanError, match="unknown size 'XL'"):
