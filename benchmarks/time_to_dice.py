@@ -15,8 +15,11 @@ would: `vesalius fit`, whose time from the start of the process to the finished 
 cases of its own for watching. Segmenting the held-out cases and scoring them is outside both clocks. nnU-Net averages
 mirror images on all axes when it segments; Vesalius does as it planned.
 
-Two clocks: wall time, and processor time divided by the cores, which is what counts where other work shares the
-machine. nnU-Net's budget is on the latter unless --clock wall; Vesalius's is wall time, being a promise to a person.
+Two clocks: wall time, and processor time divided by the cores, which says more where other work shares the machine.
+nnU-Net's budget is on the latter unless --clock says otherwise; Vesalius's is wall time, being a promise to a person.
+Both clocks run slower for a training that has to share caches and cores. What nnU-Net learns depends on the number of
+iterations, not on how long they took: train it beside other work with --clock pace, and measure what an iteration takes
+with --pace when the machine is quiet; the tables then count each iteration with that.
 
 Everything is kept in WORK, one folder a run. The same command again goes on where it stopped: nnU-Net from its last
 epoch, Vesalius with the run that was cut off. --report only reads, and writes SET.png beside the tables.
@@ -72,7 +75,7 @@ SETS: dict[str, Share] = {
 
 def train_nnunet(split: Split, args: argparse.Namespace) -> None:
     """Plan, preprocess and train; returns at once where that is done."""
-    configuration = "2d" if split.ndim == 2 else "3d_fullres"
+    configuration = _configuration(split)
     environment = _nnunet_environment(split, args)
     prepared = split.folder / "nnunet-prepare.json"
     if not prepared.is_file():
@@ -94,6 +97,17 @@ def train_nnunet(split: Split, args: argparse.Namespace) -> None:
     command += ["--iterations", str(args.iterations)] if args.iterations else []
     command += ["--default-schedule"] if args.default_schedule else []
     _run(command, environment, make_folder(run) / "train.log")
+
+
+def pace_nnunet(split: Split, args: argparse.Namespace) -> None:
+    """Measure what an iteration of nnU-Net takes now."""
+    run = _nnunet_run(split, args)
+    command = [*_runner(args), "pace", str(run), "--dataset", split.dataset, "--configuration", _configuration(split)]
+    _run(
+        [*command, "--cores", str(args.cores), "--device", args.device],
+        _nnunet_environment(split, args),
+        run / "pace.log",
+    )
 
 
 def score_nnunet(split: Split, args: argparse.Namespace) -> None:
@@ -142,6 +156,10 @@ def run_vesalius(split: Split, budget_s: float, args: argparse.Namespace) -> Non
 def _nnunet_run(split: Split, args: argparse.Namespace) -> Path:
     schedule = "-default" if args.default_schedule else ""
     return split.folder / f"nnunet-{args.nnunet_budget:.0f}s{schedule}"
+
+
+def _configuration(split: Split) -> str:
+    return "2d" if split.ndim == 2 else "3d_fullres"
 
 
 def _runner(args: argparse.Namespace) -> list[str]:
@@ -204,13 +222,19 @@ def _arguments() -> argparse.Namespace:
     peer = parser.add_argument_group("nnU-Net")
     peer.add_argument("--nnunet-python", type=Path, metavar="PATH", help="of the environment that holds nnU-Net")
     peer.add_argument("--nnunet-budget", type=parse_time, metavar="TIME", default=5400, help="of all cores (90m)")
-    peer.add_argument("--clock", choices=("processor", "wall"), default="processor", help="of its budget (processor)")
+    peer.add_argument(
+        "--clock",
+        choices=("processor", "wall", "pace"),
+        default="processor",
+        help="of its budget; pace: each iteration counts what it took when measured before the training (processor)",
+    )
+    peer.add_argument("--pace", action="store_true", help="train nothing; measure what an iteration takes, and report")
     peer.add_argument("--default-schedule", action="store_true", help="its own 1000 epochs, cut off by the budget")
     peer.add_argument("--iterations", type=int, help="between checkpoints (a twentieth of the budget's, at most 50)")
     peer.add_argument("--checkpoints", type=int, default=10, help="to score at most (10)")
     peer.add_argument("--workers", type=int, default=2, help="processes that augment (2)")
     args = parser.parse_args()
-    if not args.report and args.side != "vesalius" and args.nnunet_python is None:
+    if not args.report and (args.pace or args.side != "vesalius") and args.nnunet_python is None:
         parser.error("name the Python of nnU-Net's environment with --nnunet-python, or run --side vesalius")
     if args.nnunet_python is not None:
         args.nnunet_python = args.nnunet_python.absolute()
@@ -236,6 +260,9 @@ def main() -> None:
                 blocks=share.blocks,
             )
             print(f"{name}: {len(split.teaching)} cases teach, {len(split.held_out)} are held out", flush=True)
+            if args.pace:
+                pace_nnunet(split, args)
+                continue
             if args.side != "nnunet":
                 for budget_s in args.budgets:
                     run_vesalius(split, budget_s, args)

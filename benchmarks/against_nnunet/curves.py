@@ -84,17 +84,23 @@ def _read_nnunet(folder: Path) -> list[Curve]:
         before = json.loads((folder / "nnunet-prepare.json").read_text())
         run = json.loads((path.parent / "run.json").read_text())
         points = json.loads(path.read_text())
+        paced = path.parent / "pace.json"
+        pace = json.loads(paced.read_text()) if paced.is_file() else None
         nominal, _, schedule = path.parent.name.removeprefix("nnunet-").partition("s")
         found = []
         for stamp in points:
             scores = path.parent / f"scores_{stamp['epoch']:05d}.json"
             if scores.is_file():
-                wall_s = before["wall_s"] + stamp["wall_s"]
-                core_s = (before["processor_s"] + stamp["processor_s"]) / run["cores"]
+                spent = stamp
+                if pace is not None:
+                    spent = {clock: stamp["iterations"] * pace[clock] for clock in ("wall_s", "processor_s")}
+                wall_s = before["wall_s"] + spent["wall_s"]
+                core_s = (before["processor_s"] + spent["processor_s"]) / run["cores"]
                 ends = stamp is points[-1] and (path.parent / "done").is_file()
                 found.append((float(nominal) if ends else math.nan, Point(wall_s, core_s, _cases(scores))))
         if found:
-            words = f"nnU-Net, {_time(float(nominal))}{', its own schedule' if schedule else ''}"
+            words = f"nnU-Net, {_time(float(nominal))}{', its own schedule' * bool(schedule)}"
+            words += f", {pace['wall_s']:.2f} s an iteration" if pace else ""
             curves.append(_curve("nnU-Net", words, found))
     return curves
 

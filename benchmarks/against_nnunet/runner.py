@@ -1,6 +1,7 @@
 """Train nnU-Net with a clock beside it, and segment with its checkpoints. For nnU-Net's Python; see time_to_dice.py.
 
     PYTHON -m against_nnunet.runner train RUN --dataset Dataset001_… --configuration 2d --budget-s 5400 --cores 2
+    PYTHON -m against_nnunet.runner pace RUN --dataset Dataset001_… --configuration 2d --cores 2
     PYTHON -m against_nnunet.runner predict --model … --checkpoint … --images FOLDER --output FOLDER --cores 2
 
 The recipe is nnU-Net's (planner, patch, batch, augmentation, loss, optimiser, single precision on a processor). What
@@ -9,7 +10,8 @@ this file changes is bookkeeping, all of it in nnU-Net's favour or neutral:
 - an "epoch" is 50 iterations or fewer instead of 250, so that the curve has more points;
 - the polynomial schedule of the learning rate ends with the budget instead of after 1000 epochs of 250, so that a short
   run ends with a low rate (``--default-schedule`` keeps nnU-Net's own). How many epochs the budget holds is measured
-  before, outside the clock, and corrected after each epoch;
+  before, outside the clock, and corrected after each epoch (not so with ``--clock pace``, where an iteration counts
+  what was measured before);
 - there are no validation iterations, and writing checkpoints is not counted.
 """
 
@@ -78,29 +80,29 @@ class TimedTrainer(nnUNetTrainer):
         """How many epochs there will be in all: what the rest of the budget holds, and where the schedule ends."""
         settings = self.settings
         spent, cores = ("wall_s", 1) if settings["clock"] == "wall" else ("processor_s", settings["cores"])
-        budget_s = settings["budget_s"] * cores
-        last = points[-_LATEST - 1 :]
-        done, pace = 0.0, settings[f"{spent}_per_iteration"] * self.num_iterations_per_epoch
-        if points:
-            done = points[-1][spent]
-        if len(last) > 1:
-            pace = (last[-1][spent] - last[0][spent]) / (len(last) - 1)
-        self.num_epochs = max(1, len(points) + round((budget_s - done) / pace))
+        pace = settings[f"{spent}_per_iteration"] * self.num_iterations_per_epoch
+        done = points[-1][spent] if points else 0.0
+        latest = points[-_LATEST - 1 :]
+        if settings["clock"] == "pace":
+            done = pace * len(points)
+        elif len(latest) > 1:
+            pace = (latest[-1][spent] - latest[0][spent]) / (len(latest) - 1)
+        self.num_epochs = max(1, len(points) + round((settings["budget_s"] * cores - done) / pace))
         schedule = _STOCK_ITERATIONS // self.num_iterations_per_epoch if settings["default_schedule"] else None
         self.lr_scheduler.max_steps = schedule or self.num_epochs
 
-    def seconds_an_iteration(self) -> tuple[float, float]:
+    def seconds_an_iteration(self, timed: int = _TIMED) -> tuple[float, float]:
         """Wall and processor seconds of an iteration; it moves the weights, so use a trainer of its own."""
         self.on_train_start()
         self.network.train()
         clock = ProcessClock()
-        for count in range(_WARM_UP + _TIMED):
+        for count in range(_WARM_UP + timed):
             if count == _WARM_UP:
                 before = clock.read()
             self.train_step(next(self.dataloader_train))
         wall_s, processor_s = (after - start for after, start in zip(clock.read(), before, strict=True))
         self._stop_workers()
-        return wall_s / _TIMED, processor_s / _TIMED
+        return wall_s / timed, processor_s / timed
 
     def _for_predicting(self) -> dict[str, Any]:
         """What nnU-Net's predictor reads of a checkpoint."""
@@ -159,6 +161,16 @@ def train(args: argparse.Namespace) -> None:
     trainer.run_training()
 
 
+def pace(args: argparse.Namespace) -> None:
+    """Write down what an iteration takes."""
+    torch.set_num_threads(args.cores)
+    args.run.mkdir(parents=True, exist_ok=True)
+    wall_s, processor_s = _trainer(args).seconds_an_iteration(timed=args.iterations)
+    measured = {"wall_s": round(wall_s, 4), "processor_s": round(processor_s, 4), "iterations": args.iterations}
+    _write(args.run / "pace.json", measured)
+    print(json.dumps(measured), flush=True)
+
+
 def predict(args: argparse.Namespace) -> None:
     """Segment a folder with one checkpoint by nnU-Net's own predictor, mirroring on."""
     torch.set_num_threads(args.cores)
@@ -214,11 +226,15 @@ def main() -> None:
     verbs = parser.add_subparsers(required=True)
     training = verbs.add_parser("train")
     training.set_defaults(verb=train)
-    training.add_argument("run", type=Path, help="folder of checkpoints and points.json")
-    training.add_argument("--dataset", required=True, help="folder name below nnUNet_preprocessed")
-    training.add_argument("--configuration", required=True, help="2d or 3d_fullres")
+    timing = verbs.add_parser("pace")
+    timing.set_defaults(verb=pace)
+    timing.add_argument("--iterations", type=int, default=20, help="to measure (20)")
+    for verb in (training, timing):
+        verb.add_argument("run", type=Path, help="folder of checkpoints, points.json and pace.json")
+        verb.add_argument("--dataset", required=True, help="folder name below nnUNet_preprocessed")
+        verb.add_argument("--configuration", required=True, help="2d or 3d_fullres")
     training.add_argument("--budget-s", type=float, required=True, help="seconds of all cores")
-    training.add_argument("--clock", choices=("processor", "wall"), default="processor", help="of the budget")
+    training.add_argument("--clock", choices=("processor", "wall", "pace"), default="processor")
     training.add_argument("--iterations", type=int, help="of an epoch (a twentieth of the budget's, at most 50)")
     training.add_argument("--default-schedule", action="store_true", help="1000 epochs of 250, cut off by the budget")
     predicting = verbs.add_parser("predict")
@@ -227,7 +243,7 @@ def main() -> None:
     predicting.add_argument("--checkpoint", type=Path, required=True)
     predicting.add_argument("--images", type=Path, required=True)
     predicting.add_argument("--output", type=Path, required=True)
-    for verb in (training, predicting):
+    for verb in (training, timing, predicting):
         verb.add_argument("--cores", type=int, required=True)
         verb.add_argument("--device", default="cpu")
     args = parser.parse_args()
