@@ -28,10 +28,11 @@ def soft_skeleton(chances: Float[Tensor, "b c *grid"], *, iterations: int) -> Fl
 
     Source: Shit et al. 2021, arXiv:2003.07311, algorithm 1.
     """
-    skeleton = F.relu(chances - _dilate(_erode(chances)))
+    thinner = _erode(chances)
+    skeleton = F.relu(chances - _dilate(thinner))
     for _ in range(iterations):
-        chances = _erode(chances)
-        ridge = F.relu(chances - _dilate(_erode(chances)))
+        chances, thinner = thinner, _erode(thinner)
+        ridge = F.relu(chances - _dilate(thinner))
         skeleton = skeleton + F.relu(ridge - skeleton * ridge)
     return skeleton
 
