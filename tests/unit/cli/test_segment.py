@@ -1,5 +1,6 @@
 """``vesalius segment``: which files are an image, and where its result goes."""
 
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from phantoms import ball_case, ball_dataset, dataset_of, drawn_bundle, untraine
 from vesalius.bundle import Bundle
 from vesalius.image import Volume
 from vesalius.io import read_labels, write
+from vesalius.jobs import run_jobs
 from vesalius.predict import segment
 from vesalius.transform import KeepLargest, Postprocessing
 
@@ -190,22 +192,43 @@ def test_members_and_clean_up_may_be_left_out(deep, tmp_path, told):
         assert words in error["error"]["message"]
 
 
-def test_a_folder_side_by_side(deep, tmp_path, told, monkeypatch):
-    """With Ray on this machine: the same results, in the same order, and broken images are told."""
-    pytest.importorskip("ray")
+def test_a_folder_side_by_side(deep, tmp_path, told, printed, monkeypatch):
+    """Jobs and outcomes travel as bytes and come back in any order: the answer is the same."""
+
+    def elsewhere(task, jobs, *, cluster, gpus):
+        assert (cluster, gpus) == ("local", 0.0)
+        for number, job in reversed(list(enumerate(jobs))):
+            monkeypatch.chdir("/")  # another process stands somewhere else
+            (outcome,) = run_jobs(pickle.loads(pickle.dumps(task)), [pickle.loads(pickle.dumps(job))])
+            monkeypatch.chdir(tmp_path)
+            yield pickle.loads(pickle.dumps(replace(outcome, number=number)))
+
     images = tmp_path / "images"
     images.mkdir()
     for number in range(2):
         volume(images / f"scan{number}.nii.gz", number)
-    (images / "broken.nii.gz").write_bytes(b"no image")
+    (images / "worse.nii.gz").write_bytes(b"no image")
     monkeypatch.chdir(tmp_path)
-    arguments = ("segment", "images", "--bundle", deep, "--no-mirror")
+    arguments = ("segment", "images", "--bundle", deep, "--no-mirror", "--device", "cpu")
     here = told(*arguments, "-o", "here", code=1)
+    monkeypatch.setattr("vesalius.jobs.run_jobs", elsewhere)
     there = told(*arguments, "-o", "there", "--cluster", "local", code=1)
-    assert [one["image"] for one in there["images"]] == [one["image"] for one in here["images"]]
+    assert there["failed"] == here["failed"] == 1
     for mine, theirs in zip(here["images"], there["images"], strict=True):
-        assert mine.get("voxels") == theirs.get("voxels")
-        assert mine.get("error") == theirs.get("error")
+        assert "error" in theirs or theirs.pop("output") == mine.pop("output").replace("here", "there")
+        assert theirs == mine
     for number in range(2):
         name = f"scan{number}.nii.gz"
         assert np.array_equal(read_labels(tmp_path / "here" / name).array, read_labels(tmp_path / "there" / name).array)
+    words = printed(*arguments, "-o", "again", "--cluster", "local", code=1)
+    assert [line.split("/")[1].split(".")[0] for line in words.splitlines()[:2]] == ["scan1", "scan0"]
+
+
+def test_a_defect_in_a_job_is_not_taken_for_a_broken_image(deep, tmp_path, printed, monkeypatch):
+    def broken(*_arguments, **_how):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("vesalius.predict.folder.segment", broken)
+    images = [volume(tmp_path / f"{name}.nii", 1) for name in "ab"]
+    words = printed("segment", *images, "--bundle", deep, "-o", tmp_path / "out", code=1)
+    assert "unexpected ZeroDivisionError" in words
