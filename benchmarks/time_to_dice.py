@@ -115,7 +115,7 @@ def score_nnunet(split: Split, args: argparse.Namespace) -> None:
     run = _nnunet_run(split, args)
     points = json.loads((run / "points.json").read_text())
     # Early checkpoints differ most: evenly spaced on a logarithmic scale.
-    places = np.unique(np.geomspace(1, len(points), min(args.checkpoints, len(points))).round().astype(int))
+    places = np.unique(np.geomspace(len(points), 1, min(args.checkpoints, len(points))).round().astype(int))
     environment = _nnunet_environment(split, args)
     model = next((Path(environment["nnUNet_results"]) / split.dataset).glob("TimedTrainer__*"))
     for place in places:
