@@ -154,16 +154,9 @@ def _plans(args: argparse.Namespace, dataset: Dataset) -> tuple[Plan, ...]:
 
     from vesalius.bundle import Bundle
     from vesalius.errors import PlanError
-    from vesalius.plan import (
-        adapt_plan,
-        fingerprint,
-        make_cascade,
-        make_plan,
-        parse_time,
-        plan_from_json,
-        with_settings,
-    )  # fmt: skip
+    from vesalius.plan import fingerprint, make_cascade, make_plan, parse_time, plan_from_json, with_settings
     from vesalius.train import kept_plans
+    from vesalius.train.cascade import FEWEST_FOLDS
 
     kept = kept_plans(Path(args.output)) if args.resume else None
     if kept is not None:
@@ -193,11 +186,15 @@ def _plans(args: argparse.Namespace, dataset: Dataset) -> tuple[Plan, ...]:
     if args.folds is not None and budget.time_s is not None:
         budget = replace(budget, time_s=budget.time_s / (args.folds * len(names)))
     if args.start:
+        from vesalius.plan import adapt_plan
+
         base = Bundle.load(args.start).plan
         return (with_settings(adapt_plan(facts, budget, base, keep_labels=args.keep_labels), _settings(args)),)
     how: dict[str, Any] = {"network": args.network or "unet", "encoder": args.encoder}
     if names == ["3d_cascade"]:
         coarse, fine = make_cascade(facts, budget, **how)
+        if args.folds is None and coarse.budget.time_s is not None:  # the coarse stage has folds all the same
+            coarse = replace(coarse, budget=replace(coarse.budget, time_s=coarse.budget.time_s / FEWEST_FOLDS))
         return (coarse, with_settings(fine, _settings(args)))
     if len(names) > 1 and args.folds is None:
         raise PlanError("several configurations are compared out of fold: give --folds, too")
