@@ -11,6 +11,13 @@ if TYPE_CHECKING:
     from vesalius.image import Dataset
     from vesalius.plan import Budget
 
+# As in `vesalius.plan.Network` and `vesalius.nets.specs.encoder.Encoder`, without their imports.
+NETWORKS = (
+    "unet", "residual_unet", "attention_unet", "recurrent_unet", "encoder_unet", "fcn", "cnn", "segresnet",
+    "swin_unetr", "unetr", "mednext",
+)  # fmt: skip
+ENCODERS = ("vgg16", "resnet18", "resnet34", "resnet50", "googlenet")
+
 
 def add_dataset(parser: argparse.ArgumentParser) -> None:
     """FOLDER and how it is arranged."""
@@ -33,11 +40,17 @@ def add_dataset(parser: argparse.ArgumentParser) -> None:
 
 
 def add_labels(parser: argparse.ArgumentParser) -> None:
-    """Names for labels that the data set only numbers."""
+    """Names for labels that the data set only numbers, and regions that join them."""
     parser.add_argument(
         "--labels",
         metavar="NAME=VALUE,…",
-        help="names of the labels where no dataset.json gives them, for example liver=1,tumour=2",
+        help="names of the labels where no dataset.json gives them, for example liver=1,tumour=2; "
+        "ignore=255 for what nobody looked at",
+    )
+    parser.add_argument(
+        "--regions",
+        metavar="NAME=VALUE+VALUE,…",
+        help="unions of labels to be learned and scored, large before small: whole=1+2+3,core=1+3",
     )
 
 
@@ -52,7 +65,9 @@ def read_dataset(args: argparse.Namespace, progress: Callable[[int, int], None] 
         reference=args.reference,
         progress=progress,
     )
-    return _named(dataset, args.labels) if getattr(args, "labels", None) else dataset
+    if getattr(args, "labels", None):
+        dataset = _named(dataset, args.labels)
+    return _joined(dataset, args.regions) if getattr(args, "regions", None) else dataset
 
 
 def _named(dataset: Dataset, text: str) -> Dataset:
@@ -65,11 +80,34 @@ def _named(dataset: Dataset, text: str) -> Dataset:
     pairs = [part.rpartition("=") for part in text.split(",")]
     if not all(name.strip() and value.strip().isdigit() for name, _, value in pairs):
         raise DataError(f"--labels must be written like liver=1,tumour=2, not {text!r}")
+    values = {name.strip(): int(value) for name, _, value in pairs}
     old = dataset.labels or Labels(())
-    named = Labels.of({name.strip(): int(value) for name, _, value in pairs}, ignore=old.ignore)
-    if set(named.values) != set(old.values):
-        raise DataError(f"--labels names the values {sorted(named.values)}; the data set has {sorted(old.values)}")
-    return replace(dataset, labels=named)
+    ignore = values.pop("ignore", old.ignore)
+    known = old.declared - {0}
+    if {*values.values(), *([] if ignore is None else [ignore])} != known:
+        raise DataError(
+            f"--labels names the values {sorted({*values.values(), *([] if ignore is None else [ignore])})}; "
+            f"the data set has {sorted(known)}"
+        )
+    kept = {region.name: region.values for region in old.regions if set(region.values) <= set(values.values())}
+    return replace(dataset, labels=Labels.of(values, regions=kept, ignore=ignore))
+
+
+def _joined(dataset: Dataset, text: str) -> Dataset:
+    """Give a data set the regions that were asked for, in place of those that it declares."""
+    from dataclasses import replace
+
+    from vesalius.errors import DataError
+    from vesalius.image import Labels, Region
+
+    regions = []
+    for part in text.split(","):
+        name, _, members = part.rpartition("=")
+        values = [value.strip() for value in members.split("+")]
+        if not name.strip() or not all(value.isdigit() for value in values):
+            raise DataError(f"--regions must be written like whole=1+2+3,core=1+3, not {text!r}")
+        regions.append(Region(name.strip(), tuple(int(value) for value in values)))
+    return replace(dataset, labels=replace(dataset.labels or Labels(()), regions=tuple(regions)))
 
 
 def add_budget(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
@@ -81,13 +119,23 @@ def add_budget(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGr
         "--memory", metavar="SIZE", help="memory to use at most, for example 8GiB (most of what is free)"
     )
     add_device(parser)
-    parser.add_argument("--network", choices=("unet", "fcn", "cnn"), help="architecture (unet)")
+    parser.add_argument(
+        "--network", metavar="NAME", choices=NETWORKS, help=f"architecture: {', '.join(NETWORKS)} (the first)"
+    )
+    parser.add_argument(
+        "--configuration",
+        metavar="NAME",
+        help="what the network sees at once: auto (default), 2d, 2.5d, 3d, 3d_lowres, 3d_cascade",
+    )
+    parser.add_argument(
+        "--encoder", metavar="NAME", choices=ENCODERS, help=f"of encoder_unet and fcn: {', '.join(ENCODERS)}"
+    )
     parser.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="override a decision of the plan, for example patch_size=96,96,96 or optimisation.learning_rate=0.01",
+        help="override a decision of the plan, for example patch_size=96,96,96 or loss.kind=focal",
     )
     return length
 

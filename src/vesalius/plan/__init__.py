@@ -1,5 +1,6 @@
 """Plan, then act: the facts about a data set, a budget, and the frozen plan that follows from them."""
 
+from vesalius.plan.adapt import adapt_plan
 from vesalius.plan.budget import Budget, parse_memory, parse_time
 from vesalius.plan.candidates import Network
 from vesalius.plan.fingerprint import ChannelFacts, Fingerprint, fingerprint
@@ -19,6 +20,7 @@ __all__ = [
     "Plan",
     "Prepared",
     "Reason",
+    "adapt_plan",
     "fingerprint",
     "make_cascade",
     "make_plan",

@@ -99,6 +99,8 @@ def network_sizes(network: Network, task: Task) -> list[tuple[str, NetworkSpec]]
         raise PlanError(unknown_name("network", str(network), get_args(Network)))
     if task.encoder is not None and network not in WITH_ENCODER:
         raise PlanError(f"an encoder can be chosen for {' and '.join(WITH_ENCODER)}, not for the network {network!r}")
+    if task.encoder is not None and task.encoder not in get_args(Encoder):
+        raise PlanError(unknown_name("encoder", str(task.encoder), get_args(Encoder)))
     if network == "recurrent_unet":
         return _recurrent(task)
     if task.slices is None:

@@ -173,13 +173,29 @@ def choose(ground: Ground, budget: Budget, stopwatch: Stopwatch) -> tuple[Candid
         for candidate in narrow:
             stopwatch.look_again(candidate)
         found, _ = _first(ground, budget, stopwatch, memory)
-    if budget.time_s is not None and found[1] < LEAST_STEPS:
-        least = budget.time_s * LEAST_STEPS / found[1]
+    return found[0], enough_steps(budget, found[1])
+
+
+def enough_steps(budget: Budget, steps: float) -> float:
+    """The steps that fit a budget, if they teach anything.
+
+    Raises:
+        PlanError: They are fewer than `LEAST_STEPS`; the message says the least time that would do.
+    """
+    if budget.time_s is not None and steps < LEAST_STEPS:
+        least = budget.time_s * LEAST_STEPS / steps
         raise PlanError(
-            f"a budget of {budget.time_s:.0f} s is too small to train on this machine: about {found[1]:.0f} steps "
+            f"a budget of {budget.time_s:.0f} s is too small to train on this machine: about {steps:.0f} steps "
             f"fit, and {LEAST_STEPS} are the least that teach anything. Give at least {math.ceil(least)} s"
         )
-    return found
+    return steps
+
+
+def measured(budget: Budget) -> StepSeconds:
+    """The clock of this machine; torch is imported only when a plan asks for it."""
+    from vesalius.plan.measure import timer
+
+    return timer(budget)
 
 
 def _first(

@@ -65,7 +65,7 @@ def first_configuration(
 
 
 def check_configuration(configuration: str, facts: Fingerprint, network: Network) -> None:
-    """Make sure that a configuration that was asked for suits data and network.
+    """Make sure that a configuration suits data and network.
 
     Raises:
         PlanError: It does not, or is unknown.

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, get_args, get_type_hints
 from vesalius.augment import Augmentation
 from vesalius.errors import PlanError, unknown_name
 from vesalius.image import Labels, Region
-from vesalius.nets import NetworkSpec, divisor
+from vesalius.nets import NetworkSpec, SlicesSpec, divisor
 from vesalius.plan.budget import Budget
 from vesalius.plan.recipe import Loss, Optimisation
 from vesalius.plan.regions import check_order, label_outputs, region_outputs
@@ -113,6 +113,14 @@ class Plan:
             raise PlanError(f"patch_size {self.patch_size} must be a multiple of the network's stride {steps}")
         if not self.input_scales or not all(0.25 <= scale <= 4 for scale in self.input_scales):
             raise PlanError(f"input_scales must be one or more factors of 0.25 to 4, not {self.input_scales}")
+        for scale in self.input_scales:
+            if scale != 1 and all(
+                max(1, round(scale * p / d)) * d == p for p, d in zip(self.patch_size, steps, strict=True)
+            ):
+                raise PlanError(
+                    f"input_scales: at {scale:g} a patch of {self.patch_size} stays as it is, "
+                    f"because the network takes multiples of {steps} only"
+                )
         if self.batch_size < 1:
             raise PlanError(f"batch_size must be at least 1, not {self.batch_size}")
         for name, high in (("foreground_fraction", 1.0), ("validation_fraction", 0.5), ("overlap", 0.9)):
@@ -262,14 +270,14 @@ def _parse(kind: Any, name: str, text: str) -> Any:
     """Read a text as a field's type: as JSON, as a list written with commas, or as a bare word."""
     from pydantic import TypeAdapter, ValidationError
 
-    last: ValidationError | None = None
+    errors = []
     for attempt in (text, f"[{text}]" if text else "[]", json.dumps(text)):
         try:
             return TypeAdapter(kind).validate_json(attempt)
         except ValidationError as error:
-            last = last or error
-    assert last is not None
-    raise PlanError(f"setting {name}={text!r}: {_words(last)}")
+            errors.append(error)
+    telling = [error for error in errors if all(found["type"] != "json_invalid" for found in error.errors())]
+    raise PlanError(f"setting {name}={text!r}: {_words(telling[0])}")
 
 
 @cache
@@ -295,4 +303,4 @@ def summary(plan: Plan) -> Mapping[str, Any]:
 
 
 def _sees_one_slice(network: NetworkSpec) -> bool:
-    return str(network.architecture) == "slices" and getattr(network, "context", None) == 0
+    return isinstance(network, SlicesSpec) and network.context == 0

@@ -13,7 +13,7 @@ from vesalius.nets.specs.encoder import Encoder
 from vesalius.plan import rules
 from vesalius.plan.budget import Budget
 from vesalius.plan.candidates import Network, encoder_of
-from vesalius.plan.choice import LEAST_STEPS, Candidate, Ground, StepSeconds, Stopwatch, choose, wanted_steps
+from vesalius.plan.choice import LEAST_STEPS, Candidate, Ground, StepSeconds, Stopwatch, choose, measured, wanted_steps
 from vesalius.plan.configuration import check_configuration, first_configuration, low_resolution, too_thin
 from vesalius.plan.fingerprint import Fingerprint
 from vesalius.plan.plan import Configuration, Plan, Reason
@@ -63,7 +63,7 @@ def make_plan(
     facts = fingerprint
     if network not in get_args(Network):
         raise PlanError(unknown_name("network", str(network), get_args(Network)))
-    stopwatch = Stopwatch(step_seconds or _measured(budget))
+    stopwatch = Stopwatch(step_seconds or measured(budget))
     made = _decide(facts, budget, network, configuration, encoder, stopwatch)
     ground, chosen = made.ground, made.chosen
     if budget.time_s is None:
@@ -121,6 +121,7 @@ def make_cascade(
     *,
     network: Network = "unet",
     encoder: Encoder | None = None,
+    coarse_folds: int = 2,
     step_seconds: StepSeconds | None = None,
 ) -> tuple[Plan, Plan]:
     """The plans of a cascade: a coarse stage that sees much of the image, and a fine one that sees its result as well.
@@ -130,11 +131,13 @@ def make_cascade(
         budget: For both stages; each gets half.
         network: Of both stages.
         encoder: As for `make_plan`.
+        coarse_folds: How many networks share the coarse stage's half: two, so that each case is seen by one that was
+            not trained on it; 1 where the budget is that of one of several folds of both stages.
         step_seconds: As for `make_plan`.
 
     Returns:
-        ``(coarse, fine)``: a plan of the configuration ``"3d_lowres"`` and one of ``"3d_cascade"``, whose network has
-        a further input channel for each label.
+        ``(coarse, fine)``: a plan of the configuration ``"3d_lowres"`` for each network of the coarse stage, and one of
+        ``"3d_cascade"``, whose network has a further input channel for each label.
 
     Raises:
         PlanError: As for `make_plan`, or a patch covers so much of the images that a coarse stage would hardly be
@@ -143,15 +146,20 @@ def make_cascade(
     Source: Isensee et al. 2021, doi:10.1038/s41592-020-01008-z (the cascade); that both stages get the same time
     follows nnU-Net, which trains both for as many epochs.
     """
-    halves = _part(budget, _COARSE_SHARE), _part(budget, 1 - _COARSE_SHARE)
-    configurations: tuple[Configuration, Configuration] = ("3d_lowres", "3d_cascade")
-    coarse, fine = (
-        make_plan(
-            fingerprint, half, network=network, configuration=configuration, encoder=encoder, step_seconds=step_seconds
+    if coarse_folds < 1:
+        raise PlanError(f"coarse_folds must be at least 1, not {coarse_folds}")
+
+    def stage(configuration: Configuration, share: float) -> Plan:
+        return make_plan(
+            fingerprint,
+            _part(budget, share),
+            network=network,
+            configuration=configuration,
+            encoder=encoder,
+            step_seconds=step_seconds,
         )
-        for half, configuration in zip(halves, configurations, strict=True)
-    )
-    return coarse, fine
+
+    return stage("3d_lowres", _COARSE_SHARE / coarse_folds), stage("3d_cascade", 1 - _COARSE_SHARE)
 
 
 @dataclass(frozen=True)
@@ -185,8 +193,8 @@ def _decide(
     if configuration == "auto":
         kind, why = first_configuration(facts, network, shape, spacing)
     else:
-        check_configuration(configuration, facts, network)
         kind, why = configuration, "asked for"
+    check_configuration(kind, facts, network)
     regional, _ = rules.regions(facts)
     outputs = region_outputs(facts.labels) if regional else label_outputs(facts.labels)
     ground = Ground(
@@ -233,12 +241,6 @@ def _part(budget: Budget, share: float) -> Budget:
         return replace(budget, time_s=share * budget.time_s)
     assert budget.steps is not None
     return replace(budget, steps=max(1, round(share * budget.steps)))
-
-
-def _measured(budget: Budget) -> StepSeconds:
-    from vesalius.plan.measure import timer
-
-    return timer(budget)
 
 
 def _mirror_when_segmenting(

@@ -178,11 +178,14 @@ class Optimisation:
         """
         if optimiser not in _SUITED:
             raise PlanError(unknown_name("optimiser", str(optimiser), _SUITED))
-        return cls(
-            optimiser=optimiser,
+        return cls(optimiser=optimiser, **_SUITED[optimiser]).for_steps(steps)
+
+    def for_steps(self, steps: float) -> Optimisation:
+        """The same, with warm-up and moving average as long as suits so many steps; see `for_optimiser`."""
+        return replace(
+            self,
             warm_up_steps=round(min(50.0, steps / 20)),
             average_decay=round(min(0.999, max(0.9, 1 - 20 / max(steps, 1))), 4),
-            **_SUITED[optimiser],
         )
 
 

@@ -1,15 +1,18 @@
 """``vesalius plan`` and ``vesalius fit``: what is decided, what can be overridden, and what is kept."""
 
 import json
+from typing import get_args
 
 import numpy as np
 import pytest
 from phantoms import ball_case, write_cases
 
 from vesalius.bundle import Bundle
+from vesalius.cli.arguments import ENCODERS, NETWORKS
 from vesalius.image import LabelMap, Labels
 from vesalius.io import read_labels, write
-from vesalius.plan import plan_from_json
+from vesalius.nets.specs.encoder import Encoder
+from vesalius.plan import Network, plan_from_json
 
 pytestmark = pytest.mark.usefixtures("quick_plans")
 
@@ -76,6 +79,55 @@ def test_labels_get_the_names_that_were_given(data, tmp_path, told):
     assert [label["name"] for label in told("plan", data, "--steps", 2)["labels"]["labels"]] == ["label 1", "label 2"]
     planned = told("plan", data, "--steps", 2, "--labels", "nucleus=2,cell=1")
     assert {label["name"]: label["value"] for label in planned["labels"]["labels"]} == {"cell": 1, "nucleus": 2}
+
+
+def test_regions_are_the_users_and_are_painted_in_order(data, told, printed):
+    planned = told("plan", data, "--steps", 2, "--regions", "whole=1+2")
+    assert planned["regions"] is True
+    assert planned["labels"]["regions"] == [{"name": "whole", "values": [1, 2]}]
+    assert planned["network"]["out_channels"] == 2
+    assert "regions" in printed("plan", data, "--steps", 2, "--regions", "whole=1+2")
+
+
+@pytest.mark.parametrize("regions", ["whole", "whole=1+x", "=1+2", "whole=1+9"])
+def test_regions_that_cannot_be_are_refused(regions, data, printed):
+    assert "egion" in printed("plan", data, "--steps", 2, "--regions", regions, code=1)
+
+
+def test_what_nobody_looked_at_can_be_named(data, told):
+    for path in (data / "labels").iterdir():
+        found = read_labels(path)
+        write(
+            LabelMap(np.where(found.array == 2, 255, found.array).astype(np.uint8), found.grid, Labels.of([1, 255])),
+            path,
+        )
+    planned = told("plan", data, "--steps", 2, "--labels", "ball=1,ignore=255")
+    assert [label["name"] for label in planned["labels"]["labels"]] == ["ball"]
+    assert planned["labels"]["ignore"] == 255
+
+
+def test_configuration_and_encoder_are_the_users(data, told):
+    planned = told("plan", data, "--steps", 2, "--configuration", "2d", "--network", "fcn", "--encoder", "resnet18")
+    assert planned["configuration"] == "2d"
+    assert (planned["network"]["architecture"], planned["network"]["inner"]["encoder"]) == ("slices", "resnet18")
+
+
+def test_a_cascade_that_would_be_no_coarser_is_refused(data, printed):
+    assert "take '3d'" in printed("plan", data, "--steps", 2, "--configuration", "3d_cascade", code=1)
+
+
+def test_both_plans_of_a_cascade_are_written(tmp_path, told, monkeypatch):
+    monkeypatch.setattr("vesalius.plan.configuration._PATCH_VOXELS", {2: 32**2, 3: 32**3})
+    data = write_cases(tmp_path / "data", [ball_case(n, shape=(80, 80, 64)) for n in range(2)])
+    planned = told("plan", data, "--steps", 4, "--configuration", "3d_cascade", "-o", tmp_path / "plan.json")
+    coarse, fine = (plan_from_json((tmp_path / name).read_bytes()) for name in ("plan-coarse.json", "plan.json"))
+    assert [plan["configuration"] for plan in planned] == ["3d_lowres", "3d_cascade"]
+    assert (coarse.configuration, fine.configuration) == ("3d_lowres", "3d_cascade")
+
+
+def test_the_names_that_are_offered_are_those_that_there_are():
+    assert get_args(Network) == NETWORKS
+    assert get_args(Encoder) == ENCODERS
 
 
 def test_the_seed_decides_and_equal_seeds_agree(data, tmp_path, told):

@@ -55,8 +55,8 @@ def test_too_little_memory_is_refused_and_less_memory_makes_it_smaller() -> None
     assert multiply_adds(small.network, small.patch_size) < multiply_adds(large.network, large.patch_size)
 
 
-FLAT = replace(FACTS, ndim=2, shapes=((256, 256),), spacings_mm=((1.0, 1.0),))
-CUBES = replace(FACTS, shapes=((64, 72, 64),), spacings_mm=((1.0, 1.0, 1.0),))
+FLAT = replace(FACTS, ndim=2, shapes=((96, 64),), spacings_mm=((1.0, 1.0),))
+CUBES = replace(FACTS, shapes=((40, 48, 40),), spacings_mm=((1.0, 1.0, 1.0),))
 SPECS = {"residual_unet": "unet", "attention_unet": "unet"}
 
 
@@ -76,9 +76,10 @@ def test_each_network_can_be_planned_for_blocks(network: Network) -> None:
 
 @pytest.mark.parametrize("network", get_args(Network))
 def test_sizes_go_from_the_largest_to_the_smallest(network: Network) -> None:
-    slices = (2, 0) if network == "recurrent_unet" else None
-    sizes = network_sizes(network, Task(1, 2, (64, 32, 32), (1.0, 1.0, 1.0), slices=slices))
-    costs = [multiply_adds(spec, (64, 32, 32)) for _, spec in sizes]
+    recurrent = network == "recurrent_unet"
+    patch = (32, 32, 2) if recurrent else (64, 32, 32)
+    sizes = network_sizes(network, Task(1, 2, patch, (1.0, 1.0, 1.0), slices=(2, 0) if recurrent else None))
+    costs = [multiply_adds(spec, patch) for _, spec in sizes]
     assert (costs[0], costs[-1]) == (max(costs), min(costs))
     assert 2 <= len(sizes) <= 5
     assert len({words for words, _ in sizes}) == len(sizes)

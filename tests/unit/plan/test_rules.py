@@ -1,10 +1,12 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
-from phantoms import CHANNEL, FACTS, ball_dataset
+from phantoms import CHANNEL, FACTS, ball_dataset, dataset_of
 
-from vesalius.image import Labels
-from vesalius.plan import ChannelFacts, fingerprint, rules
+from vesalius.errors import DataError
+from vesalius.image import Case, Grid, LabelMap, Labels, Meta, Volume
+from vesalius.plan import ChannelFacts, Loss, fingerprint, rules
 from vesalius.plan.topology import patch_for, topology
 
 
@@ -85,3 +87,64 @@ def test_the_fingerprint_of_known_balls() -> None:
     assert facts.channels[0].mean == pytest.approx(412.5, abs=10)  # 7/8 of the ball is 400 bright, 1/8 is 500
     assert dict(facts.label_ml)["core"] == pytest.approx(4 / 3 * 3.14159 * 3**3 / 1000, rel=0.2)
     assert fingerprint(ball_dataset(4), sample=2).shapes == ((24, 28, 20),) * 2
+
+
+def test_shares_and_thickness_of_known_shapes() -> None:
+    shape = (24, 20, 16)
+    values = np.zeros(shape, np.uint8)
+    values[:, :, 4:7] = 1  # a plate, 3 voxels of 2 mm thick
+    values[2:14, 4:16, 8:14] = 2  # a box of 12 x 12 x 6 voxels of 1, 1 and 2 mm
+    values[0] = 255
+    labels = Labels.of({"plate": 1, "box": 2, "absent": 3}, ignore=255)
+    grid = Grid.from_spacing(shape, (1.0, 1.0, 2.0))
+    image = Volume(np.ones((1, *shape), np.float32), grid, Meta(modality="MR", calibrated=True))
+    dataset = replace(dataset_of([Case("x", image, LabelMap(values, grid, labels), "x")]), labels=labels)
+    facts = fingerprint(dataset)
+    looked = 23 * 20 * 16
+    assert dict(facts.label_share) == pytest.approx(
+        {"plate": 23 * 20 * 3 / looked, "box": 12 * 12 * 6 / looked, "absent": 0}
+    )
+    thickness = dict(facts.label_thickness_mm)
+    plate, touching = 23 * 20 * 6, 2 * 23 * 20 + 20 * 6  # it touches what nobody looked at, too
+    assert thickness["plate"] == pytest.approx(2 * plate / touching)
+    assert thickness["box"] == pytest.approx(2 * (12 * 12 * 12) / (6 * 12 * 12))
+    assert thickness["absent"] == 0
+
+
+def test_what_nobody_looked_at_is_no_foreground() -> None:
+    shape = (8, 8, 8)
+    values = np.full(shape, 255, np.uint8)
+    values[:4] = 0
+    values[:2, :2, :2] = 1
+    labels = Labels.of({"a": 1}, ignore=255)
+    grid = Grid.from_spacing(shape, (1.0,) * 3)
+    array = np.where(values == 255, 1000.0, 10.0)[None].astype(np.float32)
+    image = Volume(array, grid, Meta(modality="MR", calibrated=True))
+    facts = fingerprint(replace(dataset_of([Case("x", image, LabelMap(values, grid, labels), "x")]), labels=labels))
+    assert facts.channels[0].mean == pytest.approx(10)
+    empty = LabelMap(np.where(values == 1, 0, values).astype(np.uint8), grid, labels)
+    with pytest.raises(DataError, match="one class only"):
+        fingerprint(replace(dataset_of([Case("x", image, empty, "x")]), labels=labels))
+
+
+@pytest.mark.parametrize(
+    ("share", "view", "expected"), [(0.0005, 0.1, 0.6), (0.0005, 0.5, 1 / 3), (0.02, 0.1, 1 / 3), (0.0, 0.1, 1 / 3)]
+)
+def test_rare_labels_are_sought(share: float, view: float, expected: float) -> None:
+    fraction, why = rules.foreground_fraction(replace(FACTS, label_share=(("a", share),)), view)
+    assert fraction == expected
+    assert why
+
+
+def test_the_loss_is_the_robust_one_and_others_are_named_where_they_may_help() -> None:
+    assert rules.loss(FACTS)[0] == Loss()
+    assert "cldice" in rules.loss(replace(FACTS, labels=Labels.of({"hepatic vessel": 1})))[1]
+    assert "tversky" in rules.loss(replace(FACTS, label_share=(("a", 1e-4),)))[1]
+    assert "--set" not in rules.loss(FACTS)[1]
+
+
+def test_colours_are_brought_to_the_scale_of_the_encoder() -> None:
+    facts = replace(FACTS, ndim=2, channels=tuple(replace(CHANNEL, name=name, modality="RGB") for name in "rgb"))
+    assert {scheme.scheme for scheme in rules.normalisations(facts)[0]} == {"rgb"}
+    schemes = rules.normalisations(facts, encoder="resnet18")[0]
+    assert [round(scheme.mean / 255, 3) for scheme in schemes] == [0.485, 0.456, 0.406]
