@@ -141,30 +141,6 @@ def finish(
     return images, classes
 
 
-def draw_batch(
-    cases: Sequence[CachedCase],
-    plan: Plan,
-    *,
-    random: np.random.Generator,
-    generator: torch.Generator,
-    device: torch.device,
-) -> tuple[Tensor, Tensor]:
-    """Draw a batch of augmented patches from generators instead of a seed and a number.
-
-    Args:
-        cases: To draw from.
-        plan: Patch, batch, augmentation.
-        random: Decides cases and places.
-        generator: Decides the augmentation; on the processor.
-        device: Where the augmentation runs and the batch ends up.
-
-    Returns:
-        As `finish`.
-    """
-    raw = draw_windows(cases, plan, seed=int(random.integers(2**62)), step=0)
-    return finish(raw, plan, seed=int(torch.randint(2**62, (), generator=generator)), step=0, device=device)
-
-
 def _random(seed: int, purpose: int, *numbers: int) -> np.random.Generator:
     """A stream of its own for each purpose. Trailing zeros of a seed are lost, those of a spawn key are not."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(purpose, *numbers)))

@@ -25,7 +25,7 @@ from vesalius.train.tiles import ReadsWindows, tile_shape
 _MEMORY_GIB = 1.0
 _GIB = 2**30
 _PLACES_TILE = 2**12  # one is read at a time
-_WORKERS = 4  # that prepare at once, at most: each holds a whole case in memory
+_WORKERS = 2  # that prepare at once: each holds a whole case in memory
 
 Amend = Callable[[Case, Prepared, NDArray[np.int16]], NDArray[np.int16]]
 """Changes the class numbers of a case that has just been prepared."""

@@ -16,7 +16,7 @@ from vesalius.nets import UNetSpec, divisor
 from vesalius.plan import Budget, Plan, fingerprint, make_plan, with_settings
 from vesalius.plan.prepare import IGNORE
 from vesalius.train import corruption
-from vesalius.train.batches import _pack, _unpack, draw_batch, draw_windows, finish
+from vesalius.train.batches import _pack, _unpack, draw_windows, finish
 from vesalius.train.cache import CachedCase, build_cache
 from vesalius.train.places import find_places
 
@@ -218,14 +218,3 @@ def test_windows_are_no_larger_than_they_must_be(cached: Drawn) -> None:
     assert tuple(raw.images.shape[2:]) == source_size(moving(plan).augmentation, plan.patch_size)
     assert raw.images.dtype == torch.float32
     assert raw.classes.dtype == torch.int16
-
-
-def test_generators_can_stand_in_for_seed_and_number(cached: Drawn) -> None:
-    plan, cases = cached
-
-    def draw(seed: int) -> Tensor:
-        random, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
-        return draw_batch(cases, moving(plan), random=random, generator=generator, device=CPU)[0]
-
-    assert torch.equal(draw(1), draw(1))
-    assert not torch.equal(draw(1)[:, :, :8, :8, :8], draw(2)[:, :, :8, :8, :8])
