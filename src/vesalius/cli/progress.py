@@ -31,10 +31,10 @@ def training(*, shown: bool) -> Iterator[Callable[[Any], None]]:
     """A bar for `fit`: phase, loss, validation Dice, time left. Without a terminal, a line a minute.
 
     Args:
-        shown: Whether a person wants it.
+        shown: Whether a person wants it; notes are shown in any case.
     """
     if not shown:
-        yield lambda _status: None
+        yield _note
         return
     if not sys.stderr.isatty():
         yield _lines()
@@ -51,6 +51,8 @@ def training(*, shown: bool) -> Iterator[Callable[[Any], None]]:
 
         def show(status: Any) -> None:
             bar.update(task, description=status.phase, completed=status.done, words=_words(status))
+            if status.note:
+                bar.console.print(f"note: {status.note}", markup=False, highlight=False)
 
         yield show
 
@@ -62,6 +64,7 @@ def _lines() -> Callable[[Any], None]:
 
     def show(status: Any) -> None:
         nonlocal told_at, told_phase
+        _note(status)
         now = time.monotonic()
         if now - told_at >= 60 or status.phase != told_phase:
             told_at, told_phase = now, status.phase
@@ -70,8 +73,13 @@ def _lines() -> Callable[[Any], None]:
     return show
 
 
+def _note(status: Any) -> None:
+    if status.note:
+        print(f"note: {status.note}", file=sys.stderr, flush=True)
+
+
 def _words(status: Any) -> str:
-    words = []
+    words = [status.part] if status.part else []
     if status.moment is not None:
         words.append(f"step {status.moment.step}  loss {status.moment.loss:.3f}")
         if status.moment.validation_dice == status.moment.validation_dice:

@@ -6,7 +6,9 @@ import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,6 +17,7 @@ from vesalius.bundle import Bundle, Card
 from vesalius.errors import DataError, PlanError
 from vesalius.image import Dataset
 from vesalius.nets import build, load_encoder
+from vesalius.nets.norm import channels_last
 from vesalius.plan import Plan
 from vesalius.plan.device import fast_dtype, find_device
 from vesalius.plan.measure import step_seconds
@@ -25,12 +28,13 @@ from vesalius.train.clock import Clock
 from vesalius.train.coarse import CoarseStage, with_coarse_classes
 from vesalius.train.deliver import deliver
 from vesalius.train.distributed import own_device, team
-from vesalius.train.history import History
+from vesalius.train.history import History, Tracker
 from vesalius.train.keep import kept_labels
 from vesalius.train.looking import Looking
 from vesalius.train.loop import OnLook, Setting, learn
 from vesalius.train.optimise import optimisers
 from vesalius.train.run import Identity, Run, Status, kept_identity
+from vesalius.train.tracking import open_tracker
 from vesalius.train.transfer import Start, transfer
 
 _WATCHED = 4
@@ -49,7 +53,10 @@ class Workshop:
         cache_gib: Most that this folder may hold.
         workers: Threads that read ahead; by default none on a processor and four beside a GPU.
         compiled: Whether the network is compiled first; by default on CUDA.
-        track: Where MLflow is told of the run, too: a folder, a database or a server; see `Tracker`.
+        number_format: Of the convolutions; ``"auto"`` takes bfloat16 where that is faster on this machine.
+        channels_last: Whether images lie in memory voxel by voxel, which is what fast convolutions want.
+        track: Where MLflow is told of the run, too: a folder, a database or a server; see
+            `vesalius.train.tracking.open_tracker`.
     """
 
     device: str = "auto"
@@ -57,6 +64,8 @@ class Workshop:
     cache_gib: float | None = None
     workers: int | None = None
     compiled: bool | None = None
+    number_format: Literal["auto", "bfloat16", "float32"] = "auto"
+    channels_last: bool = True
     track: str | None = None
 
 
@@ -131,13 +140,18 @@ def fit(
             writes=together.is_first,
         )
         earlier = kept_identity(run.out) if resume else None
-        words = earlier.number_format if earlier else str(fast_dtype(place)).removeprefix("torch.")
+        words: str = shop.number_format
+        if words == "auto":
+            words = str(fast_dtype(place)).removeprefix("torch.")
+        if earlier is not None:
+            words = earlier.number_format
         identity = Identity(plan, seed, together.share(words), held_out)
         setting = Setting(
             plan=plan,
             seed=seed,
             device=place,
             number_format=_FORMATS[identity.number_format],
+            layout=channels_last(plan.ndim) if shop.channels_last else torch.contiguous_format,
             compiled=place.type == "cuda" if shop.compiled is None else shop.compiled,
             workers=(4 if place.type == "cuda" else 0) if shop.workers is None else shop.workers,
             team=together,
@@ -146,23 +160,36 @@ def fit(
         together.wait()
         resumed = run.open(identity, resume=resume)
         try:
-            cases = _cases(usable, setting, shop, run, start, coarse)
             training = _begin(setting, start)
             if resumed and run.checkpoint.is_file():
                 training.load(run.checkpoint)
                 _take_up(training, run, setting, identity, earlier)
             if training.progress.is_finished:
                 return Bundle.load(run.out)
+            if shop.track is not None and together.is_first:
+                run.tracker = _tracker(shop.track, run, setting, len(teaching), card)
+            cases = _cases(usable, setting, shop, run, start, coarse)
             by_id = {case.id: case for case in cases}
             watched = [by_id[i] for i in held_out[:_WATCHED]]
             _train(training, [by_id[i] for i in teaching], watched, len(held_out), setting, run, on_look)
             bundle = deliver(training, setting, run, usable, held_out, coarse, card, predictions)
-            run.close()
+            run.close(bundle)
             together.wait()
         except BaseException as error:
             run.abandon(interrupted=not isinstance(error, Exception))
             raise
         return bundle
+
+
+def _tracker(uri: str, run: Run, setting: Setting, cases: int, card: Card | None) -> Tracker:
+    tags = {
+        "vesalius": version("vesalius"),
+        "torch": torch.__version__,
+        "device": str(setting.device),
+        "number_format": str(setting.number_format).removeprefix("torch."),
+        **({"data": card.data} if card is not None and card.data else {}),
+    }
+    return open_tracker(uri, run.out, setting.plan, seed=setting.seed, cases=cases, tags=tags, note=run.note)
 
 
 def _held_out(dataset: Dataset, plan: Plan, seed: int, validation: Sequence[str] | None) -> tuple[str, ...]:
@@ -221,13 +248,12 @@ def _begin(setting: Setting, start: Start | None) -> Training:
     """The network as it begins: at random from the seed, or from another's weights."""
     plan = setting.plan
     torch.manual_seed(setting.seed)
-    layout = torch.channels_last_3d if plan.ndim == 3 else torch.channels_last
     network = build(plan.network)
     if start is not None and start.bundle is not None:
         transfer(network, plan, start.bundle)
     if start is not None and start.encoder_weights is not None:
         load_encoder(network, start.encoder_weights)
-    network = network.to(setting.device, memory_format=layout)  # type: ignore[call-overload]
+    network = network.to(setting.device, memory_format=setting.layout)  # type: ignore[call-overload]
     return Training(network, copy.deepcopy(network).eval(), optimisers(network, plan.optimisation))
 
 
@@ -261,7 +287,7 @@ def _train(
     plan = setting.plan
     looking = Looking(watched, plan, validations, setting.device)
     if setting.team.is_first:
-        run.history = History(run.out, training.moments)
+        run.history = History(run.out, training.moments, run.tracker)
     length_s = run.left_s - looking.reserve_s + training.progress.trained_s
     clock = Clock(length_s=length_s, steps=plan.budget.steps)
     learn(

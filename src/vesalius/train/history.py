@@ -9,10 +9,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from vesalius.io.atomic import explained, make_folder, write_text
 from vesalius.report import curves
+
+if TYPE_CHECKING:
+    from vesalius.bundle import Bundle
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,20 @@ class Moment:
     validation_dice: float = math.nan
 
 
+@runtime_checkable
+class Tracker(Protocol):
+    """Whoever else is told of a run. None of this may raise: a training of hours must not end for it."""
+
+    def follow(self, moments: Sequence[Moment]) -> None:
+        """Take note of the course so far, of which it may know the beginning already."""
+
+    def finish(self, bundle: Bundle, files: Sequence[Path]) -> None:
+        """Take note of the result, and of files to keep with it."""
+
+    def stop(self, *, interrupted: bool) -> None:
+        """Take note that there is no result: the run was interrupted, or failed."""
+
+
 class History:
     """Collects moments and writes them down.
 
@@ -43,17 +60,18 @@ class History:
     Args:
         folder: Where ``history.csv`` and TensorBoard's event file go.
         moments: The course; whoever owns it appends to it.
+        tracker: Who else is told of it.
 
     Raises:
         VesaliusError: The system refused to write (full disk); so do all methods.
     """
 
-    def __init__(self, folder: Path, moments: Sequence[Moment]) -> None:
+    def __init__(self, folder: Path, moments: Sequence[Moment], tracker: Tracker | None = None) -> None:
         from tensorboardX.proto.event_pb2 import Event
         from tensorboardX.record_writer import RecordWriter
 
         self.moments = moments
-        self._folder = folder
+        self._folder, self._tracker = folder, tracker
         now = time.time()
         with explained("the events"):
             self._events = RecordWriter(str(make_folder(folder / "events") / f"events.out.tfevents.{now:.0f}"))
@@ -75,7 +93,7 @@ class History:
         return [asdict(moment) for moment in self.moments]
 
     def write(self) -> None:
-        """Write ``history.csv`` and ``curves.png`` whole, and flush the events."""
+        """Write ``history.csv`` and ``curves.png`` whole, flush the events, and tell the tracker."""
         text = io.StringIO()
         table = csv.DictWriter(text, [f.name for f in fields(Moment)], lineterminator="\n")
         table.writeheader()
@@ -85,6 +103,8 @@ class History:
             curves(self.rows(), self._folder / "curves.png")
         with explained("the events"):
             self._events.flush()
+        if self._tracker is not None:
+            self._tracker.follow(self.moments)
 
     def close(self) -> None:
         """Let go of the file of events."""

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vesalius.bundle import Bundle
 from vesalius.errors import BundleError, VesaliusError
 from vesalius.io.atomic import make_folder, write_text
 from vesalius.plan import Plan, plan_from_json, plan_to_json
-from vesalius.train.history import History, Moment
+from vesalius.train.history import History, Moment, Tracker
 
 WORK = ".fit"
 """Folder of what a run needs to go on, inside the bundle's."""
@@ -33,6 +34,7 @@ class Status:
         left_s: Estimated seconds to the finished bundle; NaN where unknown.
         moment: The latest moment of training.
         part: Which of several trainings, for example ``"fold 2 of 5"``; empty for a single one.
+        note: What happened just now that a person should know; told once.
     """
 
     phase: str
@@ -40,6 +42,7 @@ class Status:
     left_s: float
     moment: Moment | None = None
     part: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -109,11 +112,13 @@ class Run:
         self.checkpoint = self.work / _CHECKPOINT
         self.cases = self.work / _CASES
         self.history: History | None = None
+        self.tracker: Tracker | None = None
         self._budget_s = budget_s
         self._spent_s = spent_s
         self._began = time.monotonic()
         self._on_status = on_status
         self._told = -math.inf
+        self._latest = Status("prepare", 0.0, math.nan)
         self._made_folder = False
         self._resumed = False
         self._writes = writes
@@ -134,9 +139,15 @@ class Run:
 
     def tell(self, status: Status, *, now: bool = False) -> None:
         """Pass a status on, about once a second."""
+        self._latest = status
         if self._on_status is not None and (now or time.monotonic() - self._told >= 1.0):
             self._told = time.monotonic()
             self._on_status(status)
+
+    def note(self, text: str) -> None:
+        """Pass on what a person should know, at once."""
+        self.tell(replace(self._latest, note=text), now=True)
+        self._latest = replace(self._latest, note="")
 
     def open(self, identity: Identity, *, resume: bool) -> bool:
         """Take the folder. Nothing is written before it is clear that it may be.
@@ -186,6 +197,8 @@ class Run:
         if self.history is not None:
             with contextlib.suppress(VesaliusError):
                 self.history.close()
+        if self.tracker is not None:
+            self.tracker.stop(interrupted=interrupted)
         if interrupted or self._resumed or not self._writes or not self.out.is_dir():
             return
         if not ((self.out / "bundle.json").exists() or _has_learned(self.history)):
@@ -197,11 +210,17 @@ class Run:
                 with contextlib.suppress(OSError):  # somebody else put something there
                     self.out.rmdir()
 
-    def close(self) -> None:
-        """Write the records and remove the prepared cases; the checkpoint stays, to go on from with a bigger budget."""
+    def close(self, bundle: Bundle) -> None:
+        """Write the records and remove the prepared cases; the checkpoint stays, to go on from with a bigger budget.
+
+        Args:
+            bundle: As it was written.
+        """
         if self.history is not None:
             self.history.write()
             self.history.close()
+        if self.tracker is not None:
+            self.tracker.finish(bundle, [self.out / name for name in ("history.csv", "curves.png")])
         if self._writes:
             shutil.rmtree(self.cases, ignore_errors=True)
 
