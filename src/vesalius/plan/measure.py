@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from vesalius.nets import NetworkSpec, build
 from vesalius.plan.budget import Budget
-from vesalius.plan.choice import StepSeconds
 from vesalius.plan.device import fast_dtype, find_device
 
 _TIMING_SHARE = 0.02  # of the budget that all timings together may take
@@ -37,7 +36,7 @@ class Crowding:
     least: float = math.inf
 
 
-def timer(budget: Budget) -> StepSeconds:
+def timer(budget: Budget) -> Callable[[NetworkSpec, Sequence[int], int], float]:
     """What `make_plan` times steps with: `step_seconds` on the budget's device, for a small share of its time."""
     share = _MOST_S if budget.time_s is None else budget.time_s * _TIMING_SHARE / _TIMINGS
     most_s = min(_MOST_S, max(_LEAST_S, share))
