@@ -44,8 +44,8 @@ def ours(spec: Augmentation, batch: int, channels: int, patch: tuple[int, ...]) 
     return lambda: apply(images, labels, sample(spec, batch, channels=channels, generator=generator), patch)
 
 
-def peer(spec: Augmentation, batch: int, channels: int, patch: tuple[int, ...]) -> Callable[[], object]:
-    """The same recipe of nnU-Net's own library."""
+def nnunet_chain(spec: Augmentation, patch: tuple[int, ...]) -> Callable[..., dict[str, torch.Tensor]]:
+    """NnU-Net's own transforms with the spec's chances and ranges, for one element."""
     from batchgeneratorsv2.transforms.intensity.brightness import MultiplicativeBrightnessTransform
     from batchgeneratorsv2.transforms.intensity.contrast import BGContrast, ContrastTransform
     from batchgeneratorsv2.transforms.intensity.gamma import GammaTransform
@@ -87,7 +87,13 @@ def peer(spec: Augmentation, batch: int, channels: int, patch: tuple[int, ...]) 
         RandomTransform(GammaTransform(**gamma, p_invert_image=0), spec.gamma_p),
         MirrorTransform(spec.mirror_axes),
     ]
-    compose = ComposeTransforms(chain)
+    composed: Callable[..., dict[str, torch.Tensor]] = ComposeTransforms(chain)
+    return composed
+
+
+def peer(spec: Augmentation, batch: int, channels: int, patch: tuple[int, ...]) -> Callable[[], object]:
+    """The same recipe of nnU-Net's own library."""
+    compose = nnunet_chain(spec, patch)
     images, labels = windows(batch, channels, source_size(spec, patch))
 
     def run() -> object:
