@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vesalius.cli.arguments import add_budget, add_dataset, add_labels, age_s, read_budget, read_dataset
+from vesalius.cli.plan import coarse_plan_path
 from vesalius.cli.progress import counting, training
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def _plans(args: argparse.Namespace, dataset: Dataset) -> tuple[Plan, ...]:
 
     from vesalius.bundle import Bundle
     from vesalius.errors import PlanError
-    from vesalius.plan import fingerprint, make_cascade, make_plan, parse_time, plan_from_json, with_settings
+    from vesalius.plan import fingerprint, make_cascade, make_plan, parse_time, with_settings
     from vesalius.train import kept_plans
     from vesalius.train.cascade import FEWEST_FOLDS
 
@@ -175,14 +176,14 @@ def _plans(args: argparse.Namespace, dataset: Dataset) -> tuple[Plan, ...]:
                 "--memory, --network and --configuration say how to plan, and --plan brings a plan: "
                 "leave out one or the other"
             )
-        try:
-            return (with_settings(plan_from_json(Path(args.plan).read_bytes()), _settings(args)),)
-        except OSError as error:
-            raise PlanError(f"cannot read the plan {args.plan}: {error.strerror}") from None
+        plan = with_settings(_read_plan(Path(args.plan)), _settings(args))
+        if plan.configuration != "3d_cascade":
+            return (plan,)
+        return (_read_plan(coarse_plan_path(Path(args.plan))), plan)
     with counting("measuring", shown=not args.json) as progress:
         facts = fingerprint(dataset, progress=progress)
     budget = read_budget(args)
-    names = (args.configuration or "auto").split(",")
+    names: list[Any] = (args.configuration or "auto").split(",")
     if args.folds is not None and budget.time_s is not None:
         budget = replace(budget, time_s=budget.time_s / (args.folds * len(names)))
     if args.start:
@@ -199,6 +200,16 @@ def _plans(args: argparse.Namespace, dataset: Dataset) -> tuple[Plan, ...]:
     if len(names) > 1 and args.folds is None:
         raise PlanError("several configurations are compared out of fold: give --folds, too")
     return tuple(with_settings(make_plan(facts, budget, configuration=name, **how), _settings(args)) for name in names)
+
+
+def _read_plan(path: Path) -> Plan:
+    from vesalius.errors import PlanError
+    from vesalius.plan import plan_from_json
+
+    try:
+        return plan_from_json(path.read_bytes())
+    except OSError as error:
+        raise PlanError(f"cannot read the plan {path}: {error.strerror}") from None
 
 
 def _settings(args: argparse.Namespace) -> list[str]:

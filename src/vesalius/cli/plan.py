@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         place = Path(args.output)
         write_text(place, plan_to_json(plan) + "\n")
         if coarse is not None:
-            write_text(place.with_stem(f"{place.stem}-coarse"), plan_to_json(coarse) + "\n")
+            write_text(coarse_plan_path(place), plan_to_json(coarse) + "\n")
     if args.json:
         told = plan_to_json(plan)
         print(told if coarse is None else f"[{plan_to_json(coarse)},\n{told}]")
@@ -53,6 +53,16 @@ def run(args: argparse.Namespace) -> int:
         print_plan(coarse, title="the coarse stage")
         print_plan(plan, title="the fine stage")
     return 0
+
+
+def coarse_plan_path(plan: Path) -> Path:
+    """Where the plan of a cascade's coarse stage lies: beside that of the fine one.
+
+    Example:
+        >>> coarse_plan_path(Path("plan.json")).name
+        'plan-coarse.json'
+    """
+    return plan.with_stem(f"{plan.stem}-coarse")
 
 
 def print_plan(plan: Plan, *, title: str = "") -> None:

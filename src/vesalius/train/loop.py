@@ -44,6 +44,7 @@ class Setting:
         seed: Of everything random.
         device: Where.
         number_format: Of the convolutions, ``torch.bfloat16`` or ``torch.float32``.
+        layout: Of images and kernels in memory.
         compiled: Whether the network is compiled first, which takes a minute and makes each step faster.
         workers: Threads that read ahead.
         team: The processes that train together.
@@ -54,6 +55,7 @@ class Setting:
     seed: int
     device: torch.device
     number_format: torch.dtype
+    layout: torch.memory_format
     compiled: bool
     workers: int
     team: Team
@@ -159,7 +161,6 @@ def learn(
 def _stepper(training: Training, setting: Setting) -> Callable[[RawBatch, float], float]:
     """A function that takes one step on a batch and gives its loss; where that is not finite, nothing is changed."""
     plan, team, device = setting.plan, setting.team, setting.device
-    layout = torch.channels_last_3d if plan.ndim == 3 else torch.channels_last
     network = team.together(training.network, device)
     forward = torch.compile(network) if setting.compiled else network
     outputs = torch.from_numpy(memberships(plan)).to(device) if plan.regions else None
@@ -172,7 +173,7 @@ def _stepper(training: Training, setting: Setting) -> Callable[[RawBatch, float]
         images, classes = finish(raw, plan, seed=seed, step=progress.step, device=device, rows=rows)
         torch.manual_seed((seed * 1_000_000_007 + progress.step) * team.size + team.rank)  # dropout draws from it
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=fast):
-            logits = forward(images.contiguous(memory_format=layout))
+            logits = forward(images.contiguous(memory_format=setting.layout))
         loss = supervised(
             logits,
             classes,
