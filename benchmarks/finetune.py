@@ -135,7 +135,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="(3)")
     parser.add_argument("--cases", type=int, default=60, help="of the base, and as many of the new data (60)")
     parser.add_argument("--unseen", type=int, default=30, help="to be scored on (30)")
-    parser.add_argument("--features", type=int, nargs="+", default=[16, 32, 64], help="of the U-Net (16 32 64)")
+    parser.add_argument("--features", type=int, nargs="+", default=[8, 16, 32], help="of the U-Net (8 16 32)")
     parser.add_argument("--patch", type=int, default=32, help="longest side of the patch, in voxels (32)")
     args = parser.parse_args()
     dataset = index(args.folder).with_reference()

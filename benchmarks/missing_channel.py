@@ -5,7 +5,7 @@ Each patient is held out in turn. Two networks learn from the others by the same
 of the channels. A bundle that was trained without channel dropout refuses to segment without a channel; here that is
 got round, to see what it would say.
 
-    python benchmarks/missing_channel.py ../shared/data/brats2013_flair_t1c --work WORK \\
+    python benchmarks/missing_channel.py ../shared/data/brats2013_flair_t1c --work WORK
         --labels necrosis=1,oedema=2,non-enhancing=3,enhancing=4 --regions whole=1+2+3+4,core=1+3+4
 
 Every result is a file in WORK; the same command again does what is missing. The table shows the mean Dice over the
@@ -105,9 +105,9 @@ def main() -> None:
     parser.add_argument("--dropout", type=float, default=0.25, help="chance that a channel is dropped (0.25)")
     parser.add_argument("--steps", type=int, default=300, help="of each training (300)")
     parser.add_argument("--patients", type=int, default=3, help="that are held out, one at a time (3)")
-    parser.add_argument("--features", type=int, nargs="+", default=[16, 32, 64], help="of the U-Net (16 32 64)")
-    parser.add_argument("--patch", type=int, default=40, help="side of the patch, in voxels (40)")
-    parser.add_argument("--spacing", type=float, default=2.0, help="millimetres, where the images are finer (2)")
+    parser.add_argument("--features", type=int, nargs="+", default=[8, 16, 32], help="of the U-Net (8 16 32)")
+    parser.add_argument("--patch", type=int, default=32, help="side of the patch, in voxels (32)")
+    parser.add_argument("--spacing", type=float, default=3.0, help="millimetres, where the images are finer (3)")
     args = parser.parse_args()
     dataset = read_dataset(args).with_reference()
     make_folder(args.work)

@@ -142,6 +142,36 @@ class Labels:
         found = {label.name: (label.value,) for label in self.labels}
         return found | {region.name: region.values for region in self.regions}
 
+    def places_in(self, other: Labels) -> dict[int, int]:
+        """For each label here that another set of labels has as well: its place there.
+
+        Labels are the same when they have the same name, whatever their values. A label that nobody named
+        (``"label 3"``) is known by its value alone, and is the same as the label of that value.
+
+        Args:
+            other: For example those of a plan.
+
+        Returns:
+            ``{value here: place in other.labels, from 0}``.
+
+        Example:
+            >>> Labels.of({"liver": 6, "spleen": 1}).places_in(Labels.of({"liver": 1}))
+            {6: 0}
+            >>> Labels.of([2]).places_in(Labels.of({"liver": 1, "spleen": 2}))
+            {2: 1}
+        """
+        found = {}
+        for label in self.labels:
+            same = [place for place, theirs in enumerate(other.labels) if theirs.name == label.name]
+            alike = [
+                place
+                for place, theirs in enumerate(other.labels)
+                if theirs.value == label.value and (_is_unnamed(label) or _is_unnamed(theirs))
+            ]
+            if same or alike:
+                found[label.value] = (same or alike)[0]
+        return found
+
     def colour(self, value: int) -> tuple[int, int, int]:
         """The declared colour of a value, or one from a fixed wheel of well-separated hues."""
         for position, label in enumerate(self.labels):
@@ -152,3 +182,7 @@ class Labels:
                 red, green, blue = colorsys.hsv_to_rgb((0.0 + position * 0.618034) % 1.0, 0.85, 1.0)
                 return round(red * 255), round(green * 255), round(blue * 255)
         return (255, 255, 255)
+
+
+def _is_unnamed(label: Label) -> bool:
+    return label.name == f"label {label.value}"

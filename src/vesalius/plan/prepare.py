@@ -95,23 +95,41 @@ def prepare_reference(reference: LabelMap, grid: Grid, plan: Plan) -> NDArray[np
 
     Returns:
         ``(*grid.shape)``: 0 for background, 1 … for the plan's labels in order, `IGNORE` where nobody looked.
+
+    Raises:
+        DataError: The reference shows a label that the plan does not know.
     """
     turned = reorient(reference)
     moved = turned
     if not turned.grid.is_close(grid, tolerance_mm=0.01 * min(grid.spacing_mm)):
         same_spacing = np.allclose(turned.grid.spacing_mm, grid.spacing_mm, rtol=1e-3, atol=0)
         moved = resample(turned, grid, interpolation="nearest" if same_spacing else "label-wise")
-    return to_classes(moved.array, plan)
+    return to_classes(moved, plan)
 
 
-def to_classes(values: NDArray[Any], plan: Plan) -> NDArray[np.int16]:
-    """Replace label values by class numbers."""
-    table = np.zeros(max(plan.labels.declared) + 1, dtype=np.int16)
-    for number, value in enumerate(plan.labels.values, start=1):
-        table[value] = number
-    if plan.labels.ignore is not None:
-        table[plan.labels.ignore] = IGNORE
-    return np.ascontiguousarray(table[values])
+def to_classes(reference: LabelMap, plan: Plan) -> NDArray[np.int16]:
+    """Replace the values of a reference by class numbers.
+
+    What counts is what a label is called, not its value: the liver may be 1 in the plan and 6 in the reference. See
+    `vesalius.image.Labels.places_in`.
+
+    Raises:
+        DataError: The reference shows a label that the plan does not know.
+    """
+    labels = reference.labels
+    places = labels.places_in(plan.labels)
+    strangers = [label.name for label in labels.labels if label.value not in places]
+    if strangers:
+        raise DataError(
+            f"the plan does not know {', '.join(strangers)}; it segments {', '.join(plan.labels.names)}. Give the "
+            "data set's labels the plan's names, or make a plan for this data set"
+        )
+    table = np.zeros(max(labels.declared) + 1, dtype=np.int16)
+    for value, place in places.items():
+        table[value] = place + 1
+    if labels.ignore is not None:
+        table[labels.ignore] = IGNORE
+    return np.ascontiguousarray(table[reference.array])
 
 
 def to_values(classes: NDArray[Any], plan: Plan) -> NDArray[Any]:

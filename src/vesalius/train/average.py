@@ -10,8 +10,8 @@ import numpy as np
 from vesalius.bundle import Bundle
 from vesalius.errors import PlanError
 from vesalius.image import Dataset
-from vesalius.metrics import evaluate
-from vesalius.predict import segment
+from vesalius.predict import load_segmenter, segment
+from vesalius.train.score import mean_scores, score
 
 _LOOKED_AT = 8  # cases
 _LOSS = 0.02  # in Dice: what the mean may lose against the mean member
@@ -56,10 +56,11 @@ def average_members(members: Sequence[Bundle], dataset: Dataset, *, device: str 
 
 
 def _dice(bundle: Bundle, cases: Dataset, device: str) -> float:
+    segmenter = load_segmenter(bundle, device=device)
     found = []
     for case in cases:
         assert case.reference is not None
-        prediction = segment(case.image, bundle, device=device, mirror=False)
-        values = evaluate(prediction.labels, case.reference, case=case.id, metrics=("dice",)).values
-        found.append([values[name]["dice"] for name in bundle.plan.labels.names])
-    return float(np.nanmean(found))
+        prediction = segment(case.image, segmenter, mirror=False)
+        found.append(score(prediction.labels, case.reference, case=case.id))
+    assert cases.labels is not None
+    return mean_scores(found, cases.labels)["mean"]

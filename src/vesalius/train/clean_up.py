@@ -20,7 +20,7 @@ _SURELY = 2.0  # standard errors
 Pairs = Callable[[], Iterable[tuple[LabelMap, LabelMap]]]
 
 
-def choose_clean_up(pairs: Pairs, labels: Labels, *, calibrated: bool) -> Postprocessing:
+def choose_clean_up(pairs: Pairs, labels: Labels, *, calibrated: bool, all_labels: bool = True) -> Postprocessing:
     """Choose what is cleaned away, from out-of-fold predictions.
 
     First it is asked whether only the largest piece of all labels together should stay. Then, of each label, whether
@@ -33,6 +33,7 @@ def choose_clean_up(pairs: Pairs, labels: Labels, *, calibrated: bool) -> Postpr
             held in memory.
         labels: What is segmented.
         calibrated: Whether spacings are physical: sizes are then in ml (mm² in 2D), otherwise in voxels.
+        all_labels: Whether these are all that the segmenter knows. If not, nothing is done to all of them together.
 
     Returns:
         The steps; none where nothing helps or there are fewer than three cases.
@@ -45,7 +46,7 @@ def choose_clean_up(pairs: Pairs, labels: Labels, *, calibrated: bool) -> Postpr
     for prediction, reference in pairs():
         ndim = prediction.grid.ndim
         plain.append(_structures(prediction, reference, labels, calibrated=calibrated))
-        if len(labels) > 1:
+        if all_labels and len(labels) > 1:
             cleaned = keep_largest(prediction)
             together.append([s.dice() for s in _structures(cleaned, reference, labels, calibrated=calibrated)])
     if len(plain) < _FEWEST:

@@ -10,20 +10,20 @@ from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import quote
 
-import numpy as np
 import torch
 
 from vesalius.bundle import Bundle, Card
 from vesalius.image import Dataset
 from vesalius.io import write
 from vesalius.io.atomic import make_folder
-from vesalius.metrics import evaluate
+from vesalius.metrics import Scores
 from vesalius.predict import load_segmenter, segment
 from vesalius.train.checkpoint import Training
 from vesalius.train.coarse import CoarseStage
 from vesalius.train.looking import MARGIN_S
 from vesalius.train.loop import Setting
 from vesalius.train.run import Run, Status
+from vesalius.train.score import mean_scores, score
 
 
 def prediction_path(folder: Path, case: str) -> Path:
@@ -79,32 +79,27 @@ def _score(
 ) -> Bundle:
     """Segment the held-out cases, as many as time allows, and put their Dice on the card."""
     segmenter = load_segmenter(bundle, device=str(setting.device))
-    found: dict[str, list[float]] = {}
+    found: list[Scores] = []
     slowest = 0.0
-    scored = 0
     for case in dataset.select(held_out):
         if run.left_s < 1.3 * slowest + MARGIN_S:
             break
-        run.tell(Status("validate", scored / len(held_out), run.left_s))
+        run.tell(Status("validate", len(found) / len(held_out), run.left_s))
         start = time.monotonic()
         assert case.reference is not None
         prediction = segment(case.image, segmenter)
         if predictions is not None:
             write(prediction.labels, prediction_path(make_folder(predictions), case.id))
-        values = evaluate(prediction.labels, case.reference, case=case.id, metrics=("dice",)).values
-        for target, metrics in values.items():
-            found.setdefault(target, []).append(metrics["dice"])
-        scored += 1
+        found.append(score(prediction.labels, case.reference, case=case.id))
         slowest = max(slowest, time.monotonic() - start)
-    scores = {target: round(float(np.nanmean(dice)), 4) for target, dice in found.items()}
-    if scores:
-        scores["mean"] = round(float(np.mean([scores[n] for n in bundle.plan.labels.names])), 4)
-    words = f"{scored} of {len(held_out)} held-out cases of the same data set" if held_out else "no held-out case"
+    assert dataset.labels is not None
+    scores = mean_scores(found, dataset.labels)
+    words = f"{len(found)} of {len(held_out)} held-out cases of the same data set" if held_out else "no held-out case"
     card = bundle.card
     return replace(
         bundle,
         card=replace(card, scores=scores, scores_on=words, recipe=card.recipe or _recipe(training, setting)),
-        provenance={**bundle.provenance, "held_out": list(held_out), "scored": scored, "total_s": run.spent_s},
+        provenance={**bundle.provenance, "held_out": list(held_out), "scored": len(found), "total_s": run.spent_s},
     )
 
 

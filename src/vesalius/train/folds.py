@@ -12,30 +12,30 @@ from itertools import combinations
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from vesalius.bundle import Bundle, Card
 from vesalius.errors import BundleError, PlanError
-from vesalius.image import Dataset, LabelMap
+from vesalius.image import Dataset, LabelMap, Labels
 from vesalius.io import read_labels, write
 from vesalius.io.atomic import make_folder, write_text
-from vesalius.jobs import run_jobs, slots
-from vesalius.metrics import Scores, evaluate
+from vesalius.jobs import joined, run_jobs, share_of
+from vesalius.metrics import Scores
 from vesalius.plan import Plan, plan_to_json
-from vesalius.predict import segment
+from vesalius.predict import load_segmenter, segment
 from vesalius.train.average import average_members
 from vesalius.train.clean_up import choose_clean_up
 from vesalius.train.coarse import CoarseStage
 from vesalius.train.deliver import prediction_path
 from vesalius.train.fit import Workshop, fit
 from vesalius.train.run import FOLDS, WORK, Status, is_left_over, kept_identity
+from vesalius.train.score import mean_scores, score
 from vesalius.train.transfer import Start
-from vesalius.transform.postprocess import postprocess
+from vesalius.transform import Postprocessing, postprocess, relabel
 
 Combine = Literal["ensemble", "average"]
 
 _GAIN = 1e-3  # in Dice: for less, two configurations are not worth twice the time of one
 _SHARE = 0.97  # of the budget for the folds; the rest is for joining them
+_PAIR_SHARE = 0.08  # of the budget for trying each pair: as much as a fold sets aside for validating
 
 
 @dataclass(frozen=True)
@@ -132,21 +132,23 @@ def cross_validate(
     }
     chosen, predictions, words = _choose(usable, splits, made, work, device)
     first = made[chosen[0]][0].plan
+    assert usable.labels is not None
     clean_up = choose_clean_up(
         lambda: ((found, reference) for _, found, reference in out_of_fold(usable, predictions)),
-        first.labels,
+        usable.labels,
         calibrated=first.calibrated,
+        all_labels=len(usable.labels.places_in(first.labels)) == len(first.labels),
     )
     scores = tuple(
-        evaluate(postprocess(found, clean_up), reference, case=case, metrics=("dice",))
+        score(postprocess(found, clean_up), reference, case=case)
         for case, found, reference in out_of_fold(usable, predictions)
     )
     joined = [_join(made[name], combine, usable, device) for name in chosen]
     bundle = replace(
         joined[0],
         partners=tuple(joined[1:]),
-        postprocessing=clean_up,
-        card=_card(card or Card(name=place.name), scores, made, chosen, combine, len(usable)),
+        postprocessing=_named_by(clean_up, usable.labels, first.labels),
+        card=_card(card or Card(name=place.name), scores, usable.labels, made, chosen, combine, len(usable)),
         provenance={
             **made[chosen[0]][0].provenance,
             "folds": [list(split) for split in splits],
@@ -164,18 +166,21 @@ def cross_validate(
 
 
 def out_of_fold(dataset: Dataset, predictions: Path) -> Iterator[tuple[str, LabelMap, LabelMap]]:
-    """The cases that were predicted out of fold: name, prediction, reference.
+    """The cases that were predicted out of fold.
 
     Args:
         dataset: The cases; those whose prediction did not fit the budget are passed over.
         predictions: The folder where `fit` put them.
+
+    Returns:
+        For each case its name, the prediction in the values of the reference, and the reference.
     """
     for record in dataset.records:
         path = prediction_path(predictions, record.id)
         if path.is_file():
             (case,) = dataset.select([record.id])
             assert case.reference is not None
-            yield case.id, read_labels(path, case.reference.labels), case.reference
+            yield case.id, relabel(read_labels(path), case.reference.labels), case.reference
 
 
 @dataclass(frozen=True)
@@ -223,7 +228,9 @@ def _train(
     kept = [None if one is None else one.plan for one in found]
     waiting = sum(plan is None for plan in kept)
     total_s = sum(job.plan.budget.time_s or 0.0 for job in jobs)
-    left_s = total_s * _SHARE - spent_s - sum(plan.budget.time_s or 0.0 for plan in kept if plan is not None)
+    configurations = len({job.plan.configuration for job in jobs})
+    share = _SHARE - (_PAIR_SHARE if configurations > 1 else 0)
+    left_s = total_s * share - spent_s - sum(plan.budget.time_s or 0.0 for plan in kept if plan is not None)
 
     def with_share(job: _Job, rounds: int) -> _Job:
         if job.plan.budget.time_s is None:
@@ -232,10 +239,12 @@ def _train(
         return replace(job, plan=replace(job.plan, budget=replace(job.plan.budget, time_s=share_s)))
 
     if cluster is not None:
-        rounds = math.ceil(waiting / slots(cluster))
-        ready = [with_share(job, rounds) if plan is None else job for job, plan in zip(jobs, kept, strict=True)]
-        for outcome in run_jobs(_train_fold, ready, cluster=cluster):
-            outcome.unwrap()
+        with joined(cluster):
+            each = share_of(cluster, max(1, waiting), device=jobs[0].device)
+            rounds = math.ceil(waiting / each.slots)
+            ready = [with_share(job, rounds) if plan is None else job for job, plan in zip(jobs, kept, strict=True)]
+            for outcome in run_jobs(_train_fold, ready, cluster=cluster, share=each):
+                outcome.unwrap()
         return
     for job, plan in zip(jobs, kept, strict=True):
 
@@ -290,15 +299,17 @@ def _choose(
 ) -> tuple[tuple[str, ...], Path, dict[str, float]]:
     """The best configuration, or the best pair, by out-of-fold Dice; with its predictions, and what each scored."""
     predictions: dict[tuple[str, ...], Path] = {(name,): work / name / "predictions" for name in made}
+    # Only what all have predicted tells which is better.
+    seen = [i for i in dataset.ids if all(prediction_path(folder, i).is_file() for folder in predictions.values())]
     for one, other in combinations(made, 2):
         folder = predictions[one, other] = make_folder(work / f"{one}+{other}" / "predictions")
         for number, split in enumerate(splits):
-            pair = replace(made[one][number], partners=(made[other][number],))
-            for case in dataset.select(split):
+            pair = load_segmenter(replace(made[one][number], partners=(made[other][number],)), device=device)
+            for case in dataset.select([i for i in split if i in seen]):
                 path = prediction_path(folder, case.id)
                 if not path.is_file():
-                    write(segment(case.image, pair, device=device).labels, path)
-    scores = {names: _mean_dice(dataset, folder) for names, folder in predictions.items()}
+                    write(segment(case.image, pair).labels, path)
+    scores = {names: _mean_dice(dataset, folder, seen) for names, folder in predictions.items()}
     best: tuple[str, ...] = max((names for names in scores if len(names) == 1), key=lambda names: scores[names])
     pairs = [names for names in scores if len(names) == 2]
     if pairs and scores[pair_of := max(pairs, key=lambda names: scores[names])] >= scores[best] + _GAIN:
@@ -306,13 +317,18 @@ def _choose(
     return best, predictions[best], {" + ".join(names): round(score, 4) for names, score in scores.items()}
 
 
-def _mean_dice(dataset: Dataset, predictions: Path) -> float:
-    """The mean over cases and labels."""
-    found = []
-    for case, prediction, reference in out_of_fold(dataset, predictions):
-        values = evaluate(prediction, reference, case=case, metrics=("dice",)).values
-        found.append([values[name]["dice"] for name in reference.labels.names])
-    return float(np.nanmean(found)) if found else math.nan
+def _mean_dice(dataset: Dataset, predictions: Path, cases: Sequence[str]) -> float:
+    """The mean over these cases and all labels; NaN for no cases."""
+    assert dataset.labels is not None
+    found = [score(p, r, case=case) for case, p, r in out_of_fold(dataset.select(cases), predictions)]
+    return mean_scores(found, dataset.labels).get("mean", math.nan)
+
+
+def _named_by(how: Postprocessing, ours: Labels, theirs: Labels) -> Postprocessing:
+    """The steps for our labels, with the names that these have elsewhere."""
+    places = ours.places_in(theirs)
+    names = {label.name: theirs.names[places[label.value]] for label in ours.labels}
+    return Postprocessing(tuple(replace(step, name=step.name and names[step.name]) for step in how.steps))
 
 
 def _join(members: Sequence[Bundle], combine: Combine, dataset: Dataset, device: str) -> Bundle:
@@ -324,24 +340,18 @@ def _join(members: Sequence[Bundle], combine: Combine, dataset: Dataset, device:
 def _card(
     card: Card,
     scores: Sequence[Scores],
+    labels: Labels,
     made: dict[str, list[Bundle]],
     chosen: Sequence[str],
     combine: Combine,
     cases: int,
 ) -> Card:
-    labels = made[chosen[0]][0].plan.labels
-    means = {
-        target: round(float(np.nanmean([one.values[target]["dice"] for one in scores])), 4)
-        for target in (scores[0].values if scores else ())
-    }
-    if means:
-        means["mean"] = round(float(np.mean([means[name] for name in labels.names])), 4)
     folds = len(made[chosen[0]])
     recipes = "; ".join(made[name][0].card.recipe for name in chosen)
     how = f"{folds} folds, their logits averaged" if combine == "ensemble" else f"{folds} folds, their weights averaged"
     return replace(
         card,
-        scores=means,
+        scores=mean_scores(scores, labels),
         scores_on=f"{len(scores)} of {cases} cases, each by the network of the fold that had not seen it",
         recipe=f"{how}; {recipes}",
     )

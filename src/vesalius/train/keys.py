@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from vesalius.errors import DataError
-from vesalius.image import Case, Dataset, Record
+from vesalius.image import Case, Dataset, Labels, Record
 from vesalius.io import format_of
 from vesalius.io.layouts.load import load_case
 from vesalius.plan import Plan
 
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 """Goes up when the form of an entry changes, or what preparing makes of an image."""
 
 _ONE_FILE = (".nii", ".nii.gz", ".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".npy", ".npz")
@@ -33,8 +33,7 @@ def plan_key(plan: Plan, *, amend_key: str = "") -> str:
     says = {
         "ndim": plan.ndim,
         "channels": plan.channels,
-        "values": plan.labels.values,
-        "ignore": plan.labels.ignore,
+        "labels": [(label.name, label.value) for label in plan.labels.labels],
         "calibrated": plan.calibrated,
         "spacing_mm": plan.spacing_mm,
         "normalisation": [asdict(how) for how in plan.normalisation],
@@ -63,7 +62,7 @@ def hash_files(record: Record, dataset: Dataset) -> str | None:
         return None
     digest = hashlib.blake2b(digest_size=20)
     labels = dataset.labels
-    digest.update(repr((dataset.channels, labels and (labels.values, labels.ignore), dataset.binarise_above)).encode())
+    digest.update(repr((dataset.channels, _meaning(labels), dataset.binarise_above)).encode())
     try:
         for path in (*record.images, record.reference):
             if path.is_dir():
@@ -89,5 +88,11 @@ def hash_case(case: Case) -> str:
             digest.update(repr((part.array.shape, part.array.dtype.str)).encode())
             digest.update(np.ascontiguousarray(part.array).data)
             digest.update(np.ascontiguousarray(part.grid.affine).data)
-    digest.update(repr(case.image.meta.calibrated).encode())
+    labels = None if case.reference is None else case.reference.labels
+    digest.update(repr((case.image.meta.calibrated, _meaning(labels))).encode())
     return digest.hexdigest()
+
+
+def _meaning(labels: Labels | None) -> object:
+    """What the values stand for."""
+    return labels and ([(label.name, label.value) for label in labels.labels], labels.ignore)

@@ -6,6 +6,7 @@ from vesalius.transform.crop import content_box, crop, crop_to_content, pad
 from vesalius.transform.kernels import Interpolation
 from vesalius.transform.normalise import Normalisation, Scheme, normalise
 from vesalius.transform.postprocess import KeepLargest, Postprocessing, RemoveSmall, postprocess
+from vesalius.transform.relabel import relabel
 from vesalius.transform.reorient import reorient
 from vesalius.transform.resample import LabelInterpolation, resample, respace
 from vesalius.transform.sampling import coarse_axis
@@ -27,6 +28,7 @@ __all__ = [
     "normalise",
     "pad",
     "postprocess",
+    "relabel",
     "remove_small",
     "reorient",
     "resample",

@@ -6,6 +6,7 @@ from phantoms import FACTS
 
 from vesalius.errors import DataError
 from vesalius.image import Grid, LabelMap, Labels, Meta, Volume
+from vesalius.nets.channels import replace_channels
 from vesalius.plan import Budget, make_plan, prepare, prepare_reference
 from vesalius.plan.prepare import IGNORE
 
@@ -76,3 +77,40 @@ def test_voxels_that_nobody_looked_at_are_no_class() -> None:
         np.array([0, 1, 255], np.uint8).reshape(3, 1, 1), Grid.from_spacing((3, 1, 1), (1.0,) * 3), labels
     )
     assert prepare_reference(reference, reference.grid, plan).ravel().tolist() == [0, 1, IGNORE]
+
+
+def reference_of(values: list[int], labels: Labels) -> LabelMap:
+    return LabelMap(
+        np.array(values, np.uint8).reshape(-1, 1, 1), Grid.from_spacing((len(values), 1, 1), (1.0,) * 3), labels
+    )
+
+
+def classes(reference: LabelMap, known: Labels) -> list[int]:
+    plan = replace(PLAN, labels=known, network=replace_channels(PLAN.network, len(CHANNELS), len(known) + 1))
+    return list(prepare_reference(reference, reference.grid, plan).ravel().tolist())
+
+
+@pytest.mark.parametrize(
+    ("shown", "known", "expected"),
+    [
+        (Labels.of({"liver": 6, "spleen": 1}), Labels.of({"liver": 1, "spleen": 2}), [0, 2, 1]),
+        (Labels.of({"spleen": 1, "liver": 6}, ignore=2), Labels.of({"liver": 1, "spleen": 6}), [0, 2, 1]),
+        (Labels.of([1, 6]), Labels.of([6, 1]), [0, 2, 1]),
+        (Labels.of([1, 6]), Labels.of({"liver": 6, "spleen": 1}), [0, 2, 1]),
+        (Labels.of({"liver": 6, "spleen": 1}), Labels.of([1, 6]), [0, 1, 2]),
+        (Labels.of({"liver": 6, "spleen": 1}), Labels.of({"gut": 6, "spleen": 2, "liver": 1}), [0, 2, 3]),
+    ],
+    ids=["other values", "values swapped", "nobody named any", "the plan has names", "the data have names", "fewer"],
+)
+def test_labels_are_the_same_when_they_are_called_the_same(shown: Labels, known: Labels, expected: list[int]) -> None:
+    assert classes(reference_of([0, 1, 6], shown), known) == expected
+
+
+def test_a_label_that_the_plan_does_not_know_is_an_error() -> None:
+    with pytest.raises(DataError, match="does not know tumour; it segments liver"):
+        classes(reference_of([0, 1, 2], Labels.of({"liver": 1, "tumour": 2})), Labels.of({"liver": 1}))
+
+
+def test_what_nobody_looked_at_is_told_by_the_reference() -> None:
+    shown, known = Labels.of({"liver": 2}, ignore=1), Labels.of({"liver": 1}, ignore=2)
+    assert classes(reference_of([0, 1, 2], shown), known) == [0, IGNORE, 1]

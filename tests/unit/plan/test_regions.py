@@ -5,7 +5,7 @@ import pytest
 from phantoms import FACTS
 
 from vesalius.errors import PlanError
-from vesalius.image import Labels
+from vesalius.image import Grid, LabelMap, Labels
 from vesalius.plan import Budget, Plan, make_plan, memberships, paint
 from vesalius.plan.prepare import to_classes
 from vesalius.plan.regions import check_order, painted_values, region_outputs
@@ -34,7 +34,8 @@ def test_painting_the_outputs_of_a_reference_gives_the_reference(labels: Labels)
     plan = plan_for(labels)
     assert plan.regions
     values = np.random.default_rng(1).choice([0, *labels.values], size=(5, 6, 7)).astype(np.uint16)
-    on = memberships(plan)[:, to_classes(values, plan)]
+    reference = LabelMap(values, Grid.from_spacing((5, 6, 7), (1.0, 1.0, 1.0)), labels)
+    on = memberships(plan)[:, to_classes(reference, plan)]
     painted = paint(on, plan)
     assert np.array_equal(painted, values)
     assert painted.dtype == (np.uint8 if max(labels.values) < 256 else np.uint16)
