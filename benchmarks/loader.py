@@ -78,9 +78,6 @@ class Set:
         return plan_from_json((self.folder / "plan.json").read_bytes())
 
 
-# --- the cases --------------------------------------------------------------------------------------------------------
-
-
 def drawn_dataset() -> Dataset:
     """Four volumes with a ball in smooth shades and noise."""
 
@@ -151,9 +148,6 @@ def write_nifti(path: Path, array: np.ndarray, patch: tuple[int, ...]) -> None:
     short = [max(0, p - n) for p, n in zip(patch, array.shape, strict=True)]
     padded = np.pad(array, [(s // 2, s - s // 2) for s in short])
     nibabel.Nifti1Image(padded, np.eye(4)).to_filename(path)
-
-
-# --- the contenders ---------------------------------------------------------------------------------------------------
 
 
 def vesalius(each: Set, *, workers: int, memory_gib: float) -> Iterator[int]:
@@ -302,9 +296,6 @@ def contenders(cores: int) -> dict[str, tuple[str, Callable[[Set], Iterator[int]
         "torchio, inline": ("torchio", lambda each: torchio(each, workers=0)),
         "torchio, processes": ("torchio", lambda each: torchio(each, workers=cores)),
     }
-
-
-# --- measuring --------------------------------------------------------------------------------------------------------
 
 
 def has(package: str) -> bool:
