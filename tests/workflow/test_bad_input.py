@@ -9,7 +9,6 @@ import struct
 import tracemalloc
 import zipfile
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -315,7 +314,7 @@ def test_places_that_cannot_take_the_result(image, bundle, tmp_path, refused, mo
     (tmp_path / "other").mkdir()
     shutil.copy(image, tmp_path / "other" / "image.nii.gz")
     # Whatever is refused is refused before it is computed.
-    monkeypatch.setattr("vesalius.predict.segment", lambda *_, **__: pytest.fail("computed in vain"))
+    monkeypatch.setattr("vesalius.predict.folder.segment", lambda *_, **__: pytest.fail("computed in vain"))
     one, both = [image], [image, tmp_path / "other" / "image.nii.gz"]
     for images, out, words in (
         (one, "in-the-way", "in-the-way is a file; the results need a folder"),
@@ -356,11 +355,11 @@ def test_a_full_disk(image, bundle, tmp_path, refused, monkeypatch, small_disk):
 
 def test_no_room_for_the_logits(image, bundle, tmp_path, refused, monkeypatch):
     """They go to a temporary file where they are large; its room is taken before anything is computed."""
-    monkeypatch.setattr(import_module("vesalius.predict.segment"), "_IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr("vesalius.predict.scratch._IN_MEMORY_BYTES", 0)
 
     def full(*_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     told = refused("segment", image, "--bundle", bundle, "-o", tmp_path / "out")
-    assert "cannot write the logits to the temporary folder: the disk is full" in told
+    assert "cannot write intermediate results to the temporary folder: the disk is full" in told

@@ -6,7 +6,6 @@ of ours decides what "the same place" means.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib import import_module
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -129,7 +128,7 @@ SPACINGS = {"as planned": (1.0, 1.0, 1.0), "respaced": (0.8, 1.25, 1.5)}
 def single_precision() -> Iterator[None]:
     """Of bfloat16's three digits the last would differ where the images' seventh does."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(import_module("vesalius.predict.segment"), "fast_dtype", lambda _device: torch.float32)
+        patch.setattr("vesalius.predict.logits.fast_dtype", lambda _device: torch.float32)
         yield
 
 
