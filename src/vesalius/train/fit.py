@@ -19,6 +19,7 @@ from vesalius.image import Dataset
 from vesalius.nets import build, load_encoder
 from vesalius.nets.norm import channels_last
 from vesalius.plan import Plan
+from vesalius.plan.budget import free_memory_gib
 from vesalius.plan.device import fast_dtype, find_device
 from vesalius.plan.measure import step_seconds
 from vesalius.plan.planner import LEAST_STEPS
@@ -38,6 +39,7 @@ from vesalius.train.tracking import open_tracker
 from vesalius.train.transfer import Start, transfer
 
 _WATCHED = 4
+_IN_MEMORY = 0.2  # of what is free, for prepared cases
 _MOST_VALIDATED = 24  # cases held out: enough to watch by; the rest teaches more than it tells
 _FORMATS = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
@@ -228,7 +230,15 @@ def _cases(
     def prepared() -> list[CachedCase]:
         folder = shop.cache or run.cases
         made = build_cache(
-            dataset, plan, folder, limit_gib=shop.cache_gib, amend=amend, amend_key=amend_key, progress=told
+            dataset,
+            plan,
+            folder,
+            limit_gib=shop.cache_gib,
+            memory_gib=_IN_MEMORY * free_memory_gib(),
+            amend=amend,
+            amend_key=amend_key,
+            progress=told,
+            note=run.note,
         )
         if coarse is None:
             return made
