@@ -159,6 +159,7 @@ def _plans(args: argparse.Namespace, dataset: Dataset) -> tuple[Plan, ...]:
     from vesalius.train import kept_plans
     from vesalius.train.cascade import FEWEST_FOLDS
 
+    _refuse_what_has_no_use(args)
     kept = kept_plans(Path(args.output)) if args.resume else None
     if kept is not None:
         # The run goes on with the plan that it began with; only its budget may grow.
@@ -171,11 +172,6 @@ def _plans(args: argparse.Namespace, dataset: Dataset) -> tuple[Plan, ...]:
         time_s = parse_time(args.budget) if args.budget else None
         return (replace(kept[0], budget=replace(kept[0].budget, time_s=time_s, steps=args.steps)),)
     if args.plan:
-        if args.memory or args.network or args.configuration:
-            raise PlanError(
-                "--memory, --network and --configuration say how to plan, and --plan brings a plan: "
-                "leave out one or the other"
-            )
         plan = with_settings(_read_plan(Path(args.plan)), _settings(args))
         if plan.configuration != "3d_cascade":
             return (plan,)
@@ -193,13 +189,36 @@ def _plans(args: argparse.Namespace, dataset: Dataset) -> tuple[Plan, ...]:
         return (with_settings(adapt_plan(facts, budget, base, keep_labels=args.keep_labels), _settings(args)),)
     how: dict[str, Any] = {"network": args.network or "unet", "encoder": args.encoder}
     if names == ["3d_cascade"]:
-        coarse, fine = make_cascade(facts, budget, **how)
-        if args.folds is None and coarse.budget.time_s is not None:  # the coarse stage has folds all the same
-            coarse = replace(coarse, budget=replace(coarse.budget, time_s=coarse.budget.time_s / FEWEST_FOLDS))
+        # With folds, the budget is that of one of them; without, the coarse stage has folds all the same.
+        coarse, fine = make_cascade(facts, budget, coarse_folds=FEWEST_FOLDS if args.folds is None else 1, **how)
         return (coarse, with_settings(fine, _settings(args)))
-    if len(names) > 1 and args.folds is None:
-        raise PlanError("several configurations are compared out of fold: give --folds, too")
     return tuple(with_settings(make_plan(facts, budget, configuration=name, **how), _settings(args)) for name in names)
+
+
+def _refuse_what_has_no_use(args: argparse.Namespace) -> None:
+    """Arguments that go with others only, or not with others."""
+    from vesalius.errors import PlanError
+
+    names = (args.configuration or "auto").split(",")
+    cascade = names == ["3d_cascade"] or args.plan or args.resume  # or perhaps: their plans tell
+    planning = [name for name in ("network", "configuration", "encoder") if getattr(args, name)]
+    if args.plan and (planning or args.memory):
+        raise PlanError(
+            "--memory, --network, --encoder and --configuration say how to plan, and --plan brings a plan: "
+            "leave out one or the other"
+        )
+    if args.start and planning:
+        raise PlanError(
+            f"--{planning[0]} says what is trained, and --from brings a trained network: leave out one or the other"
+        )
+    if len(names) > 1 and "3d_cascade" in names:
+        raise PlanError("3d_cascade has two stages and cannot be compared with others in one run: name it alone")
+    if args.folds is None and len(names) > 1:
+        raise PlanError("several configurations are compared out of fold: give --folds, too")
+    if args.folds is None and args.combine == "average":
+        raise PlanError("--combine says what to keep of the folds: give --folds, too")
+    if args.folds is None and args.cluster and not cascade:
+        raise PlanError("--cluster is for folds, and one training is not divided: give --folds, too")
 
 
 def _read_plan(path: Path) -> Plan:

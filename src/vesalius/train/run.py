@@ -21,7 +21,7 @@ WORK = ".fit"
 """Folder of what a run needs to go on, inside the bundle's."""
 CASCADE, FOLDS, COARSE = "cascade.json", "folds.json", "coarse"
 """Inside it: the records of a cascade and of a cross-validation, and the folder of a coarse stage."""
-_RUN, _CHECKPOINT, _CASES = "run.json", "checkpoint.pt", "cases"
+_RUN, _CHECKPOINT, _CASES, _WEIGHTS = "run.json", "checkpoint.pt", "cases", "weights.safetensors"
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ class Run:
             resume: Go on with what stands there; where nothing does, start.
 
         Returns:
-            Whether there is something to go on with, and whether its budget was another, as (resumed, extended).
+            Whether there is something to go on with.
 
         Raises:
             BundleError: The folder holds something else, or a run with another plan or seed.
@@ -202,10 +202,15 @@ class Run:
         if interrupted or self._resumed or not self._writes or not self.out.is_dir():
             return
         if not ((self.out / "bundle.json").exists() or _has_learned(self.history)):
-            for name in (WORK, "events"):
-                shutil.rmtree(self.out / name, ignore_errors=True)
-            for name in ("history.csv", "curves.png", "weights.safetensors"):
-                (self.out / name).unlink(missing_ok=True)
+            # In a cascade, the coarse stage stands there already and was dear.
+            ours = [path for path in self.work.glob("*") if path.name not in (COARSE, CASCADE)]
+            for path in (*ours, *(self.out / name for name in ("events", "history.csv", "curves.png", _WEIGHTS))):
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self.work.rmdir()
             if self._made_folder:
                 with contextlib.suppress(OSError):  # somebody else put something there
                     self.out.rmdir()
