@@ -158,8 +158,7 @@ def _outcomes(
     args: argparse.Namespace, jobs: Sequence[FileJob], names: Sequence[str], bundle: Bundle
 ) -> Iterator[Outcome[FileResult]]:
     """Do the jobs: here, with a bar for each image, or on a cluster, with a bar for all of them."""
-    from vesalius.jobs import run_jobs
-    from vesalius.plan.device import find_device
+    from vesalius.jobs import joined, run_jobs, share_of
     from vesalius.predict import load_segmenter
     from vesalius.predict.folder import segment_file
 
@@ -172,11 +171,10 @@ def _outcomes(
 
         yield from run_jobs(task, range(len(jobs)))
         return
-    wants_gpu = args.device.startswith("cuda") or (args.device == "auto" and find_device("auto").type == "cuda")
-    with counting("images", shown=not args.json) as progress:
-        for done, outcome in enumerate(
-            run_jobs(segment_file, jobs, cluster=args.cluster, gpus=1.0 if wants_gpu else 0.0), start=1
-        ):
+    with joined(args.cluster), counting("images", shown=not args.json) as progress:
+        share = share_of(args.cluster, len(jobs), device=args.device)
+        outcomes = run_jobs(segment_file, jobs, cluster=args.cluster, share=share)
+        for done, outcome in enumerate(outcomes, start=1):
             if progress is not None:
                 progress(done, len(jobs))
             yield outcome

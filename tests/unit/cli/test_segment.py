@@ -1,6 +1,7 @@
 """``vesalius segment``: which files are an image, and where its result goes."""
 
 import pickle
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from phantoms import ball_case, ball_dataset, dataset_of, drawn_bundle, untraine
 from vesalius.bundle import Bundle
 from vesalius.image import Volume
 from vesalius.io import read_labels, write
-from vesalius.jobs import run_jobs
+from vesalius.jobs import Share, run_jobs
 from vesalius.predict import segment
 from vesalius.transform import KeepLargest, Postprocessing
 
@@ -195,8 +196,8 @@ def test_members_and_clean_up_may_be_left_out(deep, tmp_path, told):
 def test_a_folder_side_by_side(deep, tmp_path, told, printed, monkeypatch):
     """Jobs and outcomes travel as bytes and come back in any order: the answer is the same."""
 
-    def elsewhere(task, jobs, *, cluster, gpus):
-        assert (cluster, gpus) == ("local", 0.0)
+    def elsewhere(task, jobs, *, cluster, share):
+        assert (cluster, share) == ("local", Share(cores=3))
         for number, job in reversed(list(enumerate(jobs))):
             monkeypatch.chdir("/")  # another process stands somewhere else
             (outcome,) = run_jobs(pickle.loads(pickle.dumps(task)), [pickle.loads(pickle.dumps(job))])
@@ -211,6 +212,8 @@ def test_a_folder_side_by_side(deep, tmp_path, told, printed, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments = ("segment", "images", "--bundle", deep, "--no-mirror", "--device", "cpu")
     here = told(*arguments, "-o", "here", code=1)
+    monkeypatch.setattr("vesalius.jobs.joined", lambda _: nullcontext())
+    monkeypatch.setattr("vesalius.jobs.share_of", lambda _, jobs, *, device: Share(cores=jobs))
     monkeypatch.setattr("vesalius.jobs.run_jobs", elsewhere)
     there = told(*arguments, "-o", "there", "--cluster", "local", code=1)
     assert there["failed"] == here["failed"] == 1
