@@ -18,7 +18,7 @@ from vesalius.nets.specs.segresnet import SegResNetSpec
 from vesalius.nets.specs.slices import PlainSpec, SlicesSpec
 from vesalius.nets.specs.swin_unetr import SwinUNETRSpec
 from vesalius.nets.specs.unet import RESIDUAL_BLOCKS, UNetSpec
-from vesalius.nets.specs.unetr import UNETRSpec
+from vesalius.nets.specs.unetr import TOKEN, UNETRSpec
 from vesalius.plan import topology
 
 Network = Literal[
@@ -296,7 +296,8 @@ def _swin_unetrs(task: Task) -> Sizes:
 
 
 def _unetrs(task: Task) -> Sizes:
-    image = tuple(-(-n // 16) * 16 for n in task.patch_size)
+    # Two tokens at least on the longest axis: a single one would have no variance.
+    image = tuple(max(1 + (n == max(task.patch_size)), -(-n // TOKEN)) * TOKEN for n in task.patch_size)
     return [
         (
             f"UNETR {size}",

@@ -229,10 +229,15 @@ def _whole(patch: Sequence[int], spec: NetworkSpec) -> tuple[int, ...]:
     """The patch in multiples of the network's stride, two on one axis: a single voxel at its end has no variance."""
     steps = divisor(spec)
     whole = tuple(math.ceil(p / d) * d for p, d in zip(patch, steps, strict=True))
-    if whole != steps or max(steps) == 1 or takes_one_size(spec):
+    if not _ends_in_one_voxel(whole, steps) or takes_one_size(spec):
         return whole
-    longest = max(range(len(patch)), key=lambda axis: patch[axis] / steps[axis])
+    longest = max((a for a, step in enumerate(steps) if step > 1), key=lambda axis: patch[axis] / steps[axis])
     return tuple(2 * n if axis == longest else n for axis, n in enumerate(whole))
+
+
+def _ends_in_one_voxel(patch: Sequence[int], steps: Sequence[int]) -> bool:
+    """Whether nothing but a single voxel is left where the network steps (slices are not stepped over)."""
+    return max(steps) > 1 and all(n == step for n, step in zip(patch, steps, strict=True) if step > 1)
 
 
 def _at_most(patch: tuple[int, ...], multiple: Sequence[int], voxels: int) -> tuple[int, ...]:
@@ -242,7 +247,7 @@ def _at_most(patch: tuple[int, ...], multiple: Sequence[int], voxels: int) -> tu
         axis = max(range(len(size)), key=lambda a: size[a] / multiple[a])
         half = max(1, size[axis] // multiple[axis] // 2) * multiple[axis]
         smaller = [half if a == axis else n for a, n in enumerate(size)]
-        if half == size[axis] or smaller == list(multiple):
+        if half == size[axis] or _ends_in_one_voxel(smaller, multiple):
             break
         size = smaller
     return tuple(size)

@@ -5,7 +5,7 @@ import pytest
 from phantoms import FACTS
 
 from vesalius.errors import PlanError
-from vesalius.nets import EncoderUNetSpec, FCNSpec, RecurrentUNetSpec, SlicesSpec
+from vesalius.nets import EncoderUNetSpec, FCNSpec, RecurrentUNetSpec, SlicesSpec, activation_bytes
 from vesalius.plan import (
     Budget,
     Configuration,
@@ -48,6 +48,14 @@ def test_the_configuration_follows_the_facts(
     found, why = first_configuration(facts, network, shape, spacing)
     assert found == expected
     assert why
+
+
+@pytest.mark.parametrize("network", ["swin_unetr", "mednext", "unetr"])
+@pytest.mark.parametrize("shape", [(32, 32, 12), (16, 16, 16)])
+def test_small_images_leave_the_network_more_than_a_voxel(network: Network, shape: tuple[int, ...]) -> None:
+    facts = replace(FACTS, shapes=(shape,), spacings_mm=((1.0, 1.0, 1.0),))
+    plan = make_plan(facts, Budget(time_s=60, memory_gib=64), network=network, step_seconds=quick)
+    assert activation_bytes(plan.network, plan.patch_size) > 0  # a network that is left with one voxel refuses
 
 
 def test_slices_lie_across_the_coarse_axis_or_the_last() -> None:
