@@ -17,7 +17,7 @@ from vesalius.image import Dataset
 from vesalius.io import write
 from vesalius.io.atomic import make_folder
 from vesalius.metrics import Scores
-from vesalius.predict import load_segmenter, segment
+from vesalius.predict import Segmenter, load_segmenter, segment
 from vesalius.train.checkpoint import Training
 from vesalius.train.coarse import CoarseStage
 from vesalius.train.looking import MARGIN_S
@@ -58,7 +58,7 @@ def deliver(
             provenance=_provenance(training, setting, len(dataset) - len(held_out)),
         )
         made.save(run.out)  # a bundle that works stands before it is scored
-        made = _score(Bundle.load(run.out), training, dataset, held_out, run, setting, predictions)
+        made = _score(Bundle.load(run.out), coarse, training, dataset, held_out, run, setting, predictions)
         made.save(run.out)
         training.progress.is_finished = True
         training.progress.spent_s = run.spent_s
@@ -68,8 +68,21 @@ def deliver(
     return Bundle.load(run.out)
 
 
+def _unseen(segmenter: Segmenter, coarse: CoarseStage | None, cases: Sequence[str]) -> dict[str, Segmenter]:
+    """For each case the segmenter none of whose networks has seen it: in a cascade, with the coarse one of its fold."""
+    if coarse is None:
+        return dict.fromkeys(cases, segmenter)
+    device = str(segmenter.device)
+    by_fold = [
+        (fold, replace(segmenter, coarse=load_segmenter(coarse.bundle, device=device, members=(number,))))
+        for number, fold in enumerate(coarse.folds)
+    ]
+    return {case: one for fold, one in by_fold for case in fold if case in cases}
+
+
 def _score(
     bundle: Bundle,
+    coarse: CoarseStage | None,
     training: Training,
     dataset: Dataset,
     held_out: Sequence[str],
@@ -78,7 +91,7 @@ def _score(
     predictions: Path | None,
 ) -> Bundle:
     """Segment the held-out cases, as many as time allows, and put their Dice on the card."""
-    segmenter = load_segmenter(bundle, device=str(setting.device))
+    segmenters = _unseen(load_segmenter(bundle, device=str(setting.device)), coarse, held_out)
     found: list[Scores] = []
     slowest = 0.0
     for case in dataset.select(held_out):
@@ -87,7 +100,7 @@ def _score(
         run.tell(Status("validate", len(found) / len(held_out), run.left_s))
         start = time.monotonic()
         assert case.reference is not None
-        prediction = segment(case.image, segmenter)
+        prediction = segment(case.image, segmenters[case.id])
         if predictions is not None:
             write(prediction.labels, prediction_path(make_folder(predictions), case.id))
         found.append(score(prediction.labels, case.reference, case=case.id))
