@@ -166,7 +166,7 @@ def test_the_plan_follows_from_the_data(way):
 
 def test_fit_learns_and_leaves_a_bundle(way):
     assert {path.name for path in way.bundle.iterdir()} == {
-        "bundle.json", "weights.safetensors", "history.csv", "curves.png", "events",
+        "bundle.json", "weights.safetensors", "history.csv", "curves.png", "events", ".fit",
     }  # fmt: skip
     fitted = way.fitted
     assert fitted["provenance"]["steps"] == _STEPS
