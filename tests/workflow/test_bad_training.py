@@ -118,7 +118,11 @@ def test_two_dimensions_among_three(data, tmp_path, capsys):
         (("--steps", "2", "--labels", "ball"), "--labels must be written like"),
         (("--layout", "nnunet"), "not of layout nnunet, which looks for"),
         (("--plan", "nowhere.json"), "cannot read the plan nowhere.json"),
-        (("--resume",), "there is no interrupted run to resume"),
+        (("--steps", "2", "--keep-labels"), "name it with --from"),
+        (("--steps", "2", "--from", "nowhere"), "no such bundle"),
+        (("--steps", "2", "--configuration", "2d,3d"), "give --folds, too"),
+        (("--steps", "2", "--configuration", "4d"), "unknown configuration"),
+        (("--steps", "2", "--folds", "1"), "need at least 2 patients"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
@@ -176,8 +180,8 @@ def test_places_that_cannot_take_the_bundle(data, tmp_path, refused):
 
 @pytest.mark.parametrize(
     ("size", "words"),
-    [(2_000, "run.json"), (10_000, "the prepared cases"), (60_000, "weights.safetensors")],
-    ids=["plan", "cases", "weights"],
+    [(2_000, "run.json"), (10_000, "the prepared cases"), (60_000, "checkpoint.pt")],
+    ids=["plan", "cases", "checkpoint"],
 )
 @pytest.mark.parametrize("there", [False, True])
 def test_a_full_disk_leaves_nothing_behind(size, words, there, data, tmp_path, refused, small_disk):
@@ -190,18 +194,18 @@ def test_a_full_disk_leaves_nothing_behind(size, words, there, data, tmp_path, r
 
 
 def test_a_full_disk_after_a_checkpoint_keeps_what_can_be_resumed(data, tmp_path, monkeypatch, refused):
-    home = import_module("vesalius.train.fit")
+    loop, history = import_module("vesalius.train.loop"), import_module("vesalius.train.history")
     arguments = ("fit", data, "-o", tmp_path / "out", "--steps", 4, *_SMALL[2:])
 
     def full(*_: Any) -> None:
         raise VesaliusError("cannot write curves.png: the disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(home, "_CHECKPOINT_S", 0.0)
-        patch.setattr(home, "curves", full)
+        patch.setattr(loop, "CHECKPOINT_S", 0.0)
+        patch.setattr(history, "curves", full)
         assert main([str(a) for a in arguments]) == 1
     assert (tmp_path / "out" / ".fit" / "checkpoint.pt").is_file()
-    assert "resume=True goes on with an interrupted run" in refused(*arguments)
+    assert "go on with it (resume)" in refused(*arguments)
     assert main([str(a) for a in (*arguments, "--resume")]) == 0
-    assert not (tmp_path / "out" / ".fit").exists()
+    assert not (tmp_path / "out" / ".fit" / "cases").exists()
     assert json.loads((tmp_path / "out" / "bundle.json").read_text())["provenance"]["steps"] == 4

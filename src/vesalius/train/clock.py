@@ -39,7 +39,9 @@ class Clock:
                 of the schedule is gone through in a tenth of the time that was trained, so that the learning rate
                 still falls to zero: weights at a high rate are worse than what they can become.
         """
-        share = step / self.steps if self.steps is not None else trained_s / max(self.length_s, 1e-9)
+        if self.steps is None and self.length_s <= 0:
+            return 1.0  # the time was gone before it began
+        share = step / self.steps if self.steps is not None else trained_s / self.length_s
         if stopped_at is not None and share > stopped_at:
             haste = max(1.0, (1 - stopped_at) / (COOLING * max(stopped_at, 1e-9)))
             share = stopped_at + (share - stopped_at) * haste

@@ -38,7 +38,8 @@ from vesalius.train.run import Identity, Run, Status, kept_identity
 from vesalius.train.tracking import open_tracker
 from vesalius.train.transfer import Start, transfer
 
-_WATCHED = 4
+WATCHED = 4
+"""Of the held-out cases, how many are segmented again and again while training."""
 _IN_MEMORY = 0.2  # of what is free, for prepared cases
 _MOST_VALIDATED = 24  # cases held out: enough to watch by; the rest teaches more than it tells
 _FORMATS = {"bfloat16": torch.bfloat16, "float32": torch.float32}
@@ -130,7 +131,7 @@ def fit(
         shop = workshop or Workshop()
         place = find_device(own_device(device if device != "auto" else shop.device))
         usable = dataset.with_reference()
-        held_out = _held_out(usable, plan, seed, validation)
+        held_out = choose_held_out(usable, plan, seed, validation)
         teaching = [i for i in usable.ids if i not in set(held_out)]
         if not teaching:
             raise DataError("every case is held out for validation; none is left to learn from")
@@ -160,8 +161,8 @@ def fit(
             checkpoint=run.checkpoint,
         )
         together.wait()
-        resumed = run.open(identity, resume=resume)
         try:
+            resumed = run.open(identity, resume=resume)
             training = _begin(setting, start)
             if resumed and run.checkpoint.is_file():
                 training.load(run.checkpoint)
@@ -172,7 +173,7 @@ def fit(
                 run.tracker = _tracker(shop.track, run, setting, len(teaching), card)
             cases = _cases(usable, setting, shop, run, start, coarse)
             by_id = {case.id: case for case in cases}
-            watched = [by_id[i] for i in held_out[:_WATCHED]]
+            watched = [by_id[i] for i in held_out[:WATCHED]]
             _train(training, [by_id[i] for i in teaching], watched, len(held_out), setting, run, on_look)
             bundle = deliver(training, setting, run, usable, held_out, coarse, card, predictions)
             run.close(bundle)
@@ -194,7 +195,7 @@ def _tracker(uri: str, run: Run, setting: Setting, cases: int, card: Card | None
     return open_tracker(uri, run.out, setting.plan, seed=setting.seed, cases=cases, tags=tags, note=run.note)
 
 
-def _held_out(dataset: Dataset, plan: Plan, seed: int, validation: Sequence[str] | None) -> tuple[str, ...]:
+def choose_held_out(dataset: Dataset, plan: Plan, seed: int, validation: Sequence[str] | None) -> tuple[str, ...]:
     """The validation cases: those named, or whole patients, a share of them, in an order that mixes."""
     if len(dataset) == 0:
         raise DataError("there is no case with a reference to learn from")

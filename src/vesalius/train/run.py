@@ -81,7 +81,7 @@ def kept_identity(out: Path) -> Identity | None:
         raw = json.loads(kept.read_text(encoding="utf-8"))
         plan = plan_from_json(json.dumps(raw.pop("plan")))
         return Identity(plan=plan, **{**raw, "held_out": tuple(raw["held_out"])})
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise BundleError(f"{out.name}: the record of the run is damaged ({type(error).__name__})") from None
@@ -119,8 +119,7 @@ class Run:
         self._on_status = on_status
         self._told = -math.inf
         self._latest = Status("prepare", 0.0, math.nan)
-        self._made_folder = False
-        self._resumed = False
+        self._made_folder = self._taken = False
         self._writes = writes
 
     @property
@@ -172,7 +171,7 @@ class Run:
                 hint = ": there is no run to resume here" if resume else "; name a new one"
                 raise BundleError(f"{self.out.name}: the folder is not empty{hint}")
             if self._writes:
-                self._made_folder = not self.out.exists()
+                self._made_folder, self._taken = not self.out.exists(), True
                 make_folder(make_folder(self.out) / WORK)
                 write_text(self.work / _RUN, identity.to_json())
             return False
@@ -181,7 +180,6 @@ class Run:
                 f"{self.out.name}: the run that stands here has another plan, seed or held-out cases; "
                 "resume it with its own"
             )
-        self._resumed = True
         if self._writes:
             for left in (*self.out.glob(".part-*"), *self.work.glob(".part-*")):
                 left.unlink(missing_ok=True)
@@ -199,7 +197,7 @@ class Run:
                 self.history.close()
         if self.tracker is not None:
             self.tracker.stop(interrupted=interrupted)
-        if interrupted or self._resumed or not self._writes or not self.out.is_dir():
+        if interrupted or not self._taken or not self.out.is_dir():
             return
         if not ((self.out / "bundle.json").exists() or _has_learned(self.history)):
             # In a cascade, the coarse stage stands there already and was dear.
