@@ -162,7 +162,8 @@ def fit(
         )
         together.wait()
         try:
-            resumed = run.open(identity, resume=resume)
+            # Only one may look at the folder: the others could see what it has just written.
+            resumed = together.share(run.open(identity, resume=resume) if together.is_first else None)
             training = _begin(setting, start)
             if resumed and run.checkpoint.is_file():
                 training.load(run.checkpoint)
