@@ -21,6 +21,10 @@ _SETTINGS = {
 }
 
 
+class LostJobError(VesaliusError):
+    """The process or the machine that did a job went away."""
+
+
 @dataclass(frozen=True)
 class Outcome(Generic[Result]):
     """What became of a job: a result or an error.
@@ -220,7 +224,7 @@ def _outcome(ray: Any, number: int, ready: Any) -> Outcome[Any]:
         cause = error.cause
         return Outcome(number, error=cause if isinstance(cause, Exception) else VesaliusError(str(error)))
     except ray.exceptions.RayError as error:  # the machine went away, or the process was killed
-        return Outcome(number, error=VesaliusError(f"a job was lost: {type(error).__name__}"))
+        return Outcome(number, error=LostJobError(f"a job was lost: {type(error).__name__}"))
 
 
 def _machines(ray: Any) -> list[tuple[int, float]]:

@@ -26,6 +26,7 @@ VERBS = {
     "index": "recognise a data set, check every case, say what is left out and why",
     "plan": "say how a segmenter would be trained within a budget, with a reason for every decision",
     "fit": "train a segmenter within a budget of time and memory",
+    "tune": "search the recipe by short trainings, and write the best one as a plan",
     "segment": "segment images with a trained segmenter",
     "evaluate": "score predictions against references",
     "show": "describe a trained segmenter, a plan or an image",
