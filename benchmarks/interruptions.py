@@ -1,9 +1,9 @@
 """Does a run that is killed at any moment go on to the same weights?
 
 Trains once without a disturbance through the command line, with a fixed number of steps and a fixed seed. Then, again
-and again, it starts the same training, kills the process for good (SIGKILL) at a random moment between its start and the
-time that the undisturbed run took, resumes it, and compares the final weights with those of the undisturbed run, in single
-precision. Half of the runs are killed a second time while they go on.
+and again, it starts the same training, kills the process for good (SIGKILL) at a random moment between its start and
+the time that the undisturbed run took, resumes it, and compares the final weights with those of the undisturbed run, in
+single precision. Half of the runs are killed a second time while they go on.
 
     python benchmarks/interruptions.py ../shared/data/msd_hippocampus --kills 20 --steps 40
 """
@@ -23,6 +23,7 @@ import torch
 
 
 def main() -> None:
+    """Kill, resume, compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", help="a data set that `vesalius fit` can read")
     parser.add_argument("--kills", type=int, default=20, help="how many runs are killed (20)")
@@ -89,6 +90,7 @@ def step_of(out: Path) -> int | str:
 
 
 def same_weights(one: Path, other: Path) -> bool:
+    """Whether two runs ended with the same weights, bit by bit."""
     a, b = (torch.load(out / ".fit" / "checkpoint.pt", weights_only=True)["average"] for out in (one, other))
     return all(torch.equal(a[name], b[name]) for name in a)
 

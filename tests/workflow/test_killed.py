@@ -15,7 +15,10 @@ KILLS = 4
 
 def start(data: Path, out: Path, *more: str) -> "subprocess.Popen[bytes]":
     # A checkpoint after every step, so that there are as many moments to be caught in as can be.
-    code = "import vesalius.train.loop as loop; loop.CHECKPOINT_S = 0.0; from vesalius.cli import main; raise SystemExit(main())"
+    code = (
+        "import vesalius.train.loop as loop; loop.CHECKPOINT_S = 0.0; "
+        "from vesalius.cli import main; raise SystemExit(main())"
+    )
     words = ["fit", str(data), "-o", str(out), "--steps", "20", "--device", "cpu", "--set", "batch_size=2", *more]
     return subprocess.Popen(
         [sys.executable, "-c", code, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
