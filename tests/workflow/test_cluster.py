@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,12 @@ from phantoms import ball_case, ball_dataset, untrained_bundle, write_cases
 from vesalius.cli import main
 from vesalius.errors import DataError, VesaliusError
 from vesalius.io import read_labels
+from vesalius.io.layouts import index
 from vesalius.jobs import Share, joined, run_jobs, share_of
+from vesalius.nets import UNetSpec
+from vesalius.plan import Budget, fingerprint, make_plan
+from vesalius.train import tune
+from vesalius.train.space import Range
 
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
 
@@ -128,6 +134,19 @@ def test_a_folder_is_segmented_side_by_side(ray: Any, tmp_path: Path, capsys: py
     for n in range(3):
         one, other = (read_labels(tmp_path / place / f"case{n}.nii.gz") for place in told)
         assert np.array_equal(one.array, other.array)
+
+
+def test_trials_are_trained_side_by_side(ray: Any, tmp_path: Path) -> None:
+    flat = index(write_cases(tmp_path / "data", [ball_case(n, shape=(32, 32)) for n in range(4)], ending=".tif"))
+    plan = make_plan(fingerprint(flat), Budget(steps=2), step_seconds=lambda *_: 0.01)
+    net = UNetSpec.plain(ndim=2, in_channels=1, out_channels=3, features=(8, 16))
+    plan = replace(plan, network=net, patch_size=(16, 16), batch_size=2)
+    space = {"optimisation.learning_rate": Range(0.01, 0.1)}
+    tuned = tune(flat, plan, tmp_path / "out", trials=4, space=space, device="cpu", cluster="local")
+    assert [trial.number for trial in tuned.trials] == [0, 1, 2, 3]
+    assert [(trial.state, trial.steps) for trial in tuned.trials] == [("done", 2)] * 4
+    assert tuned.trials[0].values["optimisation.learning_rate"] == "0.02"  # the plan as it is
+    assert (tmp_path / "out" / "plan.json").is_file()
 
 
 def test_folds_are_trained_side_by_side(

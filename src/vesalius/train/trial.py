@@ -122,6 +122,7 @@ def run_trial(job: TrialJob, on_status: Callable[[Status], None] | None = None) 
             raise PrunedError
 
     steps, is_pruned = 0, False
+    shutil.rmtree(job.out, ignore_errors=True)  # what a trial that was cut off left there
     try:
         bundle = fit(
             job.dataset,

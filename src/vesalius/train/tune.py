@@ -20,7 +20,7 @@ from vesalius.plan import Budget, Plan, plan_from_json, plan_to_json
 from vesalius.train.cache import build_cache
 from vesalius.train.findings import Tuned, tuned_html, write_trials
 from vesalius.train.fit import WATCHED, Workshop, choose_held_out
-from vesalius.train.run import Status
+from vesalius.train.run import WORK, Status
 from vesalius.train.search import Search, kept_record, open_study
 from vesalius.train.space import Space, changes, check_space, default_space, from_plain, own_values, plain, varied
 from vesalius.train.trial import TrialJob, TrialResult, quiet, run_trial, trial_plan
@@ -99,7 +99,7 @@ def tune(
         search = Search(study, varying, seed)
         search.begin(own_values(plan, varying), {"trials": wanted, "budget": asdict(allowed)})
         spent_s += search.spent_s
-        cache = shop.cache or make_folder(place / "cases")
+        cache = shop.cache or make_folder(place / WORK / "cases")
 
         def told(done: int, total: int) -> None:
             if on_status is not None:
@@ -127,7 +127,7 @@ def tune(
                     plan=varied(trial_plan(plan, steps=allowed.steps, time_s=time_s), values),
                     dataset=learning,
                     watched=watched,
-                    out=place / "trials" / str(number),
+                    out=place / WORK / "trials" / str(number),
                     seed=seed,
                     device=device,
                     workshop=replace(shop, cache=cache),
@@ -151,8 +151,7 @@ def tune(
     write_trials(tuned.trials, place / "trials.csv")
     colophon = {"vesalius": version("vesalius"), "optuna": version("optuna"), "seed": str(seed)}
     tuned_html(tuned, place / "report.html", provenance=colophon)
-    for name in ("trials", *(() if shop.cache else ("cases",))):
-        shutil.rmtree(place / name, ignore_errors=True)
+    shutil.rmtree(place / WORK, ignore_errors=True)
     return tuned
 
 

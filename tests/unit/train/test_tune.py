@@ -56,6 +56,8 @@ class Pretended:
         self.interrupt_at, self.fail_at, self.error = interrupt_at, fail_at, error
 
     def __call__(self, dataset: Any, plan: Plan, out: Path, **how: Any) -> Bundle:
+        assert not out.exists()
+        out.mkdir(parents=True)
         number = len(self.plans)
         self.plans.append(plan)
         self.caches.append(how["workshop"].cache)
@@ -128,6 +130,7 @@ def test_an_interrupted_search_goes_on_as_if_it_had_not_been(tmp_path: Path, mon
         pretend(monkeypatch, interrupt_at=at)
         with pytest.raises(KeyboardInterrupt):
             tune(FLAT, flat_plan(), out, trials=12, space=SPACE)
+        (out / ".fit" / "trials" / str(at)).mkdir(parents=True)  # and its folder stands
         pretend(monkeypatch)
         kept = kept_search(out)
         assert kept is not None
