@@ -14,7 +14,7 @@ from vesalius.bundle import Bundle
 from vesalius.errors import PlanError
 from vesalius.nets import UNetSpec
 from vesalius.plan import Budget, Plan, fingerprint, make_plan, plan_to_json, with_settings
-from vesalius.train import fit
+from vesalius.train import cross_validate, fit
 from vesalius.train.distributed import Team, own_device
 
 SCRIPT = """
@@ -75,6 +75,13 @@ def test_rows_are_shared_out() -> None:
     assert rows == list(range(8))
     with pytest.raises(PlanError, match="multiple of 3"):
         Team(0, 3).rows(8)
+
+
+def test_folds_are_not_for_torchrun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(PlanError, match="use --cluster instead"):
+        cross_validate(ball_dataset(6, shape=(32, 32)), [plan_of()], tmp_path / "out", folds=2)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_device_that_is_named_stays(monkeypatch: pytest.MonkeyPatch) -> None:

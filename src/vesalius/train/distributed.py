@@ -124,6 +124,19 @@ def own_device(name: str) -> str:
     return f"cuda:{local}" if name in ("auto", "cuda") else name
 
 
+def be_alone(what: str) -> None:
+    """Refuse to do something in several processes that were made for one.
+
+    Args:
+        what: Is to be done, for the message.
+
+    Raises:
+        PlanError: ``torchrun`` started several.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise PlanError(f"torchrun's processes train one network together; for {what}, use --cluster instead")
+
+
 @contextmanager
 def team() -> Iterator[Team]:
     """Meet the other processes that ``torchrun`` started, and part from them at the end.

@@ -25,6 +25,7 @@ from vesalius.train.average import average_members
 from vesalius.train.clean_up import choose_clean_up
 from vesalius.train.coarse import CoarseStage
 from vesalius.train.deliver import prediction_path
+from vesalius.train.distributed import be_alone
 from vesalius.train.fit import Workshop, fit
 from vesalius.train.run import FOLDS, WORK, Status, is_left_over, kept_identity
 from vesalius.train.score import mean_scores, score
@@ -101,9 +102,11 @@ def cross_validate(
 
     Raises:
         DataError: There are fewer patients than folds, or a case cannot be read.
-        PlanError: A budget is too small, the plans do not go together, or the weights cannot be averaged.
+        PlanError: A budget is too small, the plans do not go together, the weights cannot be averaged, or ``torchrun``
+            started several processes.
         BundleError: ``out`` holds something else.
     """
+    be_alone("folds and cascades")
     place = Path(out)
     usable = dataset.with_reference()
     splits = usable.folds(folds)
