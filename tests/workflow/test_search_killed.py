@@ -35,7 +35,7 @@ def tell(status):
         print("now", flush=True)
         input()
 plan = plan_from_json(Path({plan!r}).read_text())
-tune(ball_dataset(4, shape=(32, 32)), plan, {out!r}, trials=3, space=space, device="cpu", on_status=tell)
+tune(ball_dataset(4, shape=(32, 32)), plan, {out!r}, trials=2, space=space, device="cpu", on_status=tell)
 """
 
 
@@ -61,6 +61,6 @@ def test_killed_in_a_trial(tmp_path: Path) -> None:
         assert process.wait() == -signal.SIGKILL
     assert (out / ".fit" / "trials" / "1" / ".fit" / "run.json").is_file()
     resumed = tune(FLAT, flat_plan(), out, device="cpu", resume=True)
-    whole = tune(FLAT, flat_plan(), tmp_path / "whole", trials=3, space=SPACE, device="cpu")
+    whole = tune(FLAT, flat_plan(), tmp_path / "whole", trials=2, space=SPACE, device="cpu")
     assert values(resumed) == values(whole)
     assert not (out / ".fit").exists()

@@ -185,20 +185,23 @@ class Search:
         installed; else Watanabe et al. 2023, arXiv:2304.10255 (PED-ANOVA: how far the best trials' values lie apart
         from all trials').
         """
+        done = self.study.get_trials(states=(optuna().trial.TrialState.COMPLETE,))
+        names = dict.fromkeys(name for one in done for name in one.params)
+        having = {name: [one.value for one in done if name in one.params] for name in names}
+        judged = [name for name, dice in having.items() if len(dice) >= ENOUGH and len(set(dice)) > 1]
+        if not judged:
+            return {}, ""
         importance = optuna().importance
         try:
             evaluator, method = importance.FanovaImportanceEvaluator(seed=self.seed), "fANOVA"
         except ImportError:
             evaluator, method = importance.PedAnovaImportanceEvaluator(), "PED-ANOVA"
-        done = self.study.get_trials(states=(optuna().trial.TrialState.COMPLETE,))
-        everywhere = [name for name in (done[0].params if done else {}) if all(name in one.params for one in done)]
+        everywhere = [name for name, dice in having.items() if len(dice) == len(done)]
         found: dict[str, float] = {}
-        for name in dict.fromkeys(name for one in done for name in one.params):
-            those = [one for one in done if name in one.params]
-            if len(those) >= ENOUGH and len({one.value for one in those}) > 1:
-                names = list(dict.fromkeys((*everywhere, name)))
-                shares = importance.get_param_importances(self.study, evaluator=evaluator, params=names)
-                found[name] = float(shares[name])
+        for name in judged:
+            together = list(dict.fromkeys((*everywhere, name)))
+            shares = importance.get_param_importances(self.study, evaluator=evaluator, params=together)
+            found[name] = float(shares[name])
         return dict(sorted(found.items(), key=lambda item: -item[1])), method
 
     def _all(self) -> list[Any]:
