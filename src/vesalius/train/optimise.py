@@ -14,7 +14,6 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from vesalius.plan import Optimisation
 from vesalius.plan.recipe import OptimiserKind, Schedule
 
-_ADAM_RATE_FOR_MUON = 3e-3  # of what Muon does not take: first and last layer, norms, biases
 _SECOND_MOMENT = 0.99
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 _POWER = 0.9  # Source: nnU-Net
@@ -115,7 +114,8 @@ def _muon(network: nn.Module, how: Optimisation) -> list[Optimizer]:
     if hidden:
         made.append(Muon(hidden, learning_rate=how.learning_rate, momentum=how.momentum, weight_decay=how.weight_decay))
     if rest:
-        made.append(AdamW(rest, lr=_ADAM_RATE_FOR_MUON, betas=(0.9, _SECOND_MOMENT), weight_decay=0.0))
+        # At Muon's own rate: a fifth of it teaches the heads too slowly for a short training (benchmarks/README.md).
+        made.append(AdamW(rest, lr=how.learning_rate, betas=(0.9, _SECOND_MOMENT), weight_decay=0.0))
     return made
 
 
