@@ -119,8 +119,8 @@ def _tell(args: argparse.Namespace, tuned: Tuned) -> None:
         print(json.dumps(told))
         return
     before = "" if tuned.baseline is None else f"; {tuned.baseline.dice:.3f} as it was"
-    print(f"best of {len(tuned.trials)} trials: Dice {tuned.best.dice:.3f} on {tuned.watched} watched cases{before}")
-    print("that is optimistic: the search chose by these very cases")
+    print(f"best of {len(tuned.trials)} trials: Dice {tuned.best.dice:.3f} on {tuned.cases}{before}")
+    print("that is optimistic: the search chose by just these")
     for name, (was, now) in changed.items():
         print(f"{name:32} {was} -> {now}")
     print(f"plan: {place / 'plan.json'}   report: {place / 'report.html'}")

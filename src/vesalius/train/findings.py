@@ -45,6 +45,11 @@ class Tuned:
     length: float
 
     @property
+    def cases(self) -> str:
+        """What the Dice was measured on."""
+        return f"{self.watched} watched case{'' if self.watched == 1 else 's'}"
+
+    @property
     def baseline(self) -> Trial | None:
         """The trial of the plan as it was; None where that lies outside the space, or did not come to its end."""
         own = own_values(self.before, self.best.values)
@@ -98,7 +103,7 @@ def tuned_html(tuned: Tuned, path: Path, *, provenance: Mapping[str, str]) -> No
 
 
 def _gain(tuned: Tuned) -> str:
-    found = f"The best Dice on the {tuned.watched} watched cases is {tuned.best.dice:.3f}"
+    found = f"The best Dice on {tuned.cases} is {tuned.best.dice:.3f}"
     first = tuned.baseline
     if first is None:
         return f"{found}; the plan as it was is not among the trials."
@@ -141,7 +146,7 @@ def _table(trials: Sequence[Trial]) -> list[list[str]]:
 
 def _warnings(tuned: Tuned) -> list[str]:
     texts = [
-        f"The Dice is the mean over {tuned.watched} cases that the search looked at again and again, and the best of "
+        f"The Dice is that on {tuned.cases}, at which the search looked again and again, and the best of "
         "many is best partly by chance: the same recipe will have a lower Dice on new cases. Differences of a "
         "hundredth say little here. For a figure that can be quoted, train the plan with --folds, or score the bundle "
         "on cases that had no part in this.",

@@ -25,6 +25,7 @@ from vesalius.train.search import Search, kept_record, open_study
 from vesalius.train.space import Space, changes, check_space, default_space, from_plain, own_values, plain, varied
 from vesalius.train.trial import TrialJob, TrialResult, quiet, run_trial, trial_plan
 
+_MOST_WATCHED = 0.25  # of the patients
 TRIALS = 20
 _SHARE = 0.97  # of the budget for the trials; the rest is for beginning and reporting
 
@@ -65,8 +66,8 @@ def tune(
         space: What is varied; `default_space` when left out.
         device: Where to train.
         seed: Of everything random.
-        validation: Cases to watch. By default the first four of those that `fit` would hold out; the others are left
-            out, so that they stay unseen.
+        validation: Cases to watch. By default four, of a quarter of the patients at most, and the first of those that
+            `fit` would hold out with the same seed; the others that it would hold out stay unseen.
         resume: Go on with the search in ``out``, whose trials, budget and space are those that are left out here;
             there may be more trials or time. Where there is no search yet, start.
         spent_s: Seconds of the budget that are gone already.
@@ -209,7 +210,8 @@ def _split(
     dataset: Dataset, plan: Plan, seed: int, validation: Sequence[str] | None
 ) -> tuple[Dataset, tuple[str, ...]]:
     """The cases that trials see, and those of them that are watched."""
-    held_out = choose_held_out(dataset, plan, seed, validation)
+    share = max(plan.validation_fraction, min(_MOST_WATCHED, WATCHED / max(1, len(dataset))))
+    held_out = choose_held_out(dataset, replace(plan, validation_fraction=share), seed, validation)
     watched = held_out if validation is not None else held_out[:WATCHED]
     if not watched:
         raise DataError("trials are compared on held-out cases, and there are none: it takes two patients or more")
@@ -231,7 +233,7 @@ def _found(search: Search, plan: Plan, watched: int, length: float) -> Tuned:
     best = max(done, key=lambda trial: trial.dice)
     made = varied(plan, best.values)
     changed = changes(plan, made, search.space)
-    why = f"found by tuning: Dice {best.dice:.3f} on {watched} watched cases, the best of {len(trials)} trials"
+    why = f"found by tuning: Dice {best.dice:.3f} on the watched cases, the best of {len(trials)} trials"
     reasons = tuple(
         replace(reason, why=f"{why}; it was {changed[reason.field][0]}") if reason.field in changed else reason
         for reason in made.reasons
