@@ -31,7 +31,7 @@ def search_course(dice: Sequence[float], ended: Sequence[bool]) -> NDArray[np.ui
     values, counts = np.asarray(dice, dtype=float), np.asarray(ended, dtype=bool)
     numbers = np.arange(1, len(values) + 1)
     made = figure(860, 380, _PAPER)
-    axes = made.add_axes((0.08, 0.14, 0.9, 0.76))
+    axes = made.add_axes((0.08, 0.14, 0.9, 0.76), facecolor=_PAPER)
     best = np.fmax.accumulate(np.where(counts, values, -np.inf))
     known = np.isfinite(best)
     axes.step(numbers[known], best[known], where="post", color=_DONE, linewidth=2, label="best so far")
@@ -64,7 +64,7 @@ def shares(parts: Mapping[str, float]) -> NDArray[np.uint8]:
     """
     height = 60 + 28 * len(parts)
     made = figure(860, height, _PAPER)
-    axes = made.add_axes((0.36, 34 / height, 0.56, 1 - 44 / height))
+    axes = made.add_axes((0.36, 34 / height, 0.56, 1 - 44 / height), facecolor=_PAPER)
     names, values = list(parts), np.asarray(list(parts.values()))
     places = np.arange(len(names))[::-1]
     axes.barh(places, values, color=_DONE, height=0.62)

@@ -150,8 +150,8 @@ def _warnings(tuned: Tuned) -> list[str]:
         "many is best partly by chance: the same recipe will have a lower Dice on new cases. Differences of a "
         "hundredth say little here. For a figure that can be quoted, train the plan with --folds, or score the bundle "
         "on cases that had no part in this.",
-        "All trials started from the same seed and saw the same cases in the same order, so that the recipe is what "
-        "tells them apart. Trials that were given up were below the median of the others at the same point.",
+        "All trials started from the same seed and learnt from the same cases, so that the recipe is what tells them "
+        "apart. Trials that were given up were below the median of the others at the same point.",
     ]
     if tuned.length < _SHORT:
         texts.append(
