@@ -49,8 +49,8 @@ def tune(
 ) -> Tuned:
     """Search for the recipe with which a plan comes out best on held-out cases.
 
-    The first trial is the plan as it is, so that every gain is one over it. All trials start from the same
-    seed, learn from the same cases, have the same length, and are compared by the Dice on the same watched cases. One that is below
+    The first trial is the plan as it is, so that every gain is one over it. All trials start from the same seed, learn
+    from the same cases, have the same length, and are compared by the Dice on the same watched cases. One that is below
     the median of the others at the same point is given up; with a budget of time, further trials take what it leaves.
 
     ``out`` gets ``plan.json`` (for `fit`), ``trials.csv`` and ``report.html``. What stands there at any moment is
