@@ -10,11 +10,10 @@ import pytest
 import torch
 from phantoms import ball_dataset
 
-from vesalius.bundle import Bundle
 from vesalius.errors import PlanError
 from vesalius.nets import UNetSpec
 from vesalius.plan import Budget, Plan, fingerprint, make_plan, plan_to_json, with_settings
-from vesalius.train import cross_validate, fit
+from vesalius.train import Workshop, cross_validate, fit
 from vesalius.train.distributed import Team, own_device
 
 SCRIPT = """
@@ -23,8 +22,10 @@ sys.path.insert(0, {tests!r})
 from pathlib import Path
 from phantoms import ball_dataset
 from vesalius.plan import plan_from_json
-from vesalius.train import fit
-bundle = fit(ball_dataset(6, shape=(32, 32)), plan_from_json(Path({plan!r}).read_text()), {out!r}, device="cpu")
+from vesalius.train import Workshop, fit
+plan = plan_from_json(Path({plan!r}).read_text())
+shop = Workshop(number_format="float32")
+bundle = fit(ball_dataset(6, shape=(32, 32)), plan, {out!r}, device="cpu", workshop=shop)
 assert bundle.provenance["processes"] == 2
 """
 
@@ -51,17 +52,18 @@ def losses(out: Path) -> list[float]:
     return [moment["loss"] for moment in state["moments"]]
 
 
-def test_two_processes_have_the_loss_curve_of_one(tmp_path: Path) -> None:
-    plan = plan_of("foreground_fraction=0.5")
+@pytest.mark.parametrize(("optimiser", "within"), [("adamw", 1e-3), ("muon", 1e-2)])
+def test_two_processes_have_the_loss_curve_of_one(optimiser: str, within: float, tmp_path: Path) -> None:
+    """In single precision. Muon makes its directions in half, where a sum in another order is soon another number."""
+    plan = plan_of(f"optimisation.optimiser={optimiser}", "foreground_fraction=0.5")
     done = run_two(tmp_path, plan, tmp_path / "two")
     assert done.returncode == 0, done.stderr
-    fit(ball_dataset(6, shape=(32, 32)), plan, tmp_path / "one", device="cpu")
+    single = Workshop(number_format="float32")
+    fit(ball_dataset(6, shape=(32, 32)), plan, tmp_path / "one", device="cpu", workshop=single)
     one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
     assert len(one) == len(two) > 20
-    assert two == pytest.approx(one, abs=1e-3)
-    assert Bundle.load(tmp_path / "two").card.scores == pytest.approx(
-        Bundle.load(tmp_path / "one").card.scores, abs=0.02
-    )
+    assert one[0] - one[-1] > 100 * 1e-3  # it learns
+    assert two == pytest.approx(one, abs=within)
 
 
 def test_an_error_of_one_ends_all(tmp_path: Path) -> None:
