@@ -3,7 +3,7 @@
 Trains once without a disturbance through the command line, with a fixed number of steps and a fixed seed. Then, again
 and again, it starts the same training, kills the process for good (SIGKILL) at a random moment between its start and
 the time that the undisturbed run took, resumes it, and compares the final weights with those of the undisturbed run, in
-single precision. Half of the runs are killed a second time while they go on.
+single precision. Half of the runs are killed a second time while they go on. Checkpoints are made each second here.
 
     python benchmarks/interruptions.py ../shared/data/msd_hippocampus --kills 20 --steps 40
 """
@@ -65,7 +65,12 @@ def main() -> None:
         print(f"{same} of {args.kills} runs reached the weights of the undisturbed one")
 
 
-VESALIUS = [sys.executable, "-m", "vesalius.cli"]
+# With a checkpoint each second instead of each half minute, so that short runs have many of them.
+CODE = (
+    "import vesalius.train.loop as loop; loop.CHECKPOINT_S = 1.0; "
+    "from vesalius.cli import main; raise SystemExit(main())"
+)
+VESALIUS = [sys.executable, "-c", CODE]
 
 
 def run(command: list[str], out: Path, *, kill_after_s: float | None = None) -> None:
