@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from vesalius.nets import NetworkSpec, build
+from vesalius.nets.norm import channels_last
 from vesalius.plan.budget import Budget
 from vesalius.plan.device import fast_dtype, find_device
 
@@ -97,7 +98,7 @@ def _timed_runs(
 ) -> list[tuple[float, float]]:
     """Seconds that each step takes, and that each of the processor's threads computes meanwhile."""
     dtype = fast_dtype(place)
-    layout = torch.channels_last_3d if network.ndim == 3 else torch.channels_last
+    layout = channels_last(network.ndim)
     net = build(network).to(place, memory_format=layout)  # type: ignore[call-overload]
     image = torch.zeros(batch_size, network.in_channels, *patch_size, device=place).to(memory_format=layout)
 

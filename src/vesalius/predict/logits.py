@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from vesalius.errors import PlanError
 from vesalius.nets import SlicesSpec
+from vesalius.nets.norm import channels_last
 from vesalius.plan import Plan, Prepared
 from vesalius.plan.device import fast_dtype
 from vesalius.predict.scratch import scratch
@@ -50,7 +51,7 @@ def logits_of(
         raise PlanError("there must be at least one network")
     device = next(several[0].parameters()).device
     dtype = fast_dtype(device)
-    layout = torch.channels_last_3d if plan.ndim == 3 else torch.channels_last
+    layout = channels_last(plan.ndim)
 
     @torch.inference_mode()
     def run(windows: Tensor) -> Tensor:

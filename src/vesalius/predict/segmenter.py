@@ -15,6 +15,7 @@ from torch import nn
 from vesalius.bundle import Bundle
 from vesalius.errors import BundleError
 from vesalius.nets import NetworkSpec, build
+from vesalius.nets.norm import channels_last
 from vesalius.plan.device import find_device
 
 
@@ -100,5 +101,5 @@ def load_network(spec: NetworkSpec, weights: Mapping[str, NDArray[Any]], device:
         network.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
     except RuntimeError:
         raise BundleError("the weights do not belong to the network that the plan describes") from None
-    layout = torch.channels_last_3d if spec.ndim == 3 else torch.channels_last
+    layout = channels_last(spec.ndim)
     return network.to(device, memory_format=layout).eval()  # type: ignore[call-overload,no-any-return]

@@ -143,11 +143,9 @@ def fit(
             writes=together.is_first,
         )
         earlier = kept_identity(run.out) if resume else None
-        words: str = shop.number_format
+        words: str = shop.number_format if earlier is None else earlier.number_format
         if words == "auto":
             words = str(fast_dtype(place)).removeprefix("torch.")
-        if earlier is not None:
-            words = earlier.number_format
         identity = Identity(plan, seed, together.share(words), held_out)
         setting = Setting(
             plan=plan,
