@@ -8,14 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from vesalius.bundle import Bundle, Card
-from vesalius.errors import BundleError, PlanError
+from vesalius.errors import PlanError
 from vesalius.image import Dataset
-from vesalius.io.atomic import make_folder, write_text
 from vesalius.plan import Plan, plan_to_json
 from vesalius.train.coarse import CoarseStage
 from vesalius.train.fit import Workshop, fit
 from vesalius.train.folds import Combine, cross_validate
-from vesalius.train.run import CASCADE, COARSE, WORK, Status, is_left_over
+from vesalius.train.run import CASCADE, COARSE, Status, take_place
 from vesalius.train.transfer import Start
 
 FEWEST_FOLDS = 2
@@ -69,18 +68,8 @@ def fit_cascade(
     if fine.coarse_labels != len(coarse.labels) or coarse.coarse_labels:
         raise PlanError("these plans are not the two stages of a cascade; let make_cascade make them")
     place = Path(out)
-    work = place / WORK
-    record = work / CASCADE
     plans = {"plans": [json.loads(plan_to_json(plan)) for plan in (coarse, fine)]}
-    if record.is_file():
-        if not resume:
-            raise BundleError(f"{place.name}: a cascade stands here; go on with it (resume) or name a new folder")
-        if json.loads(record.read_text(encoding="utf-8")) != plans:
-            raise BundleError(f"{place.name}: the cascade that stands here has other plans; resume it with its own")
-    elif place.is_dir() and not all(is_left_over(found) for found in place.iterdir()):
-        raise BundleError(f"{place.name}: the folder is not empty; name a new one")
-    else:
-        write_text(make_folder(work) / CASCADE, json.dumps(plans))
+    work = take_place(place, CASCADE, plans, resume=resume, what="a cascade stands")
 
     def tell(status: Status) -> None:
         if on_status is not None:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Literal
 
 from vesalius.bundle import Bundle, Card
-from vesalius.errors import BundleError, PlanError
+from vesalius.errors import PlanError
 from vesalius.image import Dataset, LabelMap, Labels
 from vesalius.io import read_labels, write
-from vesalius.io.atomic import make_folder, write_text
+from vesalius.io.atomic import make_folder
 from vesalius.jobs import joined, run_jobs, share_of
 from vesalius.metrics import Scores
 from vesalius.plan import Plan, plan_to_json
@@ -27,7 +27,7 @@ from vesalius.train.coarse import CoarseStage
 from vesalius.train.deliver import prediction_path
 from vesalius.train.distributed import be_alone
 from vesalius.train.fit import Workshop, fit
-from vesalius.train.run import FOLDS, WORK, Status, is_left_over, kept_identity
+from vesalius.train.run import FOLDS, Status, kept_identity, take_place
 from vesalius.train.score import mean_scores, score
 from vesalius.train.transfer import Start
 from vesalius.transform import Postprocessing, postprocess, relabel
@@ -112,7 +112,8 @@ def cross_validate(
     splits = usable.folds(folds)
     _check(plans)
     shop = workshop or Workshop()
-    work = _open(place, plans, folds, seed, resume=resume)
+    identity = {"folds": folds, "seed": seed, "plans": [json.loads(plan_to_json(plan)) for plan in plans]}
+    work = take_place(place, FOLDS, identity, resume=resume, what="folds stand")
     jobs = [
         _Job(
             dataset=usable,
@@ -270,23 +271,6 @@ def _check(plans: Sequence[Plan]) -> None:
             raise PlanError(f"the plans of one cross-validation must have the same {name}")
     if len({plan.configuration for plan in plans}) != len(plans):
         raise PlanError("the plans of one cross-validation must be of different configurations")
-
-
-def _open(place: Path, plans: Sequence[Plan], folds: int, seed: int, *, resume: bool) -> Path:
-    """The folder of the folds; what stands there must be of the same plans."""
-    work = place / WORK
-    record = work / FOLDS
-    identity = json.dumps({"folds": folds, "seed": seed, "plans": [json.loads(plan_to_json(plan)) for plan in plans]})
-    if record.is_file():
-        if not resume:
-            raise BundleError(f"{place.name}: folds stand here; go on with them (resume) or name a new folder")
-        if record.read_text(encoding="utf-8") != identity:
-            raise BundleError(f"{place.name}: the folds that stand here have other plans; resume with their own")
-        return work
-    if place.is_dir() and not all(is_left_over(found) for found in place.iterdir()):
-        raise BundleError(f"{place.name}: the folder is not empty; name a new one")
-    write_text(make_folder(work) / FOLDS, identity)
-    return work
 
 
 def _fold_folder(work: Path, plan: Plan, number: int) -> Path:

@@ -7,9 +7,10 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from vesalius.bundle import Bundle
 from vesalius.errors import BundleError, VesaliusError
@@ -226,6 +227,36 @@ class Run:
             self.tracker.finish(bundle, [self.out / name for name in ("history.csv", "curves.png")])
         if self._writes:
             shutil.rmtree(self.cases, ignore_errors=True)
+
+
+def take_place(place: Path, record: str, identity: Mapping[str, Any], *, resume: bool, what: str) -> Path:
+    """Take the folder of several trainings that end in one bundle, or go on with those that stand there.
+
+    Args:
+        place: The bundle's folder.
+        record: Name of the file that says what is done there: `CASCADE` or `FOLDS`.
+        identity: What the trainings must have in common with those that go on with them; JSON can hold it.
+        resume: Whether to go on with what stands there.
+        what: Stands there, for messages: ``"folds stand"``.
+
+    Returns:
+        The folder for what the trainings need, inside the bundle's.
+
+    Raises:
+        BundleError: The folder holds something else, or was taken for other plans.
+    """
+    work = place / WORK
+    text = json.dumps(identity)
+    if (work / record).is_file():
+        if not resume:
+            raise BundleError(f"{place.name}: {what} here; go on with that (resume) or name a new folder")
+        if (work / record).read_text(encoding="utf-8") != text:
+            raise BundleError(f"{place.name}: {what} here with other plans; resume with the plans it began with")
+    elif place.is_dir() and not all(is_left_over(found) for found in place.iterdir()):
+        raise BundleError(f"{place.name}: the folder is not empty; name a new one")
+    else:
+        write_text(make_folder(work) / record, text)
+    return work
 
 
 def is_left_over(path: Path) -> bool:
