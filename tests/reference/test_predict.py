@@ -49,7 +49,7 @@ def on_the_image(scores: np.ndarray, source: Grid, target: Grid) -> np.ndarray:
 
 def logits(image: Volume, bundle: Bundle) -> tuple[np.ndarray, Grid]:
     prepared = prepare(image, bundle.plan)
-    with logits_of(prepared, load_segmenter(bundle, device="cpu").networks, bundle.plan) as found:
+    with logits_of(prepared, load_segmenter(bundle, device="cpu").run, bundle.plan) as found:
         return np.array(found), prepared.grid
 
 

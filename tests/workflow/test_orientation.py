@@ -128,7 +128,7 @@ SPACINGS = {"as planned": (1.0, 1.0, 1.0), "respaced": (0.8, 1.25, 1.5)}
 def single_precision() -> Iterator[None]:
     """Of bfloat16's three digits the last would differ where the images' seventh does."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("vesalius.predict.logits.fast_dtype", lambda _device: torch.float32)
+        patch.setattr("vesalius.predict.backends.eager.fast_dtype", lambda _device: torch.float32)
         yield
 
 

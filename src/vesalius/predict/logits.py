@@ -2,72 +2,58 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from vesalius.errors import PlanError
 from vesalius.nets import SlicesSpec
-from vesalius.nets.norm import channels_last
 from vesalius.plan import Plan, Prepared
-from vesalius.plan.device import fast_dtype
+from vesalius.predict.backends import RunFor
+from vesalius.predict.backends.eager import fast_eager
 from vesalius.predict.scratch import scratch
-from vesalius.predict.window import iterate_slabs
+from vesalius.predict.window import iterate_slabs, window_starts
 
 
 @contextmanager
 def logits_of(
     prepared: Prepared,
-    networks: nn.Module | Sequence[nn.Module],
+    run_for: RunFor,
     plan: Plan,
     *,
     mirror_axes: tuple[int, ...] = (),
     overlap: float = 0.5,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[NDArray[np.float32]]:
-    """The logits of a whole prepared image, ``(outputs, *prepared.grid.shape)``, float32, averaged over the networks.
+    """The logits of a whole prepared image, ``(outputs, *prepared.grid.shape)``, float32.
 
     Windows are computed slab by slab, and finished slabs are put away: in memory, or in a temporary file where they
-    would take more than a GiB. Every network sees a window before the next one is read, so that one volume of logits is
-    held, however many networks there are. The array is gone when the context is left.
+    would take more than a GiB. The array is gone when the context is left.
 
     Args:
         prepared: What the network sees.
-        networks: One, or several of the plan's network with different weights; in evaluation mode, on one device.
+        run_for: Gives what computes windows, such as `Segmenter.run`, or `as_it_is` of a network.
         plan: Patch size and outputs.
         mirror_axes: Axes mirrored; all combinations are averaged.
         overlap: Of neighbouring windows.
         progress: Called with (done, total) windows.
 
     Raises:
-        PlanError: There is no network, or an argument is out of range.
+        PlanError: An argument is out of range.
     """
-    several = (networks,) if isinstance(networks, nn.Module) else tuple(networks)
-    if not several:
-        raise PlanError("there must be at least one network")
-    device = next(several[0].parameters()).device
-    dtype = fast_dtype(device)
-    layout = channels_last(plan.ndim)
-
-    @torch.inference_mode()
-    def run(windows: Tensor) -> Tensor:
-        windows = windows.to(device).contiguous(memory_format=layout)
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
-            total: Tensor = several[0](windows).float()
-            for network in several[1:]:
-                total = total + network(windows).float()
-        return (total / len(several)).cpu()
-
-    outputs = plan.network.out_channels
-    patch, overlaps, batch_size = windows_of(plan, prepared.grid.shape, overlap)
-    with scratch((outputs, *prepared.array.shape[1:])) as logits:
+    outputs, shape = plan.network.out_channels, prepared.grid.shape
+    patch, overlaps, batch_size = windows_of(plan, shape, overlap)
+    places = math.prod(len(at) for at in window_starts(shape, patch, overlap=overlaps))
+    batches = math.ceil(places / batch_size) * 2 ** len(mirror_axes)
+    with scratch((outputs, *shape)) as logits:
         for start, slab in iterate_slabs(
             torch.from_numpy(np.require(prepared.array, requirements="W")),
-            run,
+            run_for((batch_size, len(prepared.array), *patch), batches),
             patch,
             outputs,
             overlap=overlaps,
@@ -77,6 +63,21 @@ def logits_of(
         ):
             logits[:, start : start + slab.shape[1]] = slab.numpy()
         yield logits
+
+
+def as_it_is(*networks: nn.Module) -> RunFor:
+    """Networks in evaluation mode, computed by PyTorch in the number format that is fast on their device.
+
+    Args:
+        networks: Of one spec; the logits are their mean.
+
+    Raises:
+        PlanError: There is none.
+    """
+    if not networks:
+        raise PlanError("there must be at least one network")
+    engine = fast_eager(next(networks[0].parameters()).device)
+    return lambda window, _: engine.load(networks, window)
 
 
 def windows_of(plan: Plan, shape: Sequence[int], overlap: float) -> tuple[tuple[int, ...], tuple[float, ...], int]:

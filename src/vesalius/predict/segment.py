@@ -46,6 +46,7 @@ def segment(
     device: str = "auto",
     channels: Sequence[str] | None = None,
     members: Sequence[int] | None = None,
+    backend: str = "auto",
     mirror: bool | None = None,
     overlap: float | None = None,
     postprocess: bool = True,
@@ -70,6 +71,8 @@ def segment(
             left out. Some may be missing if the bundle was trained with channel dropout.
         members: Numbers of the members (folds) to use, from 0; all when left out. See `load_segmenter`, which has been
             told already where a `Segmenter` is given.
+        backend: What computes the networks, ``"auto"`` for the fastest here, or one of `vesalius.predict.backends`. A
+            `Segmenter` keeps its own.
         mirror: Average over mirror images; what the plan says when left out.
         overlap: Of neighbouring windows, 0 to less than 1; what the plan says when left out.
         postprocess: Clean up as the bundle says.
@@ -81,11 +84,12 @@ def segment(
 
     Raises:
         BundleError: The bundle cannot be read, or has no such members.
+        PlanError: There is no such device or backend, or the backend cannot compute this network.
         DataError, GeometryError: The image does not suit the bundle.
 
     Source: Isensee et al. 2021, doi:10.1038/s41592-020-01008-z (windows, Gaussian weights, mirroring, ensembles).
     """
-    segmenter = _segmenter(bundle, device, members)
+    segmenter = _segmenter(bundle, device, members, backend)
     look = Look(
         channels=None if channels is None else tuple(channels), mirror=mirror, overlap=overlap, progress=progress
     )
@@ -110,13 +114,17 @@ def segment(
     return Prediction(resample(found, image.grid, interpolation="nearest"), chances, told)
 
 
-def _segmenter(bundle: Bundle | Segmenter | str | Path, device: str, members: Sequence[int] | None) -> Segmenter:
+def _segmenter(
+    bundle: Bundle | Segmenter | str | Path, device: str, members: Sequence[int] | None, backend: str
+) -> Segmenter:
     if not isinstance(bundle, Segmenter):
-        return load_segmenter(bundle, device=device, members=members)
+        return load_segmenter(bundle, device=device, members=members, backend=backend)
     if members is not None and tuple(members) != bundle.members:
         raise BundleError(f"this segmenter was loaded with the members {list(bundle.members)}, not {list(members)}")
     if device != "auto" and find_device(device) != bundle.device:
         raise BundleError(f"this segmenter was loaded on the device {bundle.device}, not {device}")
+    if backend not in ("auto", bundle.backend):
+        raise BundleError(f"this segmenter was loaded for the backend {bundle.backend!r}, not {backend!r}")
     return bundle
 
 

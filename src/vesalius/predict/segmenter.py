@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from vesalius.bundle import Bundle
-from vesalius.errors import BundleError
+from vesalius.errors import BundleError, PlanError
 from vesalius.nets import NetworkSpec, build
 from vesalius.nets.norm import channels_last
 from vesalius.plan.device import find_device
+from vesalius.predict.backends import Run, find_backend
+from vesalius.predict.backends.eager import fast_eager
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +32,7 @@ class Segmenter:
         networks: One for each of these members.
         coarse: The coarse stage of a cascade.
         partners: The segmenters whose probabilities are averaged with its own.
+        backend: What computes the networks: ``"auto"`` for the fastest here, or one of `vesalius.predict.backends`.
     """
 
     bundle: Bundle
@@ -38,10 +41,21 @@ class Segmenter:
     networks: tuple[nn.Module, ...]
     coarse: Segmenter | None
     partners: tuple[Segmenter, ...]
+    backend: str = "auto"
+
+    def run(self, window: tuple[int, ...], count: int) -> Run:  # noqa: ARG002
+        """What computes windows of a shape; a `RunFor`.
+
+        Args:
+            window: ``(b, c, *patch)``.
+            count: Batches to come, which decides whether it pays to make an engine ready.
+        """
+        engine = fast_eager(self.device) if self.backend == "auto" else find_backend(self.backend)
+        return engine.load(self.networks, window)
 
 
 def load_segmenter(
-    bundle: Bundle | str | Path, *, device: str = "auto", members: Sequence[int] | None = None
+    bundle: Bundle | str | Path, *, device: str = "auto", members: Sequence[int] | None = None, backend: str = "auto"
 ) -> Segmenter:
     """Build the networks of a bundle on a device.
 
@@ -50,11 +64,12 @@ def load_segmenter(
         device: Where to compute: ``"auto"``, ``"cpu"``, ``"cuda"`` ….
         members: Numbers of the members to use, from 0: of the bundle, and of its partners and coarse stage as well,
             where these have more than one. All when left out.
+        backend: What computes the networks, ``"auto"`` or one of `vesalius.predict.backends`.
 
     Raises:
         BundleError: The bundle cannot be read, its weights are not its network's, it has no such members, or it is the
             fine stage of a cascade without its coarse one.
-        PlanError: There is no such device.
+        PlanError: There is no such device, or the backend is unknown or cannot compute this network.
 
     Example:
         >>> segmenter = load_segmenter("hippocampus", device="cpu")
@@ -62,10 +77,14 @@ def load_segmenter(
         (1, None)
     """
     loaded = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
-    return _loaded(loaded, find_device(device), None if members is None else tuple(members))
+    return _loaded(loaded, find_device(device), None if members is None else tuple(members), backend)
 
 
-def _loaded(bundle: Bundle, device: torch.device, members: tuple[int, ...] | None, *, inner: bool = False) -> Segmenter:
+def _loaded(
+    bundle: Bundle, device: torch.device, members: tuple[int, ...] | None, engine: str, *, inner: bool = False
+) -> Segmenter:
+    if engine != "auto" and (why := find_backend(engine).refuses(bundle.plan.network, device)) is not None:
+        raise PlanError(f"backend {engine!r}: {why}")
     if bundle.plan.coarse_labels and bundle.coarse is None:
         raise BundleError("this is the fine stage of a cascade, and the bundle does not hold the coarse one")
     count = len(bundle.members)
@@ -77,8 +96,9 @@ def _loaded(bundle: Bundle, device: torch.device, members: tuple[int, ...] | Non
         device,
         chosen,
         tuple(load_network(bundle.plan.network, bundle.members[number], device) for number in chosen),
-        None if bundle.coarse is None else _loaded(bundle.coarse, device, members, inner=True),
-        tuple(_loaded(partner, device, members, inner=True) for partner in bundle.partners),
+        None if bundle.coarse is None else _loaded(bundle.coarse, device, members, engine, inner=True),
+        tuple(_loaded(partner, device, members, engine, inner=True) for partner in bundle.partners),
+        engine,
     )
 
 

@@ -106,7 +106,7 @@ def image_logits(
         look = next(looks)
     with logits_of(
         prepared,
-        segmenter.networks,
+        segmenter.run,
         plan,
         mirror_axes=look.mirror_axes(plan),
         overlap=plan.overlap if look.overlap is None else look.overlap,

@@ -15,7 +15,7 @@ from vesalius.image import Grid
 from vesalius.nets import build
 from vesalius.plan import Plan, Prepared
 from vesalius.plan.prepare import IGNORE, memberships
-from vesalius.predict import logits_of, with_coarse
+from vesalius.predict import as_it_is, logits_of, with_coarse
 from vesalius.train.cache import CachedCase
 
 MARGIN_S = 6.0
@@ -45,7 +45,9 @@ class Looking:
         prepared = Prepared(np.array(case.image), grid, grid)
         if case.coarse is not None:
             prepared = with_coarse(prepared, np.asarray(case.coarse), self.plan)
-        with logits_of(prepared, network, self.plan, mirror_axes=mirror_axes, overlap=self.plan.overlap) as logits:
+        with logits_of(
+            prepared, as_it_is(network), self.plan, mirror_axes=mirror_axes, overlap=self.plan.overlap
+        ) as logits:
             if self.plan.regions:
                 return np.asarray(logits > 0)
             numbers = np.arange(1, len(logits)).reshape(-1, *(1,) * grid.ndim)

@@ -24,4 +24,4 @@ def image() -> Volume:
 @pytest.fixture
 def single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same numbers on every processor."""
-    monkeypatch.setattr("vesalius.predict.logits.fast_dtype", lambda _device: torch.float32)
+    monkeypatch.setattr("vesalius.predict.backends.eager.fast_dtype", lambda _device: torch.float32)

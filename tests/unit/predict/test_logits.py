@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 from phantoms import drawn_bundle
+from torch import nn
 
 from vesalius.errors import PlanError
 from vesalius.nets import SlicesSpec, UNetSpec
 from vesalius.plan import Plan, Prepared, prepare
-from vesalius.predict import load_network, load_segmenter, logits_of
+from vesalius.predict import as_it_is, load_network, load_segmenter, logits_of
 from vesalius.predict.logits import windows_of
 from vesalius.predict.window import sliding_window
 
@@ -31,7 +32,8 @@ def prepared(plan, image) -> Prepared:
 
 
 def found(prepared, networks, plan, **how) -> np.ndarray:
-    with logits_of(prepared, networks, plan, **how) as logits:
+    several = (networks,) if isinstance(networks, nn.Module) else networks
+    with logits_of(prepared, as_it_is(*several), plan, **how) as logits:
         return np.array(logits)
 
 
@@ -58,7 +60,7 @@ def test_windows_are_told_once_for_all_networks(plan, prepared):
 
 
 def test_no_network(plan, prepared):
-    with pytest.raises(PlanError, match="at least one network"), logits_of(prepared, [], plan):
+    with pytest.raises(PlanError, match="at least one network"), logits_of(prepared, as_it_is(), plan):
         pass
 
 

@@ -11,7 +11,7 @@ from vesalius.bundle import Bundle
 from vesalius.image import Labels, Volume
 from vesalius.nets import UNetSpec
 from vesalius.plan import prepare
-from vesalius.predict import load_segmenter, logits_of, segment
+from vesalius.predict import as_it_is, load_segmenter, logits_of, segment
 from vesalius.transform import resample
 
 pytestmark = pytest.mark.usefixtures("single_precision")
@@ -26,7 +26,7 @@ def scores(image: Volume, bundle: Bundle) -> np.ndarray:
     """Logits of every region on the image's own voxels, all of them at once."""
     prepared = prepare(image, bundle.plan)
     (network,) = load_segmenter(bundle, device="cpu").networks
-    with logits_of(prepared, network, bundle.plan, mirror_axes=bundle.plan.mirror_axes) as logits:
+    with logits_of(prepared, as_it_is(network), bundle.plan, mirror_axes=bundle.plan.mirror_axes) as logits:
         return resample(Volume(np.array(logits), prepared.grid), image.grid, fill=-1).array
 
 
@@ -48,7 +48,7 @@ def test_a_probability_for_each_output(regions, image):
     assert found.array.shape == (2, *image.grid.shape)
     prepared = prepare(image, regions.plan)
     (network,) = load_segmenter(regions, device="cpu").networks
-    with logits_of(prepared, network, regions.plan, mirror_axes=regions.plan.mirror_axes) as logits:
+    with logits_of(prepared, as_it_is(network), regions.plan, mirror_axes=regions.plan.mirror_axes) as logits:
         sigmoid = torch.sigmoid(torch.from_numpy(np.array(logits))).numpy()
     expected = resample(Volume(sigmoid, prepared.grid), image.grid).array
     np.testing.assert_allclose(found.array, expected, atol=1e-5)

@@ -12,7 +12,7 @@ from vesalius.errors import BundleError, DataError, GeometryError, PlanError
 from vesalius.image import Grid, Labels, Meta, Volume
 from vesalius.nets import UNetSpec
 from vesalius.plan import prepare
-from vesalius.predict import load_network, logits_of, segment
+from vesalius.predict import as_it_is, load_network, logits_of, segment
 
 _SHAPE = (24, 20, 18)
 
@@ -63,18 +63,18 @@ def test_the_answer_is_the_networks(bundle):
 
 
 def test_mirroring_is_the_mean_over_all_mirror_images(bundle, monkeypatch):
-    monkeypatch.setattr("vesalius.predict.logits.fast_dtype", lambda _device: torch.float32)
+    monkeypatch.setattr("vesalius.predict.backends.eager.fast_dtype", lambda _device: torch.float32)
     image = ball_case(4, shape=(16, 16, 16)).image
     plan = bundle.plan
     prepared = prepare(image, plan)
     network = load_network(plan.network, bundle.weights, torch.device("cpu"))
-    with logits_of(prepared, network, plan, mirror_axes=(0, 2)) as logits:
+    with logits_of(prepared, as_it_is(network), plan, mirror_axes=(0, 2)) as logits:
         found = logits.copy()
     turns = [(), (0,), (2,), (0, 2)]
     total = np.zeros_like(found)
     for turn in turns:
         array = np.flip(prepared.array, [axis + 1 for axis in turn]).copy()
-        with logits_of(replace(prepared, array=array), network, plan) as logits:
+        with logits_of(replace(prepared, array=array), as_it_is(network), plan) as logits:
             total += np.flip(logits, [axis + 1 for axis in turn])
     np.testing.assert_allclose(found, total / len(turns), atol=1e-5)
 
@@ -130,11 +130,11 @@ def test_logits_on_disk_are_those_in_memory(bundle, image, monkeypatch):
     plan = bundle.plan
     network = load_network(plan.network, bundle.weights, torch.device("cpu"))
     prepared = prepare(image, plan)
-    with logits_of(prepared, network, plan) as logits:
+    with logits_of(prepared, as_it_is(network), plan) as logits:
         assert not isinstance(logits, np.memmap)
         expected = logits.copy()
     monkeypatch.setattr("vesalius.predict.scratch._IN_MEMORY_BYTES", 0)
-    with logits_of(prepared, network, plan) as logits:
+    with logits_of(prepared, as_it_is(network), plan) as logits:
         assert isinstance(logits, np.memmap)
         place = logits.filename
         assert np.array_equal(logits, expected)

@@ -10,7 +10,7 @@ from vesalius.bundle import Bundle
 from vesalius.errors import BundleError, DataError
 from vesalius.image import Case, Volume
 from vesalius.plan import prepare
-from vesalius.predict import coarse_classes, load_segmenter, logits_of, segment, with_coarse
+from vesalius.predict import as_it_is, coarse_classes, load_segmenter, logits_of, segment, with_coarse
 from vesalius.transform import KeepLargest, Postprocessing, RemoveSmall, postprocess
 
 pytestmark = pytest.mark.usefixtures("single_precision")
@@ -41,7 +41,7 @@ def test_the_fine_stage_sees_what_the_coarse_one_found(cascade, coarse, image):
     assert np.array_equal(seen.array[0], prepared.array[0])
     assert np.array_equal(seen.array[1:], [classes == 1, classes == 2])
     (network,) = load_segmenter(cascade, device="cpu").networks
-    with logits_of(seen, network, plan) as logits:
+    with logits_of(seen, as_it_is(network), plan) as logits:
         expected = logits.argmax(axis=0)
     assert np.array_equal(segment(image, cascade, mirror=False).labels.array, expected)
 
@@ -116,7 +116,7 @@ def test_a_missing_channel_is_nothing_to_the_network(present, tolerant, paired):
     array = np.array(prepared.array)
     array[1 - present] = 0
     (network,) = load_segmenter(tolerant, device="cpu").networks
-    with logits_of(replace(prepared, array=array), network, plan) as logits:
+    with logits_of(replace(prepared, array=array), as_it_is(network), plan) as logits:
         expected = logits.argmax(axis=0)
     found = segment(only(paired, present), tolerant, channels=[plan.channels[present]], mirror=False)
     assert np.array_equal(found.labels.array, expected)
