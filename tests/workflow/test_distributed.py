@@ -52,18 +52,23 @@ def losses(out: Path) -> list[float]:
     return [moment["loss"] for moment in state["moments"]]
 
 
-@pytest.mark.parametrize(("optimiser", "within"), [("adamw", 1e-3), ("muon", 1e-2)])
-def test_two_processes_have_the_loss_curve_of_one(optimiser: str, within: float, tmp_path: Path) -> None:
-    """In single precision. Muon makes its directions in half, where a sum in another order is soon another number."""
+@pytest.mark.parametrize("optimiser", ["adamw", "muon"])
+def test_two_processes_have_the_loss_curve_of_one(optimiser: str, tmp_path: Path) -> None:
+    """In single precision: in half, a sum in another order is soon another number."""
     plan = plan_of(f"optimisation.optimiser={optimiser}", "foreground_fraction=0.5")
     done = run_two(tmp_path, plan, tmp_path / "two")
     assert done.returncode == 0, done.stderr
     single = Workshop(number_format="float32")
-    fit(ball_dataset(6, shape=(32, 32)), plan, tmp_path / "one", device="cpu", workshop=single)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as each of the two has
+    try:
+        fit(ball_dataset(6, shape=(32, 32)), plan, tmp_path / "one", device="cpu", workshop=single)
+    finally:
+        torch.set_num_threads(threads)
     one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
     assert len(one) == len(two) > 20
     assert one[0] - one[-1] > 100 * 1e-3  # it learns
-    assert two == pytest.approx(one, abs=within)
+    assert two == pytest.approx(one, abs=1e-3)
 
 
 def test_an_error_of_one_ends_all(tmp_path: Path) -> None:

@@ -80,6 +80,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         help="compile the network first (on CUDA)",
     )
+    how.add_argument(
+        "--precision",
+        choices=("auto", "bfloat16", "float32"),
+        default="auto",
+        help="number format of the training (what is faster here); float32 repeats a run closely on several processes",
+    )
     how.add_argument("--track", metavar="URI", help="log to MLflow, too: a folder, sqlite:///FILE.db or http://SERVER")
     how.add_argument(
         "--cluster", metavar="RAY", help="train the folds on a Ray cluster: local, auto or ray://HOST:PORT"
@@ -133,6 +139,7 @@ def _train(
             cache=Path(args.cache) if args.cache else None,
             cache_gib=parse_memory(args.cache_size) if args.cache_size else None,
             compiled=args.compile,
+            number_format=args.precision,
             track=args.track,
         ),
         "on_status": status,

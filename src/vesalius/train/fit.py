@@ -264,7 +264,8 @@ def _begin(setting: Setting, start: Start | None) -> Training:
     if start is not None and start.encoder_weights is not None:
         load_encoder(network, start.encoder_weights)
     network = network.to(setting.device, memory_format=setting.layout)  # type: ignore[call-overload]
-    return Training(network, copy.deepcopy(network).eval(), optimisers(network, plan.optimisation))
+    made = optimisers(network, plan.optimisation, number_format=setting.number_format)
+    return Training(network, copy.deepcopy(network).eval(), made)
 
 
 def _take_up(training: Training, run: Run, setting: Setting, identity: Identity, earlier: Identity | None) -> None:

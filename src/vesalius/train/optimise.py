@@ -31,15 +31,24 @@ class Muon(Optimizer):
         learning_rate: Of the orthogonalised step, scaled by ``sqrt(max(1, rows / columns))``.
         momentum: Decay of the average of the gradients.
         weight_decay: Decoupled.
+        number_format: That directions are made in. ``torch.float32`` makes them independent of the order in which a
+            gradient was added up, and takes several times longer where a processor has matrix units.
 
     Source: K. Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks"; J. Bernstein and
     L. Newhouse 2024, arXiv:2409.20325 (coefficients and scaling as there).
     """
 
     def __init__(
-        self, parameters: Iterable[Tensor], *, learning_rate: float, momentum: float, weight_decay: float
+        self,
+        parameters: Iterable[Tensor],
+        *,
+        learning_rate: float,
+        momentum: float,
+        weight_decay: float,
+        number_format: torch.dtype = torch.bfloat16,
     ) -> None:
         super().__init__(parameters, {"lr": learning_rate, "momentum": momentum, "weight_decay": weight_decay})
+        self._number_format = number_format
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
@@ -56,20 +65,22 @@ class Muon(Optimizer):
                 # The order of a matrix's columns changes nothing, and this is how channels-last kernels lie in memory.
                 ahead = weight.grad.lerp(average, group["momentum"]).movedim(1, -1)
                 rows, columns = weight.shape[0], weight[0].numel()
-                direction = orthogonalise(ahead.reshape(rows, columns)).reshape(ahead.shape).movedim(-1, 1)
+                matrix = orthogonalise(ahead.reshape(rows, columns), number_format=self._number_format)
+                direction = matrix.reshape(ahead.shape).movedim(-1, 1)
                 weight.mul_(1 - group["lr"] * group["weight_decay"])
                 weight.add_(direction.to(weight.dtype), alpha=-group["lr"] * math.sqrt(max(1.0, rows / columns)))
 
 
-def orthogonalise(matrix: Tensor, *, iterations: int = 5) -> Tensor:
+def orthogonalise(matrix: Tensor, *, iterations: int = 5, number_format: torch.dtype = torch.bfloat16) -> Tensor:
     """Bring all singular values of a matrix near 1 (0.7 to 1.2), keeping its singular vectors.
 
     Args:
         matrix: ``(rows, columns)``.
         iterations: Of the quintic Newton–Schulz map.
+        number_format: Of the products; bfloat16 is exact enough for a direction.
 
     Returns:
-        The matrix in bfloat16, which is exact enough for a direction.
+        The matrix, in that format.
 
     Example:
         >>> values = torch.linalg.svdvals(orthogonalise(torch.diag(torch.tensor([3.0, 1.0, 0.5]))).float())
@@ -78,7 +89,7 @@ def orthogonalise(matrix: Tensor, *, iterations: int = 5) -> Tensor:
     """
     a, b, c = _NEWTON_SCHULZ
     tall = matrix.shape[0] > matrix.shape[1]
-    x = (matrix.T if tall else matrix).bfloat16().contiguous()
+    x = (matrix.T if tall else matrix).to(number_format).contiguous()
     x = x / (x.norm() + 1e-7)
     for _ in range(iterations):
         # Sums are rounded once, within the products: twice as fast as apart, and half as far from the exact map.
@@ -88,38 +99,49 @@ def orthogonalise(matrix: Tensor, *, iterations: int = 5) -> Tensor:
     return x.T if tall else x
 
 
-def optimisers(network: nn.Module, how: Optimisation) -> list[Optimizer]:
+def optimisers(
+    network: nn.Module, how: Optimisation, *, number_format: torch.dtype = torch.bfloat16
+) -> list[Optimizer]:
     """The optimisers of a network's weights, each with the peak of its learning rate in ``group["peak"]``.
 
     Args:
         network: Any. With Muon, what is no map between hidden layers goes to AdamW: the first layer, the heads, norms,
             biases, embeddings, and convolutions that keep channels apart (grouped ones).
         how: Which optimiser, and its numbers.
+        number_format: Of the training; see `Muon`.
 
     Returns:
         One optimiser, or two.
     """
-    made = OPTIMISERS[how.optimiser](network, how)
+    made = OPTIMISERS[how.optimiser](network, how, number_format)
     for optimiser in made:
         for group in optimiser.param_groups:
             group["peak"] = group["lr"]
     return made
 
 
-def _muon(network: nn.Module, how: Optimisation) -> list[Optimizer]:
+def _muon(network: nn.Module, how: Optimisation, number_format: torch.dtype) -> list[Optimizer]:
     hidden = list(_hidden(network))
     taken = {id(weight) for weight in hidden}
     rest = [weight for weight in _learned(network) if id(weight) not in taken]
     made: list[Optimizer] = []
     if hidden:
-        made.append(Muon(hidden, learning_rate=how.learning_rate, momentum=how.momentum, weight_decay=how.weight_decay))
+        made.append(
+            Muon(
+                hidden,
+                learning_rate=how.learning_rate,
+                momentum=how.momentum,
+                weight_decay=how.weight_decay,
+                number_format=number_format,
+            )
+        )
     if rest:
         # At Muon's own rate: a fifth of it teaches the heads too slowly for a short training (benchmarks/README.md).
         made.append(AdamW(rest, lr=how.learning_rate, betas=(0.9, _SECOND_MOMENT), weight_decay=0.0))
     return made
 
 
-def _adamw(network: nn.Module, how: Optimisation) -> list[Optimizer]:
+def _adamw(network: nn.Module, how: Optimisation, _format: torch.dtype) -> list[Optimizer]:
     """Norms and biases do not decay: nothing is gained by making them small (Source: Liu et al. 2022, ConvNeXt)."""
     learned = _learned(network)
     groups = [
@@ -130,12 +152,12 @@ def _adamw(network: nn.Module, how: Optimisation) -> list[Optimizer]:
     return [AdamW([group for group in groups if group["params"]], lr=how.learning_rate, betas=betas)]
 
 
-def _adam(network: nn.Module, how: Optimisation) -> list[Optimizer]:
+def _adam(network: nn.Module, how: Optimisation, _format: torch.dtype) -> list[Optimizer]:
     betas = (how.momentum, _SECOND_MOMENT)
     return [Adam(_learned(network), lr=how.learning_rate, betas=betas, weight_decay=how.weight_decay)]
 
 
-def _sgd(network: nn.Module, how: Optimisation) -> list[Optimizer]:
+def _sgd(network: nn.Module, how: Optimisation, _format: torch.dtype) -> list[Optimizer]:
     momentum = how.momentum
     return [
         SGD(
@@ -148,7 +170,7 @@ def _sgd(network: nn.Module, how: Optimisation) -> list[Optimizer]:
     ]
 
 
-OPTIMISERS: Mapping[OptimiserKind, Callable[[nn.Module, Optimisation], list[Optimizer]]] = {
+OPTIMISERS: Mapping[OptimiserKind, Callable[[nn.Module, Optimisation, torch.dtype], list[Optimizer]]] = {
     "muon": _muon,
     "adamw": _adamw,
     "adam": _adam,
