@@ -131,7 +131,9 @@ def _print_network(network: dict[str, Any]) -> None:
         return " × ".join(map(str, sizes))
 
     print(f"{'network':14} {network['architecture']}, {network['parameters']:,} parameters")
-    print(f"{'field':14} {by(network['receptive_field'])} voxels seen by each output voxel")
+    field = network["receptive_field"]
+    seen = "the whole patch" if field is None else f"{by(field)} voxels"
+    print(f"{'field':14} {seen} seen by each output voxel")
     print(f"{'stride':14} {by(network['divisor'])}: patches are multiples of it")
     print(f"{'cost':14} {network['multiply_adds'] / 1e9:.2f} billion multiply-adds a patch")
     print(f"{'memory':14} {network['activation_bytes'] / 2**30:.2f} GiB of activations a training step")

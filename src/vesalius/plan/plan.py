@@ -18,6 +18,7 @@ from vesalius.plan.regions import check_order, label_outputs, region_outputs
 from vesalius.transform import Normalisation
 
 PLAN_VERSION = 2
+_OPTIMISER = "optimisation.optimiser"
 
 Configuration = Literal["2d", "2.5d", "3d", "3d_lowres", "3d_cascade"]
 """What the network sees at once: a slice, a slice and its neighbours, a block, a block of a coarse image, or a block
@@ -235,7 +236,8 @@ def with_settings(plan: Plan, settings: Sequence[str]) -> Plan:
     Args:
         plan: The plan to start from.
         settings: For example ``["patch_size=96,96,96", "optimisation.learning_rate=0.01", "network.norm=batch"]``.
-            Nested fields are named with dots; lists are written with commas.
+            Nested fields are named with dots; lists are written with commas. Another optimiser brings the numbers that
+            suit it, whatever its place among the settings; those that are set as well are kept.
 
     Returns:
         A new plan, in whose reasons the override is noted.
@@ -243,11 +245,14 @@ def with_settings(plan: Plan, settings: Sequence[str]) -> Plan:
     Raises:
         PlanError: A field is unknown, a value has the wrong type, or the parts contradict each other.
     """
-    for setting in settings:
+    for setting in sorted(settings, key=lambda one: not one.strip().startswith(_OPTIMISER)):
         name, equals, value = setting.partition("=")
         if not equals:
             raise PlanError(f"write a setting as name=value, not {setting!r}")
+        before = plan.optimisation.optimiser
         plan = _set(plan, name.strip().split("."), value.strip())
+        if plan.optimisation.optimiser != before:
+            plan = replace(plan, optimisation=plan.optimisation.with_optimiser(plan.optimisation.optimiser))
         # A part set by hand makes the reason for the whole untrue.
         reasons = tuple(r for r in plan.reasons if r.field not in (name.strip(), name.strip().partition(".")[0]))
         plan = replace(plan, reasons=(*reasons, Reason(name.strip(), "set by hand")))

@@ -180,6 +180,10 @@ class Optimisation:
             raise PlanError(unknown_name("optimiser", str(optimiser), _SUITED))
         return cls(optimiser=optimiser, **_SUITED[optimiser]).for_steps(steps)
 
+    def with_optimiser(self, optimiser: OptimiserKind) -> Optimisation:
+        """The same with another optimiser: its rate, momentum, decay and schedule come with it."""
+        return replace(self, optimiser=optimiser, **_SUITED[optimiser])
+
     def for_steps(self, steps: float) -> Optimisation:
         """The same, with warm-up and moving average as long as suits so many steps; see `for_optimiser`."""
         return replace(

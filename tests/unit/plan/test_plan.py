@@ -8,7 +8,7 @@ from phantoms import FACTS
 from vesalius.errors import PlanError
 from vesalius.image import Labels
 from vesalius.nets import NetworkSpec, SlicesSpec, UNetSpec
-from vesalius.plan import Budget, Loss, Plan, make_plan, plan_from_json, plan_to_json, with_settings
+from vesalius.plan import Budget, Loss, Optimisation, Plan, make_plan, plan_from_json, plan_to_json, with_settings
 
 PLAN = make_plan(FACTS, Budget(steps=10), step_seconds=lambda *_: 0.1)
 FLAT = make_plan(
@@ -120,3 +120,13 @@ def test_parts_of_parts_can_be_set() -> None:
     assert with_settings(PLAN, ["augmentation.elastic_p=0.2"]).augmentation.elastic_p == 0.2
     with pytest.raises(PlanError, match=r"kind='fokal'.*'focal'"):
         with_settings(PLAN, ["loss.kind=fokal"])
+
+
+def test_another_optimiser_brings_the_numbers_that_suit_it() -> None:
+    how = with_settings(PLAN, ["optimisation.learning_rate=0.5", "optimisation.optimiser=sgd"]).optimisation
+    suited = Optimisation.for_optimiser("sgd", 1000)
+    assert (how.optimiser, how.learning_rate) == ("sgd", 0.5)
+    assert (how.momentum, how.schedule, how.weight_decay) == (suited.momentum, suited.schedule, suited.weight_decay)
+    assert how.warm_up_steps == PLAN.optimisation.warm_up_steps
+    same = with_settings(PLAN, [f"optimisation.optimiser={PLAN.optimisation.optimiser}"]).optimisation
+    assert same == PLAN.optimisation
