@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: a temporary file beside the target, fsync, rename."""
+"""Files and folders that appear whole or not at all: something temporary beside the target, fsync, rename."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,6 +70,49 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Lend a temporary folder that becomes ``path`` when the block ends well, and is removed when it does not.
+
+    Args:
+        path: The folder to write. Nothing may stand there, except an empty folder; the folder above must exist.
+
+    Yields:
+        An empty folder beside it, to be filled.
+
+    Raises:
+        VesaliusError: Something stands there already, or the system refused to write (disk full, no permission).
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as above:
+        ...     with atomic_folder(Path(above) / "results") as folder:
+        ...         _ = (folder / "a.txt").write_text("a")
+        ...     [found.name for found in Path(above).iterdir()]
+        ['results']
+    """
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".part-{secrets.token_hex(6)}")
+    try:
+        if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+            raise VesaliusError(f"cannot write the folder {target.name}: it is there already; choose another name")
+        temporary.mkdir()
+        yield temporary
+        for place, _, files in os.walk(temporary, topdown=False):
+            for name in files:
+                _sync(Path(place) / name)
+            _sync(Path(place))
+        temporary.replace(target)
+        _sync(target.parent)
+    except OSError as error:
+        ours = error.filename is None or Path(os.fspath(error.filename)).is_relative_to(temporary)
+        if error.errno is None or not ours:
+            raise
+        raise _refusal(target.name, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextlib.contextmanager

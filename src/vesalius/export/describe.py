@@ -1,0 +1,201 @@
+"""The description beside an artefact: all that has to be done before and after the network, for who has no Vesalius."""
+
+from __future__ import annotations
+
+from inspect import signature
+from typing import Any
+
+from vesalius import __version__
+from vesalius.bundle import Bundle
+from vesalius.bundle.card import card_to_json
+from vesalius.bundle.parts import digest
+from vesalius.bundle.tensors import weights_to_bytes
+from vesalius.export.targets import Artefact
+from vesalius.nets import SlicesSpec
+from vesalius.plan import Plan
+from vesalius.predict.window import gaussian_weight
+from vesalius.transform import Normalisation
+from vesalius.transform.postprocess import postprocessing_to_json
+
+DESCRIPTION = "vesalius.json"
+FORMAT, VERSION = "vesalius export", 1
+INPUT, OUTPUT = "image", "logits"
+
+_FORMULAS = {
+    "z_score": "(x - mean(x)) / max(std(x), 1e-8), over the whole channel after the crop; std divides by n",
+    "z_score_nonzero": "the same over the voxels that are not 0; these stay 0",
+    "ct": "(clip(x, lower, upper) - mean) / max(std, 1e-8)",
+    "fixed": "(clip(x, lower, upper) - mean) / max(std, 1e-8)",
+    "range": "(x - min(x)) / max(max(x) - min(x), 1e-8), over the whole channel after the crop",
+    "rgb": "x / 255",
+    "none": "x",
+}
+
+
+def describe(bundle: Bundle, artefact: Artefact) -> dict[str, Any]:
+    """One part of an export, as plain values.
+
+    Args:
+        bundle: The part: the bundle itself, its coarse stage or a partner.
+        artefact: What was written of it.
+
+    Returns:
+        The input, the steps before the network, the windows, the outputs and the steps after it.
+    """
+    plan = bundle.plan
+    return {
+        "input": _input(bundle, artefact),
+        "before": _before(plan),
+        "windows": _windows(plan),
+        "output": _output(plan),
+        "after": _after(bundle),
+        "weights_sha256": [digest(weights_to_bytes(weights)) for weights in bundle.members],
+        "members": len(bundle.members),
+        "card": card_to_json(bundle.card),
+    }
+
+
+def versions(runtime: str) -> dict[str, str]:
+    """Of what had a part in it."""
+    from importlib.metadata import version
+
+    import torch
+
+    return {"vesalius": __version__, "torch": torch.__version__, runtime: version(runtime)}
+
+
+def axes(plan: Plan) -> tuple[str, ...]:
+    """The axes of the input, by name.
+
+    Example:
+        >>> from vesalius.bundle import Bundle
+        >>> axes(Bundle.load("hippocampus").plan)
+        ('batch', 'channel', 'left', 'posterior', 'superior')
+    """
+    grid = ("i", "j") if plan.ndim == 2 else ("left", "posterior", "superior")
+    return ("batch", "channel", *grid)
+
+
+def _input(bundle: Bundle, artefact: Artefact) -> dict[str, Any]:
+    plan = bundle.plan
+    names = axes(plan)
+    found = () if bundle.coarse is None else bundle.coarse.plan.labels.names
+    shape = (1, plan.network.in_channels, *plan.patch_size)
+    return {
+        "name": INPUT,
+        "dtype": "float32",
+        "axes": list(names),
+        "shape": list(shape),
+        "free_axes": {names[axis]: {"multiple_of": step} for axis, step in artefact.free_axes.items()},
+        "channels": [*plan.channels, *(f"{name}, as the coarse stage finds it" for name in found)],
+    }
+
+
+def _before(plan: Plan) -> list[dict[str, Any]]:
+    """The steps from an image as it was read to the prepared one, in order."""
+    steps: list[dict[str, Any]] = []
+    if plan.ndim == 3:
+        steps.append(
+            {"step": "orient", "axes_point_to": "LPS", "how": "axes are turned and flipped, nothing is interpolated"}
+        )
+    steps.append({"step": "crop", "to": "the smallest box that holds every voxel that is not 0 in some channel"})
+    channels = zip(plan.channels, plan.normalisation, strict=True)
+    steps.append(
+        {"step": "normalise", "channels": [{"channel": name, **_normalisation(how)} for name, how in channels]}
+    )
+    if plan.calibrated:
+        steps.append(
+            {
+                "step": "resample",
+                "spacing_mm": list(plan.spacing_mm),
+                "interpolation": "cubic B-spline with prefilter; nearest through slices that are 3 times as thick",
+                "unless": "the spacing is the same within 0.1 %",
+            }
+        )
+    if plan.coarse_labels:
+        steps.append(
+            {"step": "add channels", "how": "0 and 1 for each label that the coarse stage finds, on this grid"}
+        )
+    return steps
+
+
+def _normalisation(how: Normalisation) -> dict[str, Any]:
+    used = {"ct": ("lower", "upper", "mean", "std"), "fixed": ("lower", "upper", "mean", "std")}
+    numbers = {name: getattr(how, name) for name in used.get(how.scheme, ())}
+    return {"scheme": how.scheme, **numbers, "formula": _FORMULAS[how.scheme]}
+
+
+def _windows(plan: Plan) -> dict[str, Any]:
+    sigma = signature(gaussian_weight).parameters["sigma_scale"].default
+    found: dict[str, Any] = {
+        "patch_size": list(plan.patch_size),
+        "overlap": plan.overlap,
+        "places": "evenly spaced, the first at the start and the last at the end of each axis, "
+        "each covering at least the overlap of its neighbour",
+        "padding": "an image smaller than a window is padded with 0, (missing // 2) before it and the rest after it",
+        "weights": {
+            "kind": "gaussian",
+            "sigma": f"{sigma} of the patch's edge, on each axis",
+            "centre": "(edge - 1) / 2",
+            "blended": "sum(weight * logits) / sum(weight)",
+        },
+        "mirror_axes": [axes(plan)[axis + 2] for axis in plan.mirror_axes],
+        "mirroring": "the mean of the logits over all combinations of mirrored axes, each turned back",
+    }
+    if isinstance(plan.network, SlicesSpec):
+        found["slices"] = {"across": axes(plan)[plan.network.axis + 2], "neighbours_seen": plan.network.context}
+    return found
+
+
+def _output(plan: Plan) -> dict[str, Any]:
+    names = [output.name for output in plan.outputs]
+    found = names if plan.regions else ["background", *names]
+    return {
+        "name": OUTPUT,
+        "dtype": "float32",
+        "shape": [1, plan.network.out_channels, *plan.patch_size],
+        "kind": "logits",
+        "activation": "sigmoid" if plan.regions else "softmax",
+        "channels": [
+            {"index": index, "name": name, "values": list(values)}
+            for index, (name, values) in enumerate(zip(found, _values(plan), strict=True))
+        ],
+    }
+
+
+def _values(plan: Plan) -> list[tuple[int, ...]]:
+    values = [output.values for output in plan.outputs]
+    return values if plan.regions else [(0,), *values]
+
+
+def _after(bundle: Bundle) -> dict[str, Any]:
+    plan = bundle.plan
+    labels = [
+        {
+            "name": label.name,
+            "value": label.value,
+            "colour": list(plan.labels.colour(label.value)),
+            "code": None if label.code is None else dict(label.code.__dict__),
+        }
+        for label in plan.labels.labels
+    ]
+    decide = (
+        "each region is where its logit is above 0; they are painted in order, later ones on top, each with the value "
+        "of `painted`"
+        if plan.regions
+        else "the channel with the largest logit; at a tie the first"
+    )
+    found: dict[str, Any] = {
+        "resample": "logits, linearly, onto the image's own grid; outside what the network saw all is background",
+        "decide": decide,
+        "background": 0,
+        "labels": labels,
+        "regions": [{"name": region.name, "values": list(region.values)} for region in plan.labels.regions],
+        "clean_up": postprocessing_to_json(bundle.postprocessing),
+        "clean_up_in_words": list(bundle.postprocessing.words),
+    }
+    if plan.regions:
+        from vesalius.plan.regions import painted_values
+
+        found["painted"] = [values[0] for values in painted_values(plan.outputs)]
+    return found

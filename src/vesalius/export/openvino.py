@@ -1,0 +1,105 @@
+"""OpenVINO's intermediate representation: for processors, and Intel's graphics and neural units."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vesalius.errors import MissingDependencyError
+from vesalius.export.describe import INPUT, OUTPUT
+from vesalius.export.targets import Artefact, Model, Precision
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vesalius.bundle import Bundle
+    from vesalius.predict.backends import Run
+
+PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
+RUNTIME = "openvino"
+FILE = "model.xml"
+
+
+def refuses(bundle: Bundle) -> str | None:  # noqa: ARG001
+    """It takes every network."""
+    return None
+
+
+def write(model: Model, folder: Path) -> Artefact:
+    """Write ``model.xml``, the graph, and ``model.bin``, the weights."""
+    import torch
+
+    from vesalius.export.sizes import free_axes
+
+    ov = _openvino()
+    free = free_axes(model.bundle.plan.network)
+    shape = [-1 if axis in free else size for axis, size in enumerate(model.windows.shape)]
+    with warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("ignore")  # that TorchScript is being retired, and last digits of a second trace
+        graph = ov.convert_model(model.network, example_input=model.windows, input=[ov.PartialShape(shape)])
+    graph.input(0).get_tensor().set_names({INPUT})
+    graph.output(0).get_tensor().set_names({OUTPUT})
+    notes = ["OpenVINO computes in bfloat16 where the processor has matrix units for it; ask for f32 if it must not"]
+    if model.precision == "int8":
+        graph = _to_int8(graph, model.calibration)
+    path = folder / FILE
+    ov.save_model(graph, str(path), compress_to_fp16=model.precision == "fp16")
+    return Artefact(path=path, free_axes=free, notes=tuple(notes))
+
+
+def load(path: Path) -> Run:
+    """Run it with OpenVINO on the processor, in float32."""
+    return load_in(path, "f32")
+
+
+def load_in(path: Path, precision: str) -> Run:
+    """Run it with OpenVINO on the processor.
+
+    Args:
+        path: The graph; its weights lie beside it.
+        precision: What is computed in: ``"f32"``, ``"bf16"`` or ``"f16"``.
+    """
+    import torch
+
+    ov = _openvino()
+    core = ov.Core()
+    compiled: dict[tuple[int, ...], Any] = {}
+
+    def run(windows: Tensor) -> Tensor:
+        shape = tuple(windows.shape)
+        if shape not in compiled:
+            graph = core.read_model(str(path))
+            graph.reshape(shape)  # a graph of known sizes is the fastest
+            compiled[shape] = core.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": precision})
+        return torch.from_numpy(compiled[shape](windows.contiguous().numpy())[0].copy())
+
+    return run
+
+
+def _to_int8(graph: Any, calibration: tuple[Tensor, ...]) -> Any:
+    """Quantise weights and activations by what they are on real windows."""
+    try:
+        import nncf
+    except ImportError as error:
+        raise MissingDependencyError("int8 for OpenVINO takes NNCF: pip install 'vesalius[export]'") from error
+    import logging
+
+    logging.getLogger("nncf").setLevel(logging.ERROR)
+    windows = [window.numpy() for window in calibration]
+    return nncf.quantize(
+        graph,
+        nncf.Dataset(windows),
+        preset=nncf.QuantizationPreset.MIXED,  # leaky activations are not symmetric
+        subset_size=len(windows),
+    )
+
+
+def _openvino() -> Any:
+    """OpenVINO, without the usage reports that it and NNCF send to Google Analytics unless they are kept from it."""
+    # What is None in this table cannot be imported, and both then go without.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino

@@ -1,0 +1,27 @@
+"""Which axes of a network's input may have any size once it is a graph."""
+
+from __future__ import annotations
+
+from vesalius.nets import NetworkSpec, RecurrentUNetSpec, SlicesSpec, divisor
+
+FIXED = frozenset({"swin_unetr", "unetr"})
+"""Networks whose graph holds the size that they were traced with: windows of attention, and learned positions."""
+
+
+def free_axes(spec: NetworkSpec) -> dict[int, int]:
+    """The axes of ``(b, c, *patch)`` that may have another size than the one traced, and what it must be a multiple of.
+
+    Args:
+        spec: The network.
+
+    Example:
+        >>> from vesalius.nets import UNETRSpec, UNetSpec
+        >>> free_axes(UNetSpec.plain(ndim=2, in_channels=1, out_channels=2, features=(8, 16)))
+        {0: 1, 2: 2, 3: 2}
+        >>> free_axes(UNETRSpec(ndim=2, in_channels=1, out_channels=2, image_size=(16, 32)))
+        {0: 1}
+    """
+    inner = spec.inner if isinstance(spec, SlicesSpec | RecurrentUNetSpec) else spec
+    if inner.architecture in FIXED:
+        return {0: 1}
+    return {0: 1} | {axis + 2: step for axis, step in enumerate(divisor(spec))}
