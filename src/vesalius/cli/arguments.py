@@ -17,6 +17,10 @@ NETWORKS = (
     "swin_unetr", "unetr", "mednext",
 )  # fmt: skip
 ENCODERS = ("vgg16", "resnet18", "resnet34", "resnet50", "googlenet")
+# As in `vesalius.predict.backends`.
+BACKENDS = (
+    "torch-float32", "torch-bfloat16", "torch-compiled", "openvino-float32", "openvino-bfloat16", "onnxruntime",
+)  # fmt: skip
 
 
 def add_dataset(parser: argparse.ArgumentParser) -> None:

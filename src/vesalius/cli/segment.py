@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vesalius.cli.arguments import add_device
+from vesalius.cli.arguments import BACKENDS, add_device
 from vesalius.cli.progress import counting
 
 if TYPE_CHECKING:
-    from vesalius.bundle import Bundle
     from vesalius.image import LeftOut
-    from vesalius.jobs import Outcome
     from vesalius.predict.folder import FileJob, FileResult
 
 HELP = "segment images with a trained segmenter; results lie on each image's own grid"
@@ -51,12 +49,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--no-postprocess", dest="postprocess", action="store_false", help="leave out the segmenter's clean-up"
     )
     parser.add_argument("--probabilities", action="store_true", help="write these too, as NAME-probabilities")
+    parser.add_argument(
+        "--focus", action="store_true", help="look closely only where a coarse look found something: faster"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="skip what is done in OUT, a folder, with this segmenter and settings"
+    )
     parser.add_argument("--layout", default="auto", help="how a folder is arranged, see `vesalius index` (auto)")
     parser.add_argument(
         "--cluster",
         metavar="WHERE",
         help="segment images side by side with Ray: local, auto (the cluster of this machine) or its address",
     )
+    parser.add_argument(
+        "--backend",
+        default="auto",
+        choices=("auto", *BACKENDS),
+        metavar="NAME",
+        help=f"what computes the networks: auto, the fastest here (default), or {', '.join(BACKENDS)}",
+    )
+    parser.add_argument("--memory", metavar="SIZE", help="memory to use at most, for example 8GiB")
     add_device(parser)
 
 
@@ -84,6 +96,7 @@ def run(args: argparse.Namespace) -> int:
     """Segment everything; a broken image is reported and the rest goes on."""
     from vesalius.bundle import Bundle
     from vesalius.errors import VesaliusError
+    from vesalius.predict.folder import segment_files
     from vesalius.predict.stages import Look
 
     bundle = Bundle.load(args.bundle)
@@ -92,31 +105,56 @@ def run(args: argparse.Namespace) -> int:
     left_out: list[LeftOut] = []
     sources = list(_sources(args, len(channels or bundle.plan.channels), left_out))
     for case in left_out:
-        print(f"vesalius: left out: {case.id}: {case.reason}", file=sys.stderr)
-    targets = _targets(sources, Path(args.output))
+        _say(f"left out: {case.id}: {case.reason}")
+    targets, journal = _targets(sources, Path(args.output), resume=args.resume)
     jobs = [_job(args, source, target, channels) for source, target in zip(sources, targets, strict=True)]
     done: dict[int, dict[str, Any]] = {}
-    for outcome in _outcomes(args, jobs, [source.name for source in sources], bundle):
-        name, target = sources[outcome.number].name, targets[outcome.number]
-        if outcome.error is not None:
-            if len(jobs) == 1 or not isinstance(outcome.error, VesaliusError):
-                raise outcome.error
-            done[outcome.number] = {"image": name, "error": str(outcome.error)}
-            print(f"vesalius: {name}: {outcome.error}", file=sys.stderr)
-            continue
-        found = outcome.unwrap()
-        done[outcome.number] = {"image": name, "output": str(target), "voxels": found.voxels}
-        told = [f"{label} {count:,} voxels" for label, count in found.voxels.items()]
-        if found.volume_ml is not None:
-            done[outcome.number]["volume_ml"] = found.volume_ml
-            told = [f"{label} {ml:.4g} ml" for label, ml in found.volume_ml.items()]
-        if not args.json:
-            print(f"{target}  {', '.join(told)}")
+    with counting(sources[0].name if len(jobs) == 1 else "images", shown=not args.json) as progress:
+        for outcome in segment_files(
+            jobs, bundle, journal=journal, resume=args.resume, cluster=args.cluster, progress=progress
+        ):
+            name = sources[outcome.number].name
+            if outcome.error is not None:
+                if len(jobs) == 1 or not isinstance(outcome.error, VesaliusError):
+                    raise outcome.error
+                done[outcome.number] = {"image": name, "error": str(outcome.error)}
+                _say(f"{name}: {outcome.error}")
+                continue
+            found = outcome.unwrap()
+            done[outcome.number] = {"image": name, "output": str(targets[outcome.number]), **_told(found)}
+            if not args.json and found.work is not None:
+                print(f"{targets[outcome.number]}  {_sizes(found)}", flush=True)
+    before = sum("done_before" in one for one in done.values())
+    if before:
+        _say(f"{before} of {len(jobs)} were done before")
     failed = sum("error" in one for one in done.values())
     if args.json:
         others = [{"id": case.id, "reason": case.reason} for case in left_out]
         print(json.dumps({"images": [done[n] for n in sorted(done)], "failed": failed, "left_out": others}))
     return 1 if failed else 0
+
+
+def _told(found: FileResult) -> dict[str, Any]:
+    """A result for machines."""
+    told: dict[str, Any] = {"voxels": found.voxels}
+    if found.volume_ml is not None:
+        told["volume_ml"] = found.volume_ml
+    if found.work is None:
+        return {**told, "done_before": True}
+    work = found.work
+    seconds = {"reading": work.reading_s, "computing": work.computing_s, "writing": work.writing_s}
+    return {**told, "backend": work.backend, "seconds": {stage: round(s, 3) for stage, s in seconds.items()}}
+
+
+def _sizes(found: FileResult) -> str:
+    """A result for people."""
+    if found.volume_ml is not None:
+        return ", ".join(f"{label} {ml:.4g} ml" for label, ml in found.volume_ml.items())
+    return ", ".join(f"{label} {count:,} voxels" for label, count in found.voxels.items())
+
+
+def _say(text: str) -> None:
+    print(f"vesalius: {text}", file=sys.stderr)
 
 
 def _channels(args: argparse.Namespace) -> tuple[str, ...] | None:
@@ -136,6 +174,7 @@ def _members(args: argparse.Namespace) -> tuple[int, ...] | None:
 
 def _job(args: argparse.Namespace, source: _Source, target: Path, channels: tuple[str, ...] | None) -> FileJob:
     """What to do with an image, in words that another process understands: no path depends on where it is read."""
+    from vesalius.plan import parse_memory
     from vesalius.predict.folder import FileJob
 
     bundle = Path(args.bundle)
@@ -145,49 +184,31 @@ def _job(args: argparse.Namespace, source: _Source, target: Path, channels: tupl
         bundle=str(bundle.absolute()) if bundle.exists() else args.bundle,
         series=args.series,
         device=args.device,
+        backend=args.backend,
+        memory_gib=parse_memory(args.memory) if args.memory else None,
         channels=channels,
         members=_members(args),
         mirror=args.mirror,
         overlap=args.overlap,
+        focus=args.focus,
         postprocess=args.postprocess,
         probabilities=args.probabilities,
     )
 
 
-def _outcomes(
-    args: argparse.Namespace, jobs: Sequence[FileJob], names: Sequence[str], bundle: Bundle
-) -> Iterator[Outcome[FileResult]]:
-    """Do the jobs: here, with a bar for each image, or on a cluster, with a bar for all of them."""
-    from vesalius.jobs import joined, run_jobs, share_of
-    from vesalius.predict import load_segmenter
-    from vesalius.predict.folder import segment_file
+def _targets(sources: Sequence[_Source], out: Path, *, resume: bool) -> tuple[list[Path], bool]:
+    """The file of each result, and whether they go to a folder, which then keeps a journal.
 
-    if args.cluster is None:
-        segmenter = load_segmenter(bundle, device=args.device, members=_members(args))
-
-        def task(number: int) -> FileResult:
-            with counting(names[number], shown=not args.json) as progress:
-                return segment_file(jobs[number], segmenter=segmenter, progress=progress)
-
-        yield from run_jobs(task, range(len(jobs)))
-        return
-    with joined(args.cluster), counting("images", shown=not args.json) as progress:
-        share = share_of(args.cluster, len(jobs), device=args.device)
-        outcomes = run_jobs(segment_file, jobs, cluster=args.cluster, share=share)
-        for done, outcome in enumerate(outcomes, start=1):
-            if progress is not None:
-                progress(done, len(jobs))
-            yield outcome
-
-
-def _targets(sources: Sequence[_Source], out: Path) -> list[Path]:
-    """The file of each result. A place that cannot be right is refused before anything is computed."""
+    A place that cannot be right is refused before anything is computed.
+    """
     from vesalius.errors import DataError, FormatError
     from vesalius.io import format_of
 
     suffix = None if out.is_dir() else format_of(out)
     if suffix is not None and len(sources) > 1:
         raise DataError(f"{out.name} names one file, and there are {len(sources)} images: name a folder")
+    if suffix is not None and resume:
+        raise DataError(f"--resume goes on with a folder of results, and {out.name} names a file: name a folder")
     if suffix == ".dcm":
         raise FormatError(f"{out.name}: results are not written as DICOM; choose .nii.gz, .nrrd, .mha, .npz or .png")
     folder = out if suffix is None else out.parent
@@ -202,7 +223,7 @@ def _targets(sources: Sequence[_Source], out: Path) -> list[Path]:
     replaced = [target.name for target in targets if target.resolve() in images]
     if replaced:
         raise DataError(f"the result would replace the image {replaced[0]} itself: choose another folder")
-    return targets
+    return targets, suffix is None
 
 
 def _sources(args: argparse.Namespace, channels: int, left_out: list[LeftOut]) -> Iterator[_Source]:

@@ -1,20 +1,28 @@
-"""Segment one image of many, from file to file: a job that can be done here or on another machine."""
+"""Segment images from file to file: one as a job that can be done here or on another machine, or a whole folder."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from time import perf_counter
 
-from vesalius.bundle import built_in
+from vesalius.bundle import Bundle, built_in
+from vesalius.errors import DataError, VesaliusError
 from vesalius.image import LabelMap, Volume
 from vesalius.io import read, write
 from vesalius.io.atomic import make_folder
 from vesalius.io.layouts.files import stem
 from vesalius.io.layouts.load import read_channels
-from vesalius.predict.segment import segment
+from vesalius.jobs import Outcome, joined, run_jobs, share_of
+from vesalius.predict.journal import Entry, note, read_journal, sha256_of
+from vesalius.predict.origin import bundle_digest, origin_of
+from vesalius.predict.pipeline import overlapped
+from vesalius.predict.segment import Prediction, segment
 from vesalius.predict.segmenter import Segmenter, load_segmenter
+
+_NO_SETTING = {"images", "target", "bundle", "device", "memory_gib"}  # of a job: what its result does not depend on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +35,13 @@ class FileJob:
         bundle: Path or name of the segmenter.
         series: Which series of a DICOM folder.
         device: As for `segment`, like all that follows.
+        backend: What computes the networks.
+        memory_gib: To take at most.
         channels: Those that the image holds.
         members: Those that are used.
         mirror: Whether to average over mirror images.
         overlap: Of neighbouring windows.
+        focus: Whether a coarse look finds where to look closely.
         postprocess: Whether to clean up.
         probabilities: Whether to write these too.
     """
@@ -40,12 +51,32 @@ class FileJob:
     bundle: str
     series: str | None = None
     device: str = "auto"
+    backend: str = "auto"
+    memory_gib: float | None = None
     channels: tuple[str, ...] | None = None
     members: tuple[int, ...] | None = None
     mirror: bool | None = None
     overlap: float | None = None
+    focus: bool = False
     postprocess: bool = True
     probabilities: bool = False
+
+
+@dataclass(frozen=True)
+class Work:
+    """What it took to segment an image.
+
+    Args:
+        backend: What computed the networks.
+        reading_s: From files to an image, seconds of the clock, like all that follows.
+        computing_s: From the image to labels.
+        writing_s: From labels to files that are on the disk.
+    """
+
+    backend: str
+    reading_s: float
+    computing_s: float
+    writing_s: float
 
 
 @dataclass(frozen=True)
@@ -56,11 +87,15 @@ class FileResult:
         target: Where the label map is.
         voxels: Of each label.
         volume_ml: Of each label; None where voxels have no volume in space.
+        sha256: Of each file that was written, by name.
+        work: What it took; None where it had been done before.
     """
 
     target: Path
-    voxels: dict[str, int]
-    volume_ml: dict[str, float] | None
+    voxels: Mapping[str, int]
+    volume_ml: Mapping[str, float] | None
+    sha256: Mapping[str, str]
+    work: Work | None
 
 
 def segment_file(
@@ -83,34 +118,138 @@ def segment_file(
     Raises:
         VesaliusError: The image cannot be read, does not suit the bundle, or the result cannot be written.
     """
-    ready = segmenter or _kept(job.bundle, _written(job.bundle), job.device, job.members)
-    prediction = segment(
-        _image(job),
-        ready,
-        channels=job.channels,
-        mirror=job.mirror,
-        overlap=job.overlap,
-        postprocess=job.postprocess,
-        probabilities=job.probabilities,
-        progress=progress,
-    )
-    make_folder(job.target.parent)
-    write(prediction.labels, job.target)
-    if prediction.probabilities is not None:
-        write(prediction.probabilities, job.target.with_name(f"{stem(job.target)}-probabilities.nii.gz"))
-    return _sizes(job.target, prediction.labels, calibrated=ready.bundle.plan.calibrated)
+    ready = segmenter or _kept(job.bundle, _written(job.bundle), job.device, job.members, job.backend)
+    return _write(job, _compute(job, _read(job), ready, progress))
 
 
-def _image(job: FileJob) -> Volume:
-    if len(job.images) == 1:
-        return read(job.images[0], series=job.series)
-    return read_channels(job.images)
+def segment_files(
+    jobs: Sequence[FileJob],
+    bundle: Bundle,
+    *,
+    journal: bool = False,
+    resume: bool = False,
+    cluster: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Iterator[Outcome[FileResult]]:
+    """Segment many images: while one is computed, the next is read and the last one is written.
+
+    An image that fails does not stop the others. Whenever the run is cut off, each result is there whole or not at
+    all.
+
+    With a journal, the folder of the results says what each was made of: bundle, settings, source files (by name, size
+    and time of change), version of Vesalius. ``resume`` then skips results that are there, unchanged since, and made of
+    the same; all others are made anew, as without it. A result that was changed since it was written is an error: it
+    may hold somebody's corrections.
+
+    Device and memory do not count: they change the last digits of logits, not what is computed.
+
+    Args:
+        jobs: All with the same bundle, members, device and backend; with a journal, their results go to one folder.
+        bundle: That of the jobs.
+        journal: Whether to keep one, `vesalius.predict.journal.NAME` in the folder of the results.
+        resume: Skip what the journal says is done.
+        cluster: As for `vesalius.jobs.run_jobs`, which then does the jobs side by side.
+        progress: Called with the share that is done, as (done, total).
+
+    Yields:
+        The outcomes: first those of results that are there already, then the others; without a cluster in their order.
+
+    Raises:
+        DataError: ``resume`` without a journal.
+        VesaliusError: The bundle cannot be used as the jobs say, the journal cannot be kept, or the cluster cannot be
+            reached.
+    """
+    if resume and not journal:
+        raise DataError("resume goes on by a journal: give journal=True, too")
+    origins = _origins(jobs, bundle) if journal else None
+    known = _done_before(jobs, origins) if resume and origins is not None else {}
+    yield from known.values()
+    left = [number for number in range(len(jobs)) if number not in known]
+    if not left:
+        return
+    todo = [jobs[number] for number in left]
+    notes = None if origins is None else _Notes(todo[0].target.parent, [origins[n] for n in left])
+    outcomes = _here(todo, bundle, notes, progress) if cluster is None else _elsewhere(todo, cluster, notes, progress)
+    for outcome in outcomes:
+        yield replace(outcome, number=left[outcome.number])
+
+
+# --- one image --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    image: Volume
+    reading_s: float
+
+
+@dataclass(frozen=True)
+class _Made:
+    prediction: Prediction
+    calibrated: bool
+    backend: str
+    reading_s: float
+    computing_s: float
+
+
+def _read(job: FileJob) -> _Loaded:
+    began = perf_counter()
+    image = read(job.images[0], series=job.series) if len(job.images) == 1 else read_channels(job.images)
+    return _Loaded(image, perf_counter() - began)
+
+
+def _compute(job: FileJob, loaded: _Loaded, segmenter: Segmenter, progress: Callable[[int, int], None] | None) -> _Made:
+    began = perf_counter()
+    try:
+        prediction = segment(
+            loaded.image,
+            segmenter,
+            channels=job.channels,
+            mirror=job.mirror,
+            overlap=job.overlap,
+            postprocess=job.postprocess,
+            probabilities=job.probabilities,
+            progress=progress,
+        )
+    except MemoryError:
+        raise VesaliusError("there is not enough memory for this image; try a smaller --memory") from None
+    backend = str(prediction.provenance.get("backend", segmenter.backend))
+    return _Made(prediction, segmenter.bundle.plan.calibrated, backend, loaded.reading_s, perf_counter() - began)
+
+
+def _write(job: FileJob, made: _Made) -> FileResult:
+    began = perf_counter()
+    folder, found = make_folder(job.target.parent), made.prediction
+    written = [job.target]
+    if found.probabilities is not None:
+        written.append(job.target.with_name(f"{stem(job.target)}-probabilities.nii.gz"))
+        write(found.probabilities, written[1])
+    write(found.labels, job.target)
+    sha256 = {path.name: sha256_of(folder / path.name) for path in written}
+    voxels, volume_ml = _sizes(found.labels, calibrated=made.calibrated)
+    work = Work(made.backend, made.reading_s, made.computing_s, perf_counter() - began)
+    return FileResult(job.target, voxels, volume_ml, sha256, work)
+
+
+def _sizes(found: LabelMap, *, calibrated: bool) -> tuple[dict[str, int], dict[str, float] | None]:
+    counts = found.counts()
+    voxels = {label.name: counts.get(label.value, 0) for label in found.labels.labels}
+    if not calibrated or found.grid.ndim != 3:
+        return voxels, None
+    each_ml = found.grid.voxel_volume_mm3 / 1000
+    return voxels, {name: round(count * each_ml, 4) for name, count in voxels.items()}
 
 
 @lru_cache(maxsize=1)
-def _kept(bundle: str, written: int, device: str, members: tuple[int, ...] | None) -> Segmenter:  # noqa: ARG001
+def _kept(
+    bundle: str,
+    written: int,  # noqa: ARG001
+    device: str,
+    members: tuple[int, ...] | None,
+    backend: str,
+) -> Segmenter:
     """The segmenter of the job before, unless the bundle was written anew."""
-    return load_segmenter(bundle, device=device, members=members)
+    return load_segmenter(bundle, device=device, members=members, backend=backend)
 
 
 def _written(bundle: str) -> int:
@@ -122,10 +261,92 @@ def _written(bundle: str) -> int:
     return description.stat().st_mtime_ns if description.exists() else 0
 
 
-def _sizes(target: Path, found: LabelMap, *, calibrated: bool) -> FileResult:
-    counts = found.counts()
-    voxels = {label.name: counts.get(label.value, 0) for label in found.labels.labels}
-    if not calibrated or found.grid.ndim != 3:
-        return FileResult(target, voxels, None)
-    each_ml = found.grid.voxel_volume_mm3 / 1000
-    return FileResult(target, voxels, {name: round(count * each_ml, 4) for name, count in voxels.items()})
+# --- many images ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Notes:
+    """The journal of a run: its folder, and the origin of each job's result."""
+
+    folder: Path
+    origins: Sequence[str]
+
+    def begin(self, number: int, job: FileJob) -> None:
+        """A result that stands there is about to be replaced: from now on it counts as not done."""
+        if job.target.exists():
+            note(self.folder, Entry(job.target.name, self.origins[number]))
+
+    def end(self, number: int, result: FileResult) -> None:
+        origin, name = self.origins[number], result.target.name
+        note(self.folder, Entry(name, origin, result.sha256, result.voxels, result.volume_ml))
+
+
+def _here(
+    jobs: Sequence[FileJob], bundle: Bundle, notes: _Notes | None, progress: Callable[[int, int], None] | None
+) -> Iterator[Outcome[FileResult]]:
+    """One after the other, reading and writing beside."""
+    first = jobs[0]
+    segmenter = load_segmenter(bundle, device=first.device, members=first.members, backend=first.backend)
+
+    def compute(number: int, loaded: _Loaded) -> _Made:
+        def tell(done: int, total: int) -> None:
+            if progress is not None:
+                progress(number * total + done, len(jobs) * total)
+
+        return _compute(jobs[number], loaded, segmenter, tell)
+
+    def put(number: int, made: _Made) -> FileResult:
+        if notes is not None:
+            notes.begin(number, jobs[number])
+        result = _write(jobs[number], made)
+        if notes is not None:
+            notes.end(number, result)
+        return result
+
+    yield from overlapped(range(len(jobs)), read=lambda number: _read(jobs[number]), compute=compute, write=put)
+
+
+def _elsewhere(
+    jobs: Sequence[FileJob], cluster: str, notes: _Notes | None, progress: Callable[[int, int], None] | None
+) -> Iterator[Outcome[FileResult]]:
+    """Side by side on a cluster. This process keeps the journal: lines of many machines would mix in one file."""
+
+    def begun() -> Iterator[FileJob]:
+        for number, job in enumerate(jobs):
+            if notes is not None:
+                notes.begin(number, job)
+            yield job
+
+    with joined(cluster):
+        share = share_of(cluster, len(jobs), device=jobs[0].device)
+        for done, outcome in enumerate(run_jobs(segment_file, begun(), cluster=cluster, share=share), start=1):
+            if notes is not None and outcome.result is not None:
+                notes.end(outcome.number, outcome.result)
+            if progress is not None:
+                progress(done, len(jobs))
+            yield outcome
+
+
+def _done_before(jobs: Sequence[FileJob], origins: Sequence[str]) -> dict[int, Outcome[FileResult]]:
+    """The outcomes of jobs that are not to be done: their results are there already, or must not be replaced."""
+    entries = read_journal(jobs[0].target.parent) if jobs else {}
+    found: dict[int, Outcome[FileResult]] = {}
+    for number, (job, origin) in enumerate(zip(jobs, origins, strict=True)):
+        folder, name = job.target.parent, job.target.name
+        entry = entries.get(name)
+        if entry is None or not entry.done:
+            continue
+        if changed := entry.changed(folder):
+            words = f"{changed[0]} was changed since it was segmented: move it away, or do not resume, to replace it"
+            found[number] = Outcome(number, error=DataError(words))
+        elif entry.origin == origin and entry.is_whole(folder):
+            result = FileResult(job.target, entry.voxels, entry.volume_ml, entry.sha256, None)
+            found[number] = Outcome(number, result)
+    return found
+
+
+def _origins(jobs: Sequence[FileJob], bundle: Bundle) -> list[str]:
+    """For each job a checksum of all that decides what its result is."""
+    made_by = bundle_digest(bundle)
+    told = [{name: value for name, value in asdict(job).items() if name not in _NO_SETTING} for job in jobs]
+    return [origin_of(job.images, made_by, settings) for job, settings in zip(jobs, told, strict=True)]

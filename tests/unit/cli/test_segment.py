@@ -14,6 +14,7 @@ from vesalius.image import Volume
 from vesalius.io import read_labels, write
 from vesalius.jobs import Share, run_jobs
 from vesalius.predict import segment
+from vesalius.predict.journal import NAME as JOURNAL
 from vesalius.transform import KeepLargest, Postprocessing
 
 
@@ -62,7 +63,7 @@ def test_volumes_give_volumes_in_one_file(source, result, deep, tmp_path, told):
     image = volume(tmp_path / source)
     (done,) = told("segment", image, "--bundle", deep, "-o", tmp_path / "out", "--no-mirror")["images"]
     assert done["output"] == str(tmp_path / "out" / result)
-    assert [path.name for path in (tmp_path / "out").iterdir()] == [result]
+    assert [path.name for path in (tmp_path / "out").iterdir() if path.name != JOURNAL] == [result]
 
 
 def test_files_and_folders_may_be_mixed(deep, tmp_path, told):
@@ -72,7 +73,8 @@ def test_files_and_folders_may_be_mixed(deep, tmp_path, told):
     volume(tmp_path / "more" / "inner" / "three.nrrd", 2)
     done = told("segment", *images, "--bundle", deep, "-o", tmp_path / "out", "--no-mirror")
     assert [one["image"] for one in done["images"]] == ["one", "two", "inner_three"]
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["inner_three.nrrd", "one.nii.gz", "two.nii.gz"]
+    written = sorted(p.name for p in (tmp_path / "out").iterdir())
+    assert written == ["inner_three.nrrd", "one.nii.gz", "two.nii.gz", JOURNAL]
 
 
 def test_what_a_folder_holds_beside_its_images_is_said(deep, tmp_path, told):
@@ -125,7 +127,7 @@ def test_a_relative_place_in_the_working_folder(deep, tmp_path, told, monkeypatc
     monkeypatch.chdir(tmp_path)
     told("segment", "a.nii", "--bundle", deep, "-o", "found.nii.gz", "--no-mirror")
     told("segment", "a.nii", "--bundle", deep, "-o", ".", "--no-mirror")
-    assert {p.name for p in Path().iterdir()} == {"a.nii", "a.nii.gz", "found.nii.gz"}
+    assert {p.name for p in Path().iterdir()} == {"a.nii", "a.nii.gz", "found.nii.gz", JOURNAL}
 
 
 def paired(number):
@@ -212,13 +214,15 @@ def test_a_folder_side_by_side(deep, tmp_path, told, printed, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments = ("segment", "images", "--bundle", deep, "--no-mirror", "--device", "cpu")
     here = told(*arguments, "-o", "here", code=1)
-    monkeypatch.setattr("vesalius.jobs.joined", lambda _: nullcontext())
-    monkeypatch.setattr("vesalius.jobs.share_of", lambda _, jobs, *, device: Share(cores=jobs))
-    monkeypatch.setattr("vesalius.jobs.run_jobs", elsewhere)
+    monkeypatch.setattr("vesalius.predict.folder.joined", lambda _: nullcontext())
+    monkeypatch.setattr("vesalius.predict.folder.share_of", lambda _, jobs, *, device: Share(cores=jobs))
+    monkeypatch.setattr("vesalius.predict.folder.run_jobs", elsewhere)
     there = told(*arguments, "-o", "there", "--cluster", "local", code=1)
     assert there["failed"] == here["failed"] == 1
     for mine, theirs in zip(here["images"], there["images"], strict=True):
-        assert "error" in theirs or theirs.pop("output") == mine.pop("output").replace("here", "there")
+        if "error" not in theirs:
+            assert theirs.pop("output") == mine.pop("output").replace("here", "there")
+            assert set(theirs.pop("seconds")) == set(mine.pop("seconds")) == {"reading", "computing", "writing"}
         assert theirs == mine
     for number in range(2):
         name = f"scan{number}.nii.gz"
