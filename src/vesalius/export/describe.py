@@ -13,7 +13,7 @@ from vesalius.bundle.tensors import weights_to_bytes
 from vesalius.export.targets import Artefact
 from vesalius.nets import SlicesSpec
 from vesalius.plan import Plan
-from vesalius.predict.window import gaussian_weight
+from vesalius.predict.window import gaussian_line
 from vesalius.transform import Normalisation
 from vesalius.transform.postprocess import postprocessing_to_json
 
@@ -126,7 +126,7 @@ def _normalisation(how: Normalisation) -> dict[str, Any]:
 
 
 def _windows(plan: Plan) -> dict[str, Any]:
-    sigma = signature(gaussian_weight).parameters["sigma_scale"].default
+    sigma = signature(gaussian_line).parameters["sigma_scale"].default
     found: dict[str, Any] = {
         "patch_size": list(plan.patch_size),
         "overlap": plan.overlap,

@@ -24,4 +24,7 @@ def free_axes(spec: NetworkSpec) -> dict[int, int]:
     inner = spec.inner if isinstance(spec, SlicesSpec | RecurrentUNetSpec) else spec
     if inner.architecture in FIXED:
         return {0: 1}
-    return {0: 1} | {axis + 2: step for axis, step in enumerate(divisor(spec))}
+    free = {0: 1} | {axis + 2: step for axis, step in enumerate(divisor(spec))}
+    if isinstance(spec, RecurrentUNetSpec):
+        free.pop(spec.axis + 2)  # the walk along the slices is written out, step by step
+    return free

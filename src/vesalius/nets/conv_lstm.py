@@ -59,7 +59,7 @@ class ConvLSTM(nn.Module):
         """
         seen = self.look(x.flatten(0, 1))
         seen = seen.reshape(*x.shape[:2], *seen.shape[1:])
-        output = memory = seen.new_zeros(len(x), self.hidden, *x.shape[3:])
+        output = memory = seen.new_zeros(x.shape[0], self.hidden, *x.shape[3:])
         outputs: dict[int, Tensor] = {}
         steps = range(x.shape[1])
         for step in reversed(steps) if self.reverse else steps:

@@ -51,7 +51,7 @@ class RecurrentUNet(nn.Module):
             PlanError: The size does not fit.
         """
         check_size(x, self.divisor)
-        axis, batch = self.spec.axis, len(x)
+        axis, batch = self.spec.axis, x.shape[0]  # not len(x): exported, the batch stays free
         seen = self.inner.encode(fold(x, axis))
         for stage, memory in self.memories.items():
             plane = seen[int(stage)]

@@ -51,7 +51,7 @@ class Slices(nn.Module):
             PlanError: The size does not fit.
         """
         check_size(x, self.divisor)
-        axis, batch = self.spec.axis, len(x)
+        axis, batch = self.spec.axis, x.shape[0]  # not len(x): exported, the batch stays free
         logits = self.inner(fold(neighbours(x, axis, self.spec.context), axis))
         if isinstance(logits, list):
             return [unfold(y, batch, axis) for y in logits]
