@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,51 @@ from vesalius.plan import Plan, Prepared
 from vesalius.predict.backends import RunFor
 from vesalius.predict.backends.eager import fast_eager
 from vesalius.predict.scratch import scratch
-from vesalius.predict.window import iterate_slabs, window_starts
+from vesalius.predict.window import Walk, WeightLine, gaussian_line, iterate_slabs, window_starts
+
+
+def slabs_of(
+    prepared: Prepared,
+    run_for: RunFor,
+    plan: Plan,
+    *,
+    walk: Walk | None = None,
+    mirror_axes: tuple[int, ...] = (),
+    overlap: float = 0.5,
+    line: WeightLine = gaussian_line,
+    progress: Callable[[int, int], None] | None = None,
+) -> Iterator[tuple[int, NDArray[Any]]]:
+    """The logits of a whole prepared image, slab by slab; see `iterate_slabs`.
+
+    Args:
+        prepared: What the network sees.
+        run_for: Gives what computes windows, such as `Segmenter.run`, or `as_it_is` of a network.
+        plan: Patch size and outputs.
+        walk: How the windows are walked through; with the plan's batch when left out.
+        mirror_axes: Axes mirrored; all combinations are averaged.
+        overlap: Of neighbouring windows.
+        line: What weighs the windows where they overlap, along each axis.
+        progress: Called with (done, total) windows.
+
+    Raises:
+        PlanError: An argument is out of range.
+    """
+    patch, overlaps, batch_size = windows_of(plan, prepared.grid.shape, overlap)
+    chosen = walk or Walk(batch_size=batch_size)
+    places = math.prod(len(at) for at in window_starts(prepared.grid.shape, patch, overlap=overlaps))
+    batches = math.ceil(places / chosen.batch_size) * 2 ** len(mirror_axes)
+    for start, slab in iterate_slabs(
+        torch.from_numpy(np.require(prepared.array, requirements="W")),
+        run_for((chosen.batch_size, len(prepared.array), *patch), batches),
+        patch,
+        plan.network.out_channels,
+        overlap=overlaps,
+        mirror_axes=mirror_axes,
+        line=line,
+        walk=chosen,
+        progress=progress,
+    ):
+        yield start, slab.numpy()
 
 
 @contextmanager
@@ -26,42 +71,43 @@ def logits_of(
     run_for: RunFor,
     plan: Plan,
     *,
+    walk: Walk | None = None,
     mirror_axes: tuple[int, ...] = (),
     overlap: float = 0.5,
+    line: WeightLine = gaussian_line,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[NDArray[np.float32]]:
-    """The logits of a whole prepared image, ``(outputs, *prepared.grid.shape)``, float32.
+    """The logits of a whole prepared image, ``(outputs, *prepared.grid.shape)``, float32: `slabs_of`, joined.
 
-    Windows are computed slab by slab, and finished slabs are put away: in memory, or in a temporary file where they
-    would take more than a GiB. The array is gone when the context is left.
+    The array is in memory, or in a temporary file where it would take more than a GiB, and is gone when the context is
+    left.
 
     Args:
-        prepared: What the network sees.
-        run_for: Gives what computes windows, such as `Segmenter.run`, or `as_it_is` of a network.
+        prepared: As for `slabs_of`, like all that follows.
+        run_for: Gives what computes windows.
         plan: Patch size and outputs.
-        mirror_axes: Axes mirrored; all combinations are averaged.
+        walk: How the windows are walked through.
+        mirror_axes: Axes mirrored.
         overlap: Of neighbouring windows.
+        line: What weighs them.
         progress: Called with (done, total) windows.
 
     Raises:
         PlanError: An argument is out of range.
     """
-    outputs, shape = plan.network.out_channels, prepared.grid.shape
-    patch, overlaps, batch_size = windows_of(plan, shape, overlap)
-    places = math.prod(len(at) for at in window_starts(shape, patch, overlap=overlaps))
-    batches = math.ceil(places / batch_size) * 2 ** len(mirror_axes)
-    with scratch((outputs, *shape)) as logits:
-        for start, slab in iterate_slabs(
-            torch.from_numpy(np.require(prepared.array, requirements="W")),
-            run_for((batch_size, len(prepared.array), *patch), batches),
-            patch,
-            outputs,
-            overlap=overlaps,
+    axis = 1 + (0 if walk is None else walk.axis)
+    with scratch((plan.network.out_channels, *prepared.grid.shape)) as logits:
+        for start, slab in slabs_of(
+            prepared,
+            run_for,
+            plan,
+            walk=walk,
             mirror_axes=mirror_axes,
-            batch_size=batch_size,
+            overlap=overlap,
+            line=line,
             progress=progress,
         ):
-            logits[:, start : start + slab.shape[1]] = slab.numpy()
+            np.moveaxis(logits, axis, 0)[start : start + slab.shape[axis]] = np.moveaxis(slab, axis, 0)
         yield logits
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from itertools import combinations, product
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import product
 
 import torch
 import torch.nn.functional as F
@@ -12,9 +14,45 @@ from jaxtyping import Float, Real
 from torch import Tensor
 
 from vesalius.errors import PlanError
+from vesalius.predict.answers import Batch, answers, batches
 
 _SIGMA_SCALE = 1 / 8
 _SMALLEST_SCALE = 1 / 14  # the corner of a 3D patch then still weighs more than the smallest normal float32
+
+WeightLine = Callable[[int], Float[Tensor, " n"]]
+"""How much each voxel of a window counts along one axis, positive, for an edge of n voxels; a window's weight is the
+product over its axes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Walk:
+    """How windows are walked through: it decides about memory and speed, and about the result in nothing but rounding.
+
+    Args:
+        axis: Along which slabs are finished. ``patch[axis]`` times the volume's cross-section is held.
+        batch_size: Windows that the network sees at once.
+        ahead: Batches that are computed before the last one has been added.
+        remember: Whether to keep what the network says of a window of a single value, for the next such window.
+        held_as: Number format of what is held: ``torch.float32``, or ``torch.float16``, in which every sum is rounded
+            to 11 bits, as nnU-Net does always.
+
+    Raises:
+        PlanError: A number is out of range.
+    """
+
+    axis: int = 0
+    batch_size: int = 1
+    ahead: int = 1
+    remember: bool = True
+    held_as: torch.dtype = torch.float32
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1 or self.ahead < 0 or self.axis < 0:
+            raise PlanError(
+                f"batch_size must be at least 1, ahead and axis 0, not {self.batch_size}, {self.ahead}, {self.axis}"
+            )
+        if self.held_as not in (torch.float32, torch.float16):
+            raise PlanError(f"logits are held as float32 or float16, not {self.held_as}")
 
 
 def window_starts(
@@ -53,32 +91,29 @@ def window_starts(
     return tuple(starts)
 
 
-def gaussian_weight(patch: Sequence[int], *, sigma_scale: float = _SIGMA_SCALE) -> Float[Tensor, " *patch"]:
-    """How much each voxel of a window counts: most in the centre, where the network sees the most around it.
+def gaussian_line(n: int, *, sigma_scale: float = _SIGMA_SCALE) -> Float[Tensor, " n"]:
+    """A Gaussian about the middle of an edge, 1 there: float64.
 
     Args:
-        patch: Voxels on each axis.
-        sigma_scale: Standard deviation of the Gaussian as a share of the patch's edge.
-
-    Returns:
-        ``(*patch,)`` float32, the product of one Gaussian an axis about the middle, positive everywhere.
+        n: Voxels.
+        sigma_scale: Standard deviation as a share of the edge.
 
     Raises:
-        PlanError: The share is not positive, or so small that weights would vanish.
+        PlanError: The edge is not positive, or the share so small that weights would vanish.
 
     Example:
-        >>> gaussian_weight((5,), sigma_scale=0.25).mul(100).round()
-        tensor([ 28.,  73., 100.,  73.,  28.])
+        >>> gaussian_line(5, sigma_scale=0.25).mul(100).round().tolist()
+        [28.0, 73.0, 100.0, 73.0, 28.0]
 
     Source: nnU-Net (Isensee et al. 2021, doi:10.1038/s41592-020-01008-z): standard deviation of an eighth of the
     patch. Theirs is centred on voxel ``n // 2``; ours on the middle, so that it does not lean to one side.
     """
-    if not (all(n >= 1 for n in patch) and sigma_scale >= _SMALLEST_SCALE):
+    if not (n >= 1 and sigma_scale >= _SMALLEST_SCALE):
         raise PlanError(
-            f"the patch must be positive and sigma_scale at least {_SMALLEST_SCALE:.3f}, "
-            f"not {tuple(patch)} and {sigma_scale}"
+            f"the patch must be positive and sigma_scale at least {_SMALLEST_SCALE:.3f}, not {n} and {sigma_scale}"
         )
-    return _outer(_lines(patch, sigma_scale)).float()
+    distance = torch.arange(n, dtype=torch.float64) - (n - 1) / 2
+    return (-0.5 * (distance / (n * sigma_scale)) ** 2).exp()
 
 
 def sliding_window(
@@ -89,7 +124,8 @@ def sliding_window(
     *,
     overlap: float | Sequence[float] = 0.5,
     mirror_axes: Sequence[int] = (),
-    batch_size: int = 1,
+    line: WeightLine = gaussian_line,
+    walk: Walk | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Float[Tensor, " classes *grid"]:
     """Logits of a whole volume: `iterate_slabs`, joined.
@@ -98,13 +134,14 @@ def sliding_window(
     much and a slab can be used up (resampled, turned into labels) when it comes.
 
     Args:
-        image: ``(c, *grid)``, normalised; 2 or 3 axes; any real type. The logits are gathered on its device.
-        network: Maps ``(b, c, *patch)`` float32 to logits ``(b, classes, *patch)``; moves its input to its own device.
+        image: As for `iterate_slabs`, like all that follows.
+        network: Maps windows to logits.
         patch_size: Voxels of a window on each axis.
         classes: Channels of the network's result.
-        overlap: As for `window_starts`.
-        mirror_axes: Axes of the grid; the logits are the mean over all combinations of mirroring them.
-        batch_size: Windows that the network sees at once.
+        overlap: Of neighbouring windows.
+        mirror_axes: Axes that are mirrored.
+        line: What weighs the windows.
+        walk: How they are walked through.
         progress: Called with the number of windows done and of all.
 
     Returns:
@@ -121,6 +158,7 @@ def sliding_window(
 
     Source: nnU-Net v2 (``predict_sliding_window_return_logits``): overlap of a half, Gaussian weights, mirroring.
     """
+    chosen = walk or Walk()
     slabs = iterate_slabs(
         image,
         network,
@@ -128,12 +166,13 @@ def sliding_window(
         classes,
         overlap=overlap,
         mirror_axes=mirror_axes,
-        batch_size=batch_size,
+        line=line,
+        walk=chosen,
         progress=progress,
     )
     logits = torch.empty((classes, *image.shape[1:]), device=image.device)
     for start, slab in slabs:
-        logits[:, start : start + slab.shape[1]] = slab
+        logits.narrow(1 + chosen.axis, start, slab.shape[1 + chosen.axis]).copy_(slab)
     return logits
 
 
@@ -145,29 +184,40 @@ def iterate_slabs(
     *,
     overlap: float | Sequence[float] = 0.5,
     mirror_axes: Sequence[int] = (),
-    batch_size: int = 1,
+    line: WeightLine = gaussian_line,
+    walk: Walk | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[tuple[int, Tensor]]:
-    """Logits of a volume, piece by piece along the first axis, each as soon as no later window can touch it.
+    """Logits of a volume, piece by piece along one axis, each as soon as no later window can touch it.
 
-    Only a window's thickness of logits is held at a time: ``classes * patch_size[0] * (rest of the grid)`` float32
-    values, however long the first axis is; put the longest axis first. The weights need no memory: each axis has its
-    own, divided beforehand by what all windows add up to, so that the sum of the weighted windows is the mean.
-    A volume that is smaller than a window is padded with zeros on both sides, which are cut off again.
+    Only a window's thickness of logits is held, in a ring that turns as windows go on: ``classes * patch_size[axis] *
+    (rest of the grid)`` values, however long the axis is. The weights need no memory: each axis has its own, divided
+    beforehand by what all windows add up to, so that the sum of the weighted windows is the mean. A volume that is
+    smaller than a window is padded with zeros on both sides, which are cut off again.
+
+    The network runs on a thread of its own; meanwhile this one reads the next windows and adds the last ones, always
+    in the same order. A window that holds one value a channel (air that was clipped, padding) is asked for only once:
+    a network in evaluation mode is a function of its window, so the same window has the same logits, and such a window
+    is also its own mirror image. (That holds bit for bit where an engine says the same of a window whatever else is in
+    the batch.)
 
     Args:
-        image: As for `sliding_window`; may be a view of a memory-mapped file.
-        network: As for `sliding_window`.
+        image: ``(c, *grid)``, normalised; 2 or 3 axes; any real type; may be a view of a memory-mapped file. The
+            logits are gathered on its device.
+        network: Maps ``(b, c, *patch)`` float32 to logits ``(b, classes, *patch)``, which it must not touch again;
+            moves its input to its own device.
         patch_size: Voxels of a window on each axis.
         classes: Channels of the network's result.
-        overlap: As for `sliding_window`.
-        mirror_axes: As for `sliding_window`.
-        batch_size: Windows that the network sees at once; they share their place on the first axis.
+        overlap: As for `window_starts`.
+        mirror_axes: Axes of the grid; the logits are the mean over all combinations of mirroring them.
+        line: What weighs the windows where they overlap, along each axis.
+        walk: How they are walked through.
         progress: Called with the number of windows done and of all.
 
     Yields:
-        ``(start, logits)``: the first row on the first axis, and ``(classes, rows, *rest)`` float32. The slabs follow
-        each other without gap or overlap and hold the whole grid together.
+        ``(start, logits)``: the first row on the axis, and ``(classes, *grid)`` of which there are some rows. The slabs
+        follow each other without gap or overlap and hold the whole grid together. Each may be changed, and is gone when
+        the next is asked for.
 
     Raises:
         PlanError: An argument is out of range, or the network's result has another shape.
@@ -177,52 +227,84 @@ def iterate_slabs(
         >>> [(start, slab.shape[1]) for start, slab in slabs]
         [(0, 8), (8, 8), (16, 8), (24, 16)]
     """
-    grid, patch = tuple(image.shape[1:]), tuple(patch_size)
-    _check(grid, classes, mirror_axes, batch_size)
+    grid, patch, chosen = tuple(image.shape[1:]), tuple(patch_size), walk or Walk()
+    _check(grid, classes, mirror_axes, chosen)
     starts = window_starts(grid, patch, overlap=overlap)
     padded = tuple(max(n, p) for n, p in zip(grid, patch, strict=True))
     before = tuple((m - n) // 2 for m, n in zip(padded, grid, strict=True))
     inside = tuple(slice(b, b + n) for b, n in zip(before, grid, strict=True))
-    shares = [_shares(line, at).to(image.device) for line, at in zip(_lines(patch), starts, strict=True)]
-    places = list(product(*(range(len(at)) for at in starts[1:])))
-    held = torch.zeros((classes, patch[0], *padded[1:]), device=image.device)
-    for first, row in enumerate(starts[0]):
-        for done in range(0, len(places), batch_size):
-            now = [(first, *rest) for rest in places[done : done + batch_size]]
-            corners = [[at[k] for at, k in zip(starts, place, strict=True)] for place in now]
-            windows = torch.stack([_read(image, corner, patch, before) for corner in corners])
-            logits = _mirrored(network, windows, mirror_axes, classes).to(image.device)
-            for place, corner, result in zip(now, corners, logits, strict=True):
+    shares = [_shares(line(n).double(), at).to(image.device) for n, at in zip(patch, starts, strict=True)]
+    axis, thickness = chosen.axis, patch[chosen.axis]
+    ring = torch.zeros(
+        (classes, *padded[:axis], thickness, *padded[axis + 1 :]), dtype=chosen.held_as, device=image.device
+    )
+    in_row = math.prod(len(at) for a, at in enumerate(starts) if a != axis)
+
+    def asked() -> Iterator[Batch]:
+        for row in range(len(starts[axis])):
+            places = product(*((row,) if a == axis else range(len(at)) for a, at in enumerate(starts)))
+            seen = ((place, _read(image, _corner(starts, place), patch, before)) for place in places)
+            # Windows of a batch share their row, so that a slab is finished as early as can be.
+            yield from batches(seen, chosen.batch_size, remember=chosen.remember)
+
+    done = 0
+    with closing(answers(asked(), network, mirror_axes, classes, ahead=chosen.ahead)) as answered:
+        for batch, logits in answered:
+            for place, result in zip(batch.places, logits, strict=True):
                 weight = _outer([share[k] for share, k in zip(shares, place, strict=True)])
-                across = [slice(c, c + p) for c, p in zip(corner[1:], patch[1:], strict=True)]
-                held[:, :, *across].addcmul_(result, weight)
+                corner = _corner(starts, place)
+                across = [slice(c, c + p) for c, p in zip(corner, patch, strict=True)]
+                for at, rows in _turns(corner[axis], thickness, thickness):
+                    across[axis] = at
+                    _add(ring[:, *across], result.narrow(1 + axis, *rows), weight.narrow(axis, *rows))
+            done += len(batch.places)
             if progress is not None:
-                progress(first * len(places) + done + len(now), len(starts[0]) * len(places))
-        if first + 1 == len(starts[0]):
-            rest = held[:, inside[0]] if padded[0] > grid[0] else held
-            yield row, rest[:, :, *inside[1:]].contiguous()
-            return
-        rows = starts[0][first + 1] - row
-        yield row, held[:, :rows, *inside[1:]].clone()
-        held = torch.cat([held[:, rows:], torch.zeros_like(held[:, :rows])], dim=1)
+                progress(done, in_row * len(starts[axis]))
+            if done % in_row:
+                continue
+            row, *later = starts[axis][done // in_row - 1 :]
+            visible = list(inside)
+            for at, (first, _) in _turns(row, later[0] - row if later else thickness, thickness):
+                visible[axis] = at
+                finished = ring[:, *visible]
+                if padded[axis] > grid[axis]:  # there is but one row of windows, and the ring has not turned
+                    finished = finished.narrow(1 + axis, before[axis], grid[axis])
+                yield max(0, row + first - before[axis]), finished
+                if later:
+                    finished.zero_()
 
 
-def _check(grid: tuple[int, ...], classes: int, mirror_axes: Sequence[int], batch_size: int) -> None:
+def _corner(starts: Sequence[Sequence[int]], place: Sequence[int]) -> list[int]:
+    return [at[k] for at, k in zip(starts, place, strict=True)]
+
+
+def _turns(row: int, rows: int, length: int) -> Iterator[tuple[slice, tuple[int, int]]]:
+    """Where rows lie in a ring of some length: places in the ring, and ``(rows before them, how many)``."""
+    low = row % length
+    count = min(rows, length - low)
+    yield slice(low, low + count), (0, count)
+    if count < rows:
+        yield slice(0, rows - count), (count, rows - count)
+
+
+def _add(total: Tensor, logits: Tensor, weight: Tensor) -> None:
+    logits = logits.to(total.device)
+    if total.dtype == logits.dtype:
+        total.addcmul_(logits, weight)
+        return
+    for held, one in zip(total, logits, strict=True):
+        held.copy_(torch.addcmul(held.float(), one, weight))  # rounded once
+
+
+def _check(grid: tuple[int, ...], classes: int, mirror_axes: Sequence[int], walk: Walk) -> None:
     if len(grid) not in (2, 3):
         raise PlanError(f"the image must have a channel axis and 2 or 3 more, not {1 + len(grid)} axes in all")
-    if classes < 1 or batch_size < 1:
-        raise PlanError(f"classes and batch_size must be at least 1, not {classes} and {batch_size}")
+    if classes < 1:
+        raise PlanError(f"classes must be at least 1, not {classes}")
+    if walk.axis >= len(grid):
+        raise PlanError(f"slabs of {len(grid)} axes follow each other along 0 to {len(grid) - 1}, not {walk.axis}")
     if len(set(mirror_axes)) != len(mirror_axes) or not all(0 <= a < len(grid) for a in mirror_axes):
         raise PlanError(f"mirror_axes must be different axes of 0 to {len(grid) - 1}, not {tuple(mirror_axes)}")
-
-
-def _lines(patch: Sequence[int], sigma_scale: float = _SIGMA_SCALE) -> list[Tensor]:
-    """One Gaussian an axis, float64, 1 in the middle."""
-    lines = []
-    for n in patch:
-        distance = torch.arange(n, dtype=torch.float64) - (n - 1) / 2
-        lines.append((-0.5 * (distance / (n * sigma_scale)) ** 2).exp())
-    return lines
 
 
 def _shares(line: Tensor, starts: Sequence[int]) -> Tensor:
@@ -249,20 +331,3 @@ def _read(image: Tensor, corner: Sequence[int], patch: Sequence[int], before: Se
         low = max(0, -f)
         pads += [low, p - n - low]
     return F.pad(found, pads) if any(pads) else found
-
-
-def _mirrored(network: Callable[[Tensor], Tensor], windows: Tensor, mirror_axes: Sequence[int], classes: int) -> Tensor:
-    """Mean of the logits over every combination of mirrored axes, each turned back, float32."""
-    axes = [axis + 2 for axis in mirror_axes]
-    turns = [turn for count in range(len(axes) + 1) for turn in combinations(axes, count)]
-    expected = (len(windows), classes, *windows.shape[2:])
-    total: Tensor | None = None
-    for turn in turns:
-        with torch.no_grad():
-            logits = network(windows.flip(turn) if turn else windows)
-        if tuple(logits.shape) != expected:
-            raise PlanError(f"the network must give logits of shape {expected}, not {tuple(logits.shape)}")
-        logits = logits.float().flip(turn) if turn else logits.float()
-        total = logits if total is None else total + logits
-    assert total is not None  # there is always the turn of no axis
-    return total / len(turns)

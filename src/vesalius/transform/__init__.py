@@ -1,8 +1,8 @@
 """Deterministic transforms of images: reorient, resample, crop, pad, normalise, clean up. No torch."""
 
-from vesalius.transform.argmax import resample_argmax, resample_painted
+from vesalius.transform.argmax import resample_argmax, resample_painted, stream_argmax, stream_painted
 from vesalius.transform.components import keep_largest, label_components, remove_small
-from vesalius.transform.crop import content_box, crop, crop_to_content, pad
+from vesalius.transform.crop import content_box, content_mask, crop, crop_to_content, pad
 from vesalius.transform.kernels import Interpolation
 from vesalius.transform.normalise import Normalisation, Scheme, normalise
 from vesalius.transform.postprocess import KeepLargest, Postprocessing, RemoveSmall, postprocess
@@ -10,6 +10,7 @@ from vesalius.transform.relabel import relabel
 from vesalius.transform.reorient import reorient
 from vesalius.transform.resample import LabelInterpolation, resample, respace
 from vesalius.transform.sampling import coarse_axis
+from vesalius.transform.stretch import stretch, stretched_grid
 
 __all__ = [
     "Interpolation",
@@ -21,6 +22,7 @@ __all__ = [
     "Scheme",
     "coarse_axis",
     "content_box",
+    "content_mask",
     "crop",
     "crop_to_content",
     "keep_largest",
@@ -35,4 +37,6 @@ __all__ = [
     "resample_argmax",
     "resample_painted",
     "respace",
+    "stream_argmax",
+    "stream_painted",
 ]

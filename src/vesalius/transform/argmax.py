@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 
 from vesalius.errors import GeometryError
 from vesalius.image import Grid
-from vesalius.transform.sampling import Tile, each_tile, sampling
+from vesalius.transform.rows import Rows, Slabs, each_tile_in_turn
+from vesalius.transform.sampling import Sampling, Tile, sampling
 
 LABEL_TILE = (64, 1 << 16)  # (edge, points): small tiles, in which few labels meet
+_MOST_CLASSES = 1 << 16
+_MOST_REGIONS = _MOST_CLASSES - 1  # and what is none of them
 
 
 def resample_argmax(
@@ -47,20 +50,65 @@ def resample_argmax(
     Source: linear scores as in nnU-Net's export (order 1); the streamed form follows from the interpolation's weights
     being positive and adding up to 1.
     """
-    _check_scores(scores, source, 1 << 16, "classes")
+    _check_scores(scores, source, _MOST_CLASSES, "classes")
     plan = sampling(source, target, scores.strides[1:], "linear", through_plane=through_plane)
-    classes = [plan.prepare(one) for one in scores]
-    made = plan.blank(1, 0, np.dtype(np.uint8 if len(scores) <= 256 else np.uint16))[0]
+    return _argmax([(0, scores)], plan, len(scores))
 
-    def work(tile: Tile) -> None:
-        left = _contenders(classes, tile.source)
+
+def stream_argmax(
+    slabs: Slabs,
+    source: Grid,
+    target: Grid,
+    *,
+    classes: int,
+    axis: int = 0,
+    through_plane: Literal["nearest"] | None = None,
+) -> NDArray[Any]:
+    """`resample_argmax` of scores that come slab by slab, of which only those rows are held that are still needed.
+
+    The same tiles are made of the same voxels by the same sums, each as soon as its voxels have come: the answer is
+    that for the whole array (one whose axes lie in memory with ``axis`` first), bit for bit. Besides the slab and the
+    answer there are as many rows as a tile is made of, at most.
+
+    Args:
+        slabs: ``(start, scores)``: the first row, and ``(classes, *source.shape)`` of which there are some rows of
+            ``axis``. They follow each other from row 0 to the last one; none need outlive the next one's coming.
+        source: Where the scores are.
+        target: Where the answer is wanted.
+        classes: How many there are.
+        axis: Along which the slabs follow each other.
+        through_plane: As for `resample_argmax`.
+
+    Returns:
+        As `resample_argmax`.
+
+    Raises:
+        GeometryError: The slabs do not fit the grid or each other, or the grids have different dimensions.
+
+    Example:
+        >>> grid = Grid.from_spacing((2, 1), (2.0, 1.0))
+        >>> slabs = [(0, np.array([[[3.0]], [[0.0]]])), (1, np.array([[[0.0]], [[1.0]]]))]
+        >>> stream_argmax(slabs, grid, grid.with_spacing((0.5, 1.0)), classes=2).ravel().tolist()
+        [0, 0, 0, 0, 0, 1, 1, 1]
+    """
+    _check_count(classes, _MOST_CLASSES, "classes")
+    plan = sampling(source, target, _slabs_first(source, axis), "linear", through_plane=through_plane)
+    return _argmax(slabs, plan, classes)
+
+
+def _argmax(slabs: Slabs, plan: Sampling, count: int) -> NDArray[Any]:
+    made = plan.blank(1, 0, np.dtype(np.uint8 if count <= 256 else np.uint16))[0]
+
+    def work(tile: Tile, classes: NDArray[Any]) -> None:
+        left = _contenders(classes)
         if left.size == 1:
             put(made, tile, np.broadcast_to(left.astype(made.dtype), shape_of(tile)), 0)
             return
-        wins = running_argmax(tile.interpolate(classes[c][tile.source]) for c in left)
+        wins = running_argmax(tile.interpolate(classes[c]) for c in left)
         put(made, tile, left.astype(made.dtype)[wins], 0)
 
-    each_tile(plan.tiles(*LABEL_TILE), work, made.size * len(scores))
+    rows = Rows(slabs, plan.source_order, plan.lengths, count)
+    each_tile_in_turn(rows, plan.tiles(*LABEL_TILE), work, made.size * count)
     return plan.restore(made)
 
 
@@ -96,15 +144,45 @@ def resample_painted(
     Source: linear logits and nnU-Net's ``regions_class_order``; the streamed form follows from the interpolation's
     weights being positive, so that it keeps a common sign.
     """
-    _check_scores(scores, source, (1 << 16) - 1, "regions")
+    _check_scores(scores, source, _MOST_REGIONS, "regions")
     plan = sampling(source, target, scores.strides[1:], "linear", through_plane=through_plane)
-    regions = [plan.prepare(one) for one in scores]
-    made = plan.blank(1, 0, np.dtype(np.uint8 if len(scores) < 256 else np.uint16))[0]
+    return _painted([(0, scores)], plan, len(scores))
 
-    def work(tile: Tile) -> None:
+
+def stream_painted(
+    slabs: Slabs,
+    source: Grid,
+    target: Grid,
+    *,
+    regions: int,
+    axis: int = 0,
+    through_plane: Literal["nearest"] | None = None,
+) -> NDArray[Any]:
+    """`resample_painted` of scores that come slab by slab, as `stream_argmax` is that of `resample_argmax`.
+
+    Args:
+        slabs: ``(start, scores)``, as for `stream_argmax`.
+        source: Where the scores are.
+        target: Where the answer is wanted.
+        regions: How many there are.
+        axis: Along which the slabs follow each other.
+        through_plane: As for `resample_argmax`.
+
+    Raises:
+        GeometryError: The slabs do not fit the grid or each other, or the grids have different dimensions.
+    """
+    _check_count(regions, _MOST_REGIONS, "regions")
+    plan = sampling(source, target, _slabs_first(source, axis), "linear", through_plane=through_plane)
+    return _painted(slabs, plan, regions)
+
+
+def _painted(slabs: Slabs, plan: Sampling, count: int) -> NDArray[Any]:
+    made = plan.blank(1, 0, np.dtype(np.uint8 if count < 256 else np.uint16))[0]
+
+    def work(tile: Tile, regions: NDArray[Any]) -> None:
         top = np.zeros(shape_of(tile), made.dtype)
-        for number in range(len(regions), 0, -1):
-            box = regions[number - 1][tile.source]
+        for number in range(count, 0, -1):
+            box = regions[number - 1]
             if box.max() <= 0:
                 continue
             if box.min() > 0:
@@ -113,7 +191,8 @@ def resample_painted(
             top[(top == 0) & (tile.interpolate(box) > 0)] = number
         put(made, tile, top, 0)
 
-    each_tile(plan.tiles(*LABEL_TILE), work, made.size * len(scores))
+    rows = Rows(slabs, plan.source_order, plan.lengths, count)
+    each_tile_in_turn(rows, plan.tiles(*LABEL_TILE), work, made.size * count)
     return plan.restore(made)
 
 
@@ -151,11 +230,25 @@ def _check_scores(scores: NDArray[Any], source: Grid, most: int, what: str) -> N
         raise GeometryError(f"scores of shape {scores.shape} do not fit (1 to {most} {what}, *{source.shape})")
 
 
-def _contenders(classes: list[NDArray[Any]], box: tuple[slice, ...]) -> NDArray[np.intp]:
-    """The classes that may win somewhere in the box: those that no other is above at every voxel."""
-    sparse = (slice(None, None, 4),) * len(box)
-    leader = int(np.argmax([one[box][sparse].mean(dtype=np.float64) for one in classes]))
-    high = classes[leader][box].astype(np.float32)
+def _check_count(count: int, most: int, what: str) -> None:
+    if not 1 <= count <= most:
+        raise GeometryError(f"there must be 1 to {most} {what}, not {count}")
+
+
+def _slabs_first(source: Grid, axis: int) -> tuple[int, ...]:
+    """Strides of an array whose slabs along an axis lie one after the other in memory."""
+    if not 0 <= axis < source.ndim:
+        raise GeometryError(f"slabs of a {source.ndim}D grid follow each other along axis 0 to {source.ndim - 1}")
+    return tuple(source.ndim + 1 if a == axis else source.ndim - a for a in range(source.ndim))
+
+
+def _contenders(classes: NDArray[Any]) -> NDArray[np.intp]:
+    """The classes that may win somewhere in a box: those that no other is above at every voxel."""
+    if classes.dtype == np.float16:  # which numpy computes number by number
+        classes = classes.astype(np.float32)
+    sparse = classes[:, *(slice(None, None, 4),) * (classes.ndim - 1)]
+    leader = int(np.argmax(sparse.mean(axis=tuple(range(1, classes.ndim)), dtype=np.float64)))
+    high = classes[leader].astype(np.float32)
     # Beyond what float32 products may err, so that leaving a class out never changes the answer.
     margin = 1e-5 * float(np.abs(high).max())
-    return np.array([c for c, one in enumerate(classes) if c == leader or (one[box] - high).max() >= -margin])
+    return np.array([c for c, one in enumerate(classes) if c == leader or (one - high).max() >= -margin])

@@ -13,7 +13,7 @@ from vesalius.nets import SlicesSpec, UNetSpec
 from vesalius.plan import Plan, Prepared, prepare
 from vesalius.predict import as_it_is, load_network, load_segmenter, logits_of
 from vesalius.predict.logits import windows_of
-from vesalius.predict.window import sliding_window
+from vesalius.predict.window import Walk, sliding_window
 
 SHAPE = (20, 18, 16)
 
@@ -87,7 +87,12 @@ def test_a_deep_window_says_what_single_slices_say(axis, plan, prepared):
     deep = found(prepared, network, flat, mirror_axes=(0, 1, 2))
     with torch.inference_mode():
         shallow = sliding_window(
-            torch.from_numpy(np.array(prepared.array)), network, flat.patch_size, 3, batch_size=2, mirror_axes=(0, 1, 2)
+            torch.from_numpy(np.array(prepared.array)),
+            network,
+            flat.patch_size,
+            3,
+            walk=Walk(batch_size=2),
+            mirror_axes=(0, 1, 2),
         )
     np.testing.assert_allclose(deep, shallow.numpy(), atol=2e-5)
 

@@ -2,6 +2,8 @@
 
 import itertools
 import math
+import threading
+import weakref
 
 import jaxtyping
 import pytest
@@ -9,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from vesalius.errors import PlanError
-from vesalius.predict.window import gaussian_weight, iterate_slabs, sliding_window, window_starts
+from vesalius.predict.window import Walk, gaussian_line, iterate_slabs, sliding_window, window_starts
 
 
 @pytest.fixture
@@ -30,6 +32,13 @@ def blurring(x):
     """A network that sees its neighbourhood, and the border of its window."""
     weight = picture(3, x.shape[1], *[3] * (x.ndim - 2), seed=9)
     return (F.conv2d if x.ndim == 4 else F.conv3d)(x, weight, padding=1)
+
+
+def gaussian_weight(patch):
+    weight = torch.ones(())
+    for n in patch:
+        weight = weight[..., None] * gaussian_line(n)
+    return weight.float()
 
 
 def whole_volume(image, network, patch, classes, overlap):
@@ -99,14 +108,14 @@ def test_the_weight_is_a_symmetric_gaussian():
 @pytest.mark.parametrize("scale", [0.0, -1.0, 0.05])
 def test_a_weight_that_would_vanish_is_refused(scale):
     with pytest.raises(PlanError, match="sigma_scale"):
-        gaussian_weight((8, 8, 8), sigma_scale=scale)
+        gaussian_line(8, sigma_scale=scale)
 
 
 @pytest.mark.parametrize(("shape", "patch"), SHAPES)
 @pytest.mark.parametrize("overlap", [0.0, 0.5, 0.7])
 def test_a_pointwise_network_gives_what_it_gives_directly(shape, patch, overlap):
     image = picture(1, *shape)
-    logits = sliding_window(image, pointwise, patch, 2, overlap=overlap, mirror_axes=(0,), batch_size=3)
+    logits = sliding_window(image, pointwise, patch, 2, overlap=overlap, mirror_axes=(0,), walk=Walk(batch_size=3))
     assert logits.dtype == torch.float32
     torch.testing.assert_close(logits, pointwise(image[None])[0], rtol=1e-5, atol=1e-5)
 
@@ -115,14 +124,14 @@ def test_a_pointwise_network_gives_what_it_gives_directly(shape, patch, overlap)
 @pytest.mark.parametrize("overlap", [0.0, 0.5, 0.7])
 def test_slabs_are_the_whole_volume_way(shape, patch, overlap):
     image = picture(2, *shape)
-    logits = sliding_window(image, blurring, patch, 3, overlap=overlap, batch_size=2)
+    logits = sliding_window(image, blurring, patch, 3, overlap=overlap, walk=Walk(batch_size=2))
     torch.testing.assert_close(logits, whole_volume(image, blurring, patch, 3, overlap), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(("shape", "patch"), SHAPES)
 def test_slabs_follow_each_other_and_their_join_is_the_sliding_window(shape, patch):
     image = picture(1, *shape)
-    slabs = list(iterate_slabs(image, blurring, patch, 3))
+    slabs = [(start, slab.clone()) for start, slab in iterate_slabs(image, blurring, patch, 3)]
     at = 0
     for start, slab in slabs:
         assert start == at
@@ -132,27 +141,147 @@ def test_slabs_follow_each_other_and_their_join_is_the_sliding_window(shape, pat
     assert torch.equal(torch.cat([slab for _, slab in slabs], dim=1), sliding_window(image, blurring, patch, 3))
 
 
-def test_a_slab_comes_before_the_next_windows_are_run_and_stays_as_it_was():
+@pytest.mark.parametrize("ahead", [0, 1, 2])
+def test_a_slab_comes_when_no_more_windows_are_run_than_are_allowed_ahead(ahead):
     seen = []
 
     def network(x):
         seen.append(len(x))
         return x
 
-    slabs = iterate_slabs(picture(1, 40, 8), network, (8, 8), 1)
-    _, first = next(slabs)
-    assert len(seen) == 1
-    before = first.clone()
-    rest = list(slabs)
+    slabs = iterate_slabs(picture(1, 40, 8), network, (8, 8), 1, walk=Walk(ahead=ahead))
+    next(slabs)
+    assert 1 <= len(seen) <= 1 + ahead
+    assert len(list(slabs)) == 8
     assert len(seen) == 9
-    assert len(rest) == 8
-    assert torch.equal(first, before)
+
+
+@pytest.mark.parametrize(("shape", "patch"), SHAPES)
+def test_slabs_along_any_axis_are_the_same(shape, patch):
+    image = picture(2, *shape)
+    expected = sliding_window(image, blurring, patch, 3)
+    for axis in range(1, len(shape)):
+        at = 0
+        for start, slab in iterate_slabs(image, blurring, patch, 3, walk=Walk(axis=axis)):
+            assert start == at
+            at += slab.shape[1 + axis]
+            assert slab.shape == (3, *shape[:axis], at - start, *shape[axis + 1 :])
+        assert at == shape[axis]
+        found = sliding_window(image, blurring, patch, 3, walk=Walk(axis=axis))
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_slab_may_be_changed():
+    image = picture(1, 40, 8)
+    expected = sliding_window(image, blurring, (8, 8), 3, overlap=0.7)
+    found = []
+    for _, slab in iterate_slabs(image, blurring, (8, 8), 3, overlap=0.7):
+        found.append(slab.clone())
+        slab.fill_(torch.nan)
+    assert torch.equal(torch.cat(found, dim=1), expected)
+
+
+@pytest.mark.parametrize("walk", [Walk(ahead=0), Walk(ahead=3), Walk(remember=False), Walk(ahead=0, remember=False)])
+def test_the_sums_are_the_same_whatever_is_computed_ahead_or_remembered(walk):
+    image = picture(1, 20, 9, 11)
+    image[:, :12] = -1.5
+    expected = sliding_window(image, blurring, (6, 5, 5), 3, mirror_axes=(0, 2))
+    assert torch.equal(sliding_window(image, blurring, (6, 5, 5), 3, mirror_axes=(0, 2), walk=walk), expected)
+
+
+def test_half_precision_rounds_every_sum_to_eleven_bits():
+    image = picture(1, 30, 12)
+    expected = sliding_window(image, blurring, (8, 8), 3)
+    found = sliding_window(image, blurring, (8, 8), 3, walk=Walk(held_as=torch.float16))
+    assert not torch.equal(found, expected)
+    torch.testing.assert_close(found, expected, rtol=2e-3, atol=2e-2)
+    (_, slab), *_ = iterate_slabs(image, blurring, (8, 8), 3, walk=Walk(held_as=torch.float16))
+    assert slab.dtype == torch.float16
+
+
+def test_windows_may_be_weighed_otherwise():
+    calls = iter([0.0, 1.0])
+    logits = sliding_window(
+        picture(1, 6, 4), lambda x: torch.full_like(x, next(calls)), (4, 4), 1, line=lambda n: torch.arange(1, n + 1)
+    )
+    torch.testing.assert_close(logits[0, :, 0], torch.tensor([0, 0, 1 / 4, 2 / 6, 1, 1]))
+
+
+# --- windows of a single value ----------------------------------------------------------------------------------------
+
+
+def counted(network):
+    seen = []
+
+    def run(x):
+        seen.append(len(x))
+        return network(x)
+
+    return run, seen
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+@pytest.mark.parametrize("axes", [(), (0, 1)])
+def test_the_network_sees_a_window_of_one_value_only_once(batch_size, axes):
+    image = picture(2, 40, 24)
+    image[0, 8:], image[1, 8:] = 2.0, -1.0
+    network, seen = counted(blurring)
+    found = sliding_window(image, network, (8, 8), 3, mirror_axes=axes, walk=Walk(batch_size=batch_size))
+    every, all_seen = counted(blurring)
+    walk = Walk(batch_size=batch_size, remember=False)
+    expected = sliding_window(image, every, (8, 8), 3, mirror_axes=axes, walk=walk)
+    # In a batch of other size PyTorch adds in another order.
+    assert torch.equal(found, expected) if batch_size == 1 else torch.allclose(found, expected, atol=1e-5)
+    assert sum(all_seen) == 9 * 5 * 2 ** len(axes)
+    assert sum(seen) == 2 * 5 * 2 ** len(axes) + 1
+
+
+def test_windows_of_other_values_are_not_taken_for_each_other():
+    image = torch.zeros(1, 32, 8)
+    image[:, 8:16], image[:, 24:] = 1.0, torch.nan
+    network, seen = counted(lambda x: x + 1)
+    found = sliding_window(image, network, (8, 8), 1, overlap=0)
+    torch.testing.assert_close(found, image + 1, equal_nan=True)
+    assert len(seen) == 4
+
+
+# --- the network on its own thread ------------------------------------------------------------------------------------
+
+
+def test_what_the_network_raises_comes_through():
+    def network(x):
+        raise ZeroDivisionError("in the network")
+
+    with pytest.raises(ZeroDivisionError, match="in the network"):
+        sliding_window(picture(1, 20, 8), network, (8, 8), 1)
+
+
+def test_no_thread_is_left_when_nobody_wants_more():
+    slabs = iterate_slabs(picture(1, 40, 8), blurring, (8, 8), 3)
+    next(slabs)
+    slabs.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("vesalius-network")]
+
+
+def test_few_answers_are_held_at_a_time():
+    alive, most = set(), 0
+
+    def network(x):
+        nonlocal most
+        logits = blurring(x)
+        alive.add(id(logits))
+        weakref.finalize(logits, alive.discard, id(logits))
+        most = max(most, len(alive))
+        return logits
+
+    sliding_window(picture(1, 90, 8), network, (8, 8), 3)
+    assert most <= 3  # one that is added, one that waits, and the one of which the waiting one was made
 
 
 def test_all_logits_of_a_window_count_by_the_gaussian():
     """Two windows that disagree: their mean is weighted by where a voxel lies in each."""
     calls = iter([0.0, 1.0])
-    logits = sliding_window(torch.zeros(1, 6, 4), lambda x: torch.full_like(x, next(calls)), (4, 4), 1, overlap=0.5)
+    logits = sliding_window(picture(1, 6, 4), lambda x: torch.full_like(x, next(calls)), (4, 4), 1, overlap=0.5)
     g = gaussian_weight((4,))
     expected = torch.tensor([0, 0, g[0] / (g[0] + g[2]), g[1] / (g[1] + g[3]), 1, 1])
     torch.testing.assert_close(logits[0, :, 0], expected)
@@ -205,11 +334,11 @@ def test_windows_come_in_batches_and_are_counted():
         assert x.dtype == torch.float32
         return x
 
-    image = torch.ones(1, 8, 20, dtype=torch.int16)
-    logits = sliding_window(image, network, (8, 8), 1, batch_size=3, progress=lambda *now: done.append(now))
+    image = torch.arange(160, dtype=torch.int16).reshape(1, 8, 20)
+    logits = sliding_window(image, network, (8, 8), 1, walk=Walk(batch_size=3), progress=lambda *now: done.append(now))
     assert sizes == [3, 1]
     assert done == [(3, 4), (4, 4)]
-    torch.testing.assert_close(logits, torch.ones(1, 8, 20))
+    torch.testing.assert_close(logits, image.float())
 
 
 def test_low_precision_logits_are_gathered_in_single():
@@ -228,7 +357,7 @@ def test_no_gradients_are_kept():
     [
         ({"classes": 2}, "the network must give"),
         ({"classes": 0}, "classes"),
-        ({"batch_size": 0}, "batch_size"),
+        ({"walk": Walk(axis=2)}, "axes follow each other along 0 to 1, not 2"),
         ({"mirror_axes": (2,)}, "mirror_axes"),
         ({"mirror_axes": (0, 0)}, "mirror_axes"),
         ({"overlap": 1.0}, "overlap"),
@@ -240,3 +369,9 @@ def test_what_cannot_be_is_refused(change, message, without_shape_checks):
     call = {"image": torch.zeros(1, 8, 8), "network": lambda x: x, "patch_size": (4, 4), "classes": 1} | change
     with pytest.raises(PlanError, match=message):
         sliding_window(**call)
+
+
+@pytest.mark.parametrize("how", [{"batch_size": 0}, {"ahead": -1}, {"axis": -1}, {"held_as": torch.bfloat16}])
+def test_a_walk_that_cannot_be_is_refused(how):
+    with pytest.raises(PlanError, match=r"batch_size must be|held as float32 or float16"):
+        Walk(**how)

@@ -1,0 +1,163 @@
+"""What a network says of windows: batch by batch on a thread of its own, mirrored, and the same window only once."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import combinations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vesalius.errors import PlanError
+
+Network = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Windows that are looked at together.
+
+    Args:
+        places: Number of each on every axis.
+        windows: ``(c, *patch)`` float32 each.
+        values: Of each window the value of every channel, where it holds nothing else.
+    """
+
+    places: tuple[tuple[int, ...], ...]
+    windows: tuple[Tensor, ...]
+    values: tuple[tuple[float, ...] | None, ...]
+
+
+def batches(windows: Iterator[tuple[tuple[int, ...], Tensor]], size: int, *, remember: bool) -> Iterator[Batch]:
+    """Put windows together, in their order.
+
+    Args:
+        windows: Place and content ``(c, *patch)`` of each.
+        size: How many go through the network at once; the last batch has what is left.
+        remember: Whether to tell windows of a single value, which need not go through it.
+    """
+    waiting: list[tuple[tuple[int, ...], Tensor, tuple[float, ...] | None]] = []
+    for place, window in windows:
+        waiting.append((place, window, single_value(window) if remember else None))
+        if sum(value is None for _, _, value in waiting) == size:
+            yield Batch(*zip(*waiting, strict=True))
+            waiting = []
+    if waiting:
+        yield Batch(*zip(*waiting, strict=True))
+
+
+def single_value(window: Float[Tensor, "c *patch"]) -> tuple[float, ...] | None:
+    """The value of each channel, where it has the same at every voxel.
+
+    Example:
+        >>> single_value(torch.tensor([[2.0, 2.0], [3.0, 3.0]])), single_value(torch.tensor([[2.0, 3.0]]))
+        ((2.0, 3.0), None)
+    """
+    few = window[:, *(slice(None, None, max(1, n // 4)) for n in window.shape[1:])].flatten(1)
+    first = few[:, :1]
+    # Most windows show more than one value at a few places already.
+    if not bool((few == first).all()) or not bool((window.flatten(1) == first).all()):
+        return None
+    return tuple(first.flatten().tolist())
+
+
+def answers(
+    asked: Iterator[Batch], network: Network, mirror_axes: Sequence[int], classes: int, *, ahead: int
+) -> Iterator[tuple[Batch, list[Tensor]]]:
+    """What the network says of each batch, in their order, computed on a thread of its own.
+
+    What it says of a window of a single value is kept for the next window of this value. A network in evaluation mode
+    is a function of its window, so the answer is the same; and as such a window is its own mirror image, the network
+    need not see the mirrored ones either.
+
+    Args:
+        asked: Made on the caller's thread, ``ahead`` before they are needed.
+        network: See `vesalius.predict.window.iterate_slabs`.
+        mirror_axes: Axes of the grid; the answer is the mean over all combinations of mirroring them.
+        classes: Channels of the answer.
+        ahead: Batches that are computed before the caller is done with the last one; 0 computes on the caller's
+            thread.
+
+    Yields:
+        Batches, and ``(classes, *patch)`` float32 for each of their windows, not to be changed.
+
+    Raises:
+        PlanError: The network's result has another shape. Whatever the network raises comes through.
+    """
+    known: dict[tuple[float, ...], Tensor] = {}
+
+    def of_one(value: tuple[float, ...], window: Tensor) -> Tensor:
+        if value not in known:
+            known.clear()  # one at a time: with many classes an answer is large
+            once = network(window[None])
+            (known[value],) = mirrored(lambda _: once, window[None], mirror_axes, classes)
+        return known[value]
+
+    @torch.inference_mode()
+    def answer(batch: Batch) -> list[Tensor]:
+        both = list(zip(batch.windows, batch.values, strict=True))
+        new = [window for window, value in both if value is None]
+        fresh = iter(mirrored(network, torch.stack(new), mirror_axes, classes) if new else ())
+        return [next(fresh) if value is None else of_one(value, window) for window, value in both]
+
+    if ahead == 0:
+        for batch in asked:
+            yield batch, answer(batch)
+        return
+    waiting: deque[tuple[Batch, Future[list[Tensor]]]] = deque()
+    with ThreadPoolExecutor(1, "vesalius-network") as thread:
+        try:
+            for batch in asked:
+                waiting.append((batch, thread.submit(answer, batch)))
+                if len(waiting) > ahead:
+                    yield _first(waiting)
+            while waiting:
+                yield _first(waiting)
+        finally:
+            for _, later in waiting:
+                later.cancel()
+
+
+def _first(waiting: deque[tuple[Batch, Future[list[Tensor]]]]) -> tuple[Batch, list[Tensor]]:
+    """Nothing but what it returns holds the answer, so that it goes when the caller is done with it."""
+    batch, future = waiting.popleft()
+    return batch, future.result()
+
+
+def mirrored(
+    network: Network, windows: Float[Tensor, "b c *patch"], mirror_axes: Sequence[int], classes: int
+) -> Float[Tensor, "b classes *patch"]:
+    """Mean of the logits over every combination of mirrored axes, each turned back, float32, contiguous.
+
+    Args:
+        network: As for `answers`.
+        windows: What it sees.
+        mirror_axes: Axes of the grid.
+        classes: Channels of its result.
+
+    Raises:
+        PlanError: The network's result has another shape.
+    """
+    axes = [axis + 2 for axis in mirror_axes]
+    expected = (len(windows), classes, *windows.shape[2:])
+
+    def seen(turn: tuple[int, ...]) -> Tensor:
+        logits = network(windows.flip(turn) if turn else windows)
+        if tuple(logits.shape) != expected:
+            raise PlanError(f"the network must give logits of shape {expected}, not {tuple(logits.shape)}")
+        return logits.float().contiguous()
+
+    total = seen(())
+    if not axes:
+        return total
+    total = total.clone()  # what the network gave is not ours to change
+    for turn in (turn for count in range(1, len(axes) + 1) for turn in combinations(axes, count)):
+        # Class by class, so that what is turned back stays in the processor's cache.
+        for one, other in zip(total.flatten(0, 1), seen(turn).flatten(0, 1), strict=True):
+            one += other.flip([axis - 2 for axis in turn])
+    total /= 2 ** len(axes)
+    return total
