@@ -40,7 +40,7 @@ _REFUSED = {
 }
 _PET_UNITS = {"BQML": "Bq/ml", "CNTS": "counts", "CPS": "counts/s", "GML": "g/ml", "PROPCNTS": "counts", "PCNT": "%"}
 _SAMPLES = {"MONOCHROME1": 1, "MONOCHROME2": 1, "PALETTE COLOR": 1} | dict.fromkeys(
-    ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT"), 3
+    ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_420", "YBR_RCT", "YBR_ICT"), 3
 )
 _CENTIMETRES = 3  # Physical Units X Direction, PS3.3 C.8.5.5.1.15
 

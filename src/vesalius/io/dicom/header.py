@@ -49,7 +49,8 @@ _KEYWORDS = [
     *("PlanarConfiguration", "NumberOfFrames", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit"),
     *("PixelRepresentation", "RescaleSlope", "RescaleIntercept", "RescaleType", "Units"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "DetectorInformationSequence"),
-    *("SliceVector", "FrameIncrementPointer", *TABLES),
+    *("SliceVector", "FrameIncrementPointer", "FrameTime", "FrameTimeVector", "CineRate"),
+    *("RecommendedDisplayFrameRate", *TABLES),
 ]
 _TAGS: list[int] = [tag for tag in map(tag_for_keyword, _KEYWORDS) if tag is not None]
 

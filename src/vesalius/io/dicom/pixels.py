@@ -78,14 +78,14 @@ def decode(source: Source, frames: Sequence[Frame]) -> Iterator[tuple[Frame, NDA
     with damage_is_a_format_error(source.path), open_dicom(source.path) as opened:
         assert opened is not None  # it was when its header was read
         stream = opened[0]
-        length = _enter_value(stream, pixels)
+        length = enter_value(stream, pixels)
         read = _native if pixels.syntax in NATIVE else _compressed
         arrays = read(source, stream, length, [frame.index for frame in wanted])
         for frame, array in zip(wanted, arrays, strict=True):
             yield frame, _coloured(source, array)
 
 
-def _enter_value(stream: BinaryIO, pixels: PixelFormat) -> int:
+def enter_value(stream: BinaryIO, pixels: PixelFormat) -> int:
     """Move to the value of the pixel data element; return its length."""
     assert pixels.at is not None  # a file without pixels is refused before
     stream.seek(pixels.at)

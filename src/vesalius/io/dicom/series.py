@@ -259,7 +259,7 @@ def _read(chosen: _Found, name: str, others: Counter[str]) -> Volume:
     sources = dict.fromkeys(frame.source for frame in chosen.frames)
     first = chosen.frames[0].source
     meta = Meta(
-        modality=_modality(first),
+        modality=modality_of(first),
         unit=first.unit if len({source.unit for source in sources}) == 1 else "",
         calibrated=all(source.calibrated for source in sources),
         notes=(
@@ -281,6 +281,7 @@ def _essence(frame: Frame) -> tuple[object, ...]:
     )
 
 
-def _modality(source: Source) -> Modality:
+def modality_of(source: Source) -> Modality:
+    """The kind of image, in the words of `Meta`."""
     known = _MODALITIES.get(source.modality)
     return known or ("RGB" if source.pixels.channels == 3 else "OT")

@@ -72,6 +72,28 @@ def assemble(frames: Sequence[Sequence[Frame]]) -> tuple[NDArray[Any], tuple[str
     return flat.transpose(0, 3, 2, 1), notes
 
 
+def to_values(frame: Frame, picture: NDArray[Any]) -> NDArray[Any]:
+    """The values of one decoded frame: rescaled and upright, see `assemble`.
+
+    Args:
+        frame: Where the picture comes from.
+        picture: As `vesalius.io.dicom.pixels.decode` gives it.
+
+    Returns:
+        Of the picture's shape. Whole numbers stay whole; those with an intercept become int32, or int64 for more than
+        24 stored bits.
+    """
+    source = frame.source
+    wide = source.pixels.stored > 24
+    values = _upright(source, picture)
+    if frame.slope != 1 or frame.intercept != int(frame.intercept) or _has_lut(source):
+        return _rescaled(frame, values, np.float64 if wide else np.float32)
+    if not frame.intercept:
+        return values
+    shifted: NDArray[Any] = values.astype(np.int64 if wide else np.int32) + int(frame.intercept)
+    return shifted
+
+
 def same_pixels(one: Frame, other: Frame) -> bool:
     """Whether two copies of a frame hold the same stored values, however each is encoded."""
     (_, first), (_, second) = (next(decode(frame.source, [frame])) for frame in (one, other))
