@@ -28,6 +28,7 @@ VERBS = {
     "fit": "train a segmenter within a budget of time and memory",
     "tune": "search the recipe by short trainings, and write the best one as a plan",
     "segment": "segment images with a trained segmenter",
+    "stream": "segment a camera, a video, a DICOM cine or a folder of pictures as it plays",
     "evaluate": "score predictions against references",
     "show": "describe a trained segmenter, a plan or an image",
     "models": "list the segmenters that come with the package",
