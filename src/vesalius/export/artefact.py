@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vesalius.bundle import Bundle
 from vesalius.errors import DataError, PlanError
 from vesalius.export.describe import DESCRIPTION, FORMAT, VERSION, describe, versions
-from vesalius.export.parity import check, compare, noise, windows_of
+from vesalius.export.graph import averaged, mirrored
+from vesalius.export.parity import check, compare, enlarged, noise, windows_of
 from vesalius.export.quantise import loss_of, split
 from vesalius.export.report import ExportReport, Loss, Parity
 from vesalius.export.targets import Artefact, Model, Precision, Target, find_target
@@ -81,11 +82,11 @@ def export(
     segmenter = load_segmenter(whole, device="cpu", backend="torch-float32")
     calibrated, measured = (None, None) if not cases else split(cases)
     image = cases[0].image if case is None and cases else case
-    name = "noise" if image is None else "a case"
+    source = "noise" if image is None else "a case"
     with atomic_folder(out) as folder:
-        parities: dict[str, Parity] = {}
         artefacts: dict[str, Artefact] = {}
         runs: dict[str, Run] = {}
+        parities: dict[str, Parity] = {}
         for part, one in parts_of(segmenter):
             windows = noise(one.bundle.plan) if image is None else case_windows(image, one)
             model = Model(
@@ -97,10 +98,7 @@ def export(
             )
             artefacts[part] = writer.write(model, make_folder(folder / part))
             runs[part] = writer.load(artefacts[part].path)
-            reference = find_backend("torch-float32").load(one.networks, tuple(windows[0].shape))
-            regions = one.bundle.plan.regions
-            parities[part] = compare(reference, runs[part], windows, source=name, regions=regions)
-            check(parities[part], precision)
+            parities[part] = _parity(model, artefacts[part], runs[part], windows, source)
         loss = None if precision == "fp32" or measured is None else loss_of(segmenter, runs, measured)
         _check_loss(loss, accepted_loss)
         report = ExportReport(
@@ -127,26 +125,6 @@ def parts_of(segmenter: Segmenter, inside: str = "") -> Iterator[tuple[str, Segm
         yield from parts_of(partner, f"{prefix}partner-{number}")
 
 
-class Mean(nn.Module):
-    """Several networks as one, whose logits are the mean of theirs."""
-
-    def __init__(self, networks: Sequence[nn.Module]) -> None:
-        super().__init__()
-        self.networks = nn.ModuleList(networks)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """The mean of the logits."""
-        total: Tensor = self.networks[0](image)
-        for network in self.networks[1:]:
-            total = total + network(image)
-        return total / len(self.networks)
-
-
-def averaged(networks: Sequence[nn.Module]) -> nn.Module:
-    """One network for one, and for several their mean."""
-    return networks[0] if len(networks) == 1 else Mean(networks).eval()
-
-
 def case_windows(image: Volume, segmenter: Segmenter) -> list[Tensor]:
     """Windows of an image as a segmenter's network sees it; a coarse stage goes first.
 
@@ -158,6 +136,26 @@ def case_windows(image: Volume, segmenter: Segmenter) -> list[Tensor]:
     if segmenter.coarse is not None:
         prepared = with_coarse(prepared, coarse_classes(image, segmenter.coarse, prepared.grid), plan)
     return windows_of(torch.from_numpy(prepared.array), plan)
+
+
+def _parity(model: Model, artefact: Artefact, run: Run, windows: list[Tensor], source: str) -> Parity:
+    """Compare an artefact with its network: on the windows, and on one of every size that it is said to take.
+
+    Raises:
+        PlanError: It does not say the same.
+    """
+    plan = model.bundle.plan
+    network = mirrored(model.network, plan.mirror_axes) if artefact.mirrored else model.network
+    reference = find_backend("torch-float32").load([network], tuple(windows[0].shape))
+    larger = enlarged(windows[0], artefact.free_axes)
+    try:
+        found = compare(reference, run, [larger], source=source, regions=plan.regions)
+    except Exception as error:  # runtimes have errors of their own
+        raise PlanError(f"the artefact does not take windows of the size {tuple(larger.shape)}, and should") from error
+    check(found, model.precision)
+    found = compare(reference, run, windows, source=source, regions=plan.regions)
+    check(found, model.precision)
+    return found
 
 
 def _calibration(cases: Dataset | None, segmenter: Segmenter) -> tuple[Tensor, ...]:

@@ -46,7 +46,7 @@ def describe(bundle: Bundle, artefact: Artefact) -> dict[str, Any]:
     return {
         "input": _input(bundle, artefact),
         "before": _before(plan),
-        "windows": _windows(plan),
+        "windows": _windows(plan, artefact),
         "output": _output(plan),
         "after": _after(bundle),
         "weights_sha256": [digest(weights_to_bytes(weights)) for weights in bundle.members],
@@ -125,7 +125,7 @@ def _normalisation(how: Normalisation) -> dict[str, Any]:
     return {"scheme": how.scheme, **numbers, "formula": _FORMULAS[how.scheme]}
 
 
-def _windows(plan: Plan) -> dict[str, Any]:
+def _windows(plan: Plan, artefact: Artefact) -> dict[str, Any]:
     sigma = signature(gaussian_line).parameters["sigma_scale"].default
     found: dict[str, Any] = {
         "patch_size": list(plan.patch_size),
@@ -140,7 +140,9 @@ def _windows(plan: Plan) -> dict[str, Any]:
             "blended": "sum(weight * logits) / sum(weight)",
         },
         "mirror_axes": [axes(plan)[axis + 2] for axis in plan.mirror_axes],
-        "mirroring": "the mean of the logits over all combinations of mirrored axes, each turned back",
+        "mirroring": "the network does it by itself"
+        if artefact.mirrored
+        else "the mean of the logits over all combinations of mirrored axes, each turned back",
     }
     if isinstance(plan.network, SlicesSpec):
         found["slices"] = {"across": axes(plan)[plan.network.axis + 2], "neighbours_seen": plan.network.context}

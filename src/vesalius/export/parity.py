@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -115,6 +115,22 @@ def windows_of(
     step = max(1, len(starts) / most)
     chosen = dict.fromkeys([len(starts) // 2, *(int(step * n) for n in range(most) if int(step * n) < len(starts))])
     return [_cut(image, starts[at], plan.patch_size) for at in list(chosen)[:most]]
+
+
+def enlarged(window: Float[Tensor, "1 c *patch"], free_axes: Mapping[int, int]) -> Float[Tensor, "b c *larger"]:
+    """A window repeated along every free axis by its smallest step: one more in the batch, a stride more on the grid.
+
+    Args:
+        window: Of the size that the network was traced with.
+        free_axes: As for `vesalius.export.targets.Artefact`.
+
+    Example:
+        >>> enlarged(torch.zeros(1, 1, 16, 16), {0: 1, 2: 8}).shape
+        torch.Size([2, 1, 24, 16])
+    """
+    for axis, step in free_axes.items():
+        window = torch.cat([window, window.narrow(axis, 0, step)], dim=axis)
+    return window
 
 
 def noise(plan: Plan, *, most: int = WINDOWS, seed: int = 0) -> list[Float[Tensor, "1 c *patch"]]:

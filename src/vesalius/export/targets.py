@@ -53,14 +53,16 @@ class Artefact:
 
     Args:
         path: The file or folder that its `Target.load` takes, inside the folder that it was given.
-        free_axes: Axes of the input ``(b, c, *patch)`` that may have another size than the sample's, by the whole
-            number that the size must be a multiple of: ``{0: 1}`` is a batch of any size.
+        free_axes: Axes of the input ``(b, c, *patch)`` that may have another size than the plan's, and the whole
+            number that the size must be a multiple of: ``{0: 1}`` is a batch of any size. A larger one is tried.
         notes: What a user must know, in sentences.
+        mirrored: Whether the network that was written averages over the plan's mirror images by itself.
     """
 
     path: Path
     free_axes: dict[int, int]
     notes: tuple[str, ...] = ()
+    mirrored: bool = False
 
 
 class Target(Protocol):
