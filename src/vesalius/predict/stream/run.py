@@ -25,6 +25,8 @@ STALE_AFTER_S = 0.2
 """Age from which a result no longer shows the present. Source: Xu et al. 2014, doi:10.1007/s00464-014-3504-z: surgeons
 work undisturbed with up to 200 ms between what happens and what they see."""
 
+_GAP_FRAMES = 2.5  # between frames that belong together: one may be missing
+
 
 @runtime_checkable
 class Clock(Protocol):
@@ -116,7 +118,8 @@ def stream(
         queue: Frames that may wait. 1 is the freshest; more even out a segmenter that is sometimes slow.
         stale_after_s: From capture to hand-over; what takes longer is flagged.
         smooth: Weight of a new frame in the mean over time, above 0 to 1, see
-            `vesalius.predict.stream.smoothing.Smoothing`; no smoothing when left out.
+            `vesalius.predict.stream.smoothing.Smoothing`; no smoothing when left out. Frames belong together when no
+            more than ``stale_after_s`` lies between them, or one missing frame where that is longer.
         mirror: Average over mirror images; what the plan says when left out.
         overlap: Of neighbouring windows; what the plan says when left out.
         whole_frame: Show the network the frame as a whole, see `FrameSegmenter`.
@@ -136,7 +139,7 @@ def stream(
         raise PlanError(f"stale_after_s must be positive, not {stale_after_s}")
     segmenter = bundle if isinstance(bundle, Segmenter) else load_segmenter(bundle)
     eye = FrameSegmenter(segmenter, Look(mirror=mirror, overlap=overlap), whole_frame, postprocess)
-    smoothing = None if smooth is None else Smoothing(smooth, gap_s=stale_after_s)
+    smoothing = None if smooth is None else Smoothing(smooth)
     waiting = LatestQueue[_Caught](queue, dropping=not every_frame)
     watch = _Watch(eye, smoothing, waiting, stale_after_s, every_frame, clock or MonotonicClock())
     return _watched(source, rate_hz, watch)
@@ -166,6 +169,7 @@ class _Watch:
 
     def compute(self, footage: Footage, made: LatestQueue[tuple[_Caught, FramePrediction]]) -> None:
         """Segment what waits in the queue."""
+        gap_s = max(self.stale_after_s, 0.0 if footage.rate_hz is None else _GAP_FRAMES / footage.rate_hz)
         for caught in self.waiting:
             began, anew = self.clock.now(), False
             frame = caught.frame
@@ -173,7 +177,7 @@ class _Watch:
                 labels = self.eye.labels(frame.image)
             else:
                 at_s = caught.captured_s if footage.live else _time_of(frame, footage)
-                chances, anew = self.smoothing.add(frame, self.eye.probabilities(frame.image), at_s)
+                chances, anew = self.smoothing.add(frame, self.eye.probabilities(frame.image), at_s, gap_s=gap_s)
                 labels = self.eye.labels_of(chances, frame.image.grid)
             waited, computed = began - caught.captured_s, self.clock.now() - began
             result = FramePrediction(

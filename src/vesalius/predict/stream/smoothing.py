@@ -32,7 +32,7 @@ class Smoothing:
     With ``k`` frames since the last that was seen (some may have been dropped), that past weighs
     ``(1 - alpha) ** k``: as much as if the frames between had been like this one. It weighs nothing
 
-    - after a gap: the last frame is longer ago than ``gap_s``;
+    - after a gap: the last frame is longer ago than frames that belong together are;
     - in a new scene: both the mean absolute difference to the last frame, as a share of the range of values, and the
       change of that difference since the last frame reach `SCENE_CHANGE`. A camera that moves all the time makes
       large differences, but not suddenly larger ones;
@@ -40,36 +40,36 @@ class Smoothing:
 
     Args:
         alpha: Weight of the new frame where none was dropped, above 0 to 1; 1 is no smoothing.
-        gap_s: Longest time between two frames that belong together.
 
     Raises:
-        PlanError: A value is out of range.
+        PlanError: The weight is out of range.
 
     Source: exponential smoothing at irregular times, Wright 1986, doi:10.1287/mnsc.32.4.499; scene score of FFmpeg's
     filter scdet (mean absolute frame difference and its change).
     """
 
-    def __init__(self, alpha: float, *, gap_s: float) -> None:
+    def __init__(self, alpha: float) -> None:
         if not 0 < alpha <= 1:
             raise PlanError(f"the weight of a new frame must be above 0 and at most 1, not {alpha}")
-        if not gap_s > 0:
-            raise PlanError(f"the longest gap must be positive, not {gap_s}")
-        self._alpha, self._gap_s = alpha, gap_s
+        self._alpha = alpha
         self._past: _Past | None = None
 
-    def add(self, frame: Frame, probabilities: NDArray[np.float32], at_s: float) -> tuple[NDArray[np.float32], bool]:
+    def add(
+        self, frame: Frame, probabilities: NDArray[np.float32], at_s: float, *, gap_s: float
+    ) -> tuple[NDArray[np.float32], bool]:
         """Take a frame in.
 
         Args:
             frame: The next one that was looked at.
             probabilities: ``(outputs, columns, rows)`` of it alone.
             at_s: When it was taken.
+            gap_s: Longest time between two frames that belong together.
 
         Returns:
             The mean, not to be written to, and whether it began anew with this frame.
         """
         past, change = self._past, 0.0
-        anew = past is None or past.mean.shape != probabilities.shape or not 0 <= at_s - past.at_s <= self._gap_s
+        anew = past is None or past.mean.shape != probabilities.shape or not 0 <= at_s - past.at_s <= gap_s
         if past is not None and past.image.array.shape == frame.image.array.shape:
             change = difference(past.image, frame.image)
             anew = anew or min(change, abs(change - past.change)) >= SCENE_CHANGE

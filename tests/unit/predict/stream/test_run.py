@@ -228,6 +228,17 @@ def test_smoothing_averages_over_time_and_begins_anew_after_a_cut(segmenter):
     assert (found[2].labels.array != eye.labels(moved).array).any()
 
 
+@pytest.mark.parametrize("rate_hz", [25, 2])
+def test_slow_footage_belongs_together_too(segmenter, rate_hz):
+    images = [picture(1)] * 3
+    found = list(stream(footage_of(images, rate_hz=rate_hz), segmenter, every_frame=True, smooth=0.4))
+    assert [one.anew for one in found] == [True, False, False]
+    footage = footage_of(images, rate_hz=rate_hz)
+    late = (replace(f, at_s=2.6 * f.index / min(rate_hz, 10)) for f in footage.frames)
+    found = list(stream(replace(footage, frames=late), segmenter, every_frame=True, smooth=0.4))
+    assert [one.anew for one in found] == [True, True, True]
+
+
 def test_colours_become_grey_where_the_segmenter_wants_grey(segmenter):
     grey = picture(3)
     colour = Volume(np.repeat(grey.array, 3, axis=0), grey.grid, replace(grey.meta, modality="RGB"))
