@@ -13,11 +13,12 @@ from vesalius.errors import PlanError, unknown_name
 from vesalius.image import Labels, Region
 from vesalius.nets import NetworkSpec, SlicesSpec, divisor
 from vesalius.plan.budget import Budget
+from vesalius.plan.preparation import Preparation
 from vesalius.plan.recipe import Loss, Optimisation
 from vesalius.plan.regions import check_order, label_outputs, region_outputs
 from vesalius.transform import Normalisation
 
-PLAN_VERSION = 2
+PLAN_VERSION = 3
 _OPTIMISER = "optimisation.optimiser"
 
 Configuration = Literal["2d", "2.5d", "3d", "3d_lowres", "3d_cascade"]
@@ -43,7 +44,8 @@ class Plan:
         labels: What is segmented.
         configuration: What the network sees at once; see `Configuration`. 2D images have ``"2d"`` only.
         calibrated: Whether spacings are physical.
-        spacing_mm: Every image is brought to it; 3D images are turned to LPS first.
+        spacing_mm: Every image is brought to it; 3D images are turned first.
+        preparation: The customs by which that is done.
         normalisation: Of each channel.
         patch_size: Voxels that the network sees at once while training.
         batch_size: Patches a step.
@@ -78,6 +80,7 @@ class Plan:
     configuration: Configuration
     calibrated: bool
     spacing_mm: tuple[float, ...]
+    preparation: Preparation = field(default_factory=Preparation)
     normalisation: tuple[Normalisation, ...]
     patch_size: tuple[int, ...]
     batch_size: int
@@ -104,6 +107,8 @@ class Plan:
             raise PlanError(f"spacing_mm, patch_size and network of a {n}D plan must be {n}D")
         if not all(s > 0 for s in self.spacing_mm):
             raise PlanError(f"the target spacing must be positive, not {self.spacing_mm}")
+        if any(axis >= n for axis in self.preparation.own_spacing):
+            raise PlanError(f"preparation.own_spacing of a {n}D plan must be axes below {n}")
         if self.augmentation.ndim != n or any(not 0 <= a < n for a in self.mirror_axes):
             raise PlanError(f"augmentation and mirror_axes of a {n}D plan must be {n}D")
         self._check_channels()
@@ -220,14 +225,16 @@ def plan_from_json(text: str | bytes) -> Plan:
 
 
 def _upgraded(text: str | bytes) -> str | bytes:
-    """A plan of version 1 in the words of version 2; everything else as it is."""
+    """A plan of an older version in the words of the newest; everything else as it is."""
     try:
         raw = json.loads(text)
     except ValueError:
         return text  # the validation says what is wrong with it
-    if not isinstance(raw, dict) or raw.get("version") != 1:
+    if not isinstance(raw, dict) or raw.get("version") not in (1, 2):
         return text
-    return json.dumps({**raw, "configuration": f"{raw.get('ndim')}d", "version": 2})
+    if raw["version"] == 1:
+        raw["configuration"] = f"{raw.get('ndim')}d"
+    return json.dumps({**raw, "version": PLAN_VERSION})
 
 
 def with_settings(plan: Plan, settings: Sequence[str]) -> Plan:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +13,14 @@ from numpy.typing import NDArray
 from vesalius.errors import DataError, GeometryError, unknown_name
 from vesalius.image import Grid, LabelMap, Volume
 from vesalius.plan.plan import Plan
+from vesalius.plan.preparation import Extent, thick_axis
 from vesalius.plan.regions import painted_values
 from vesalius.transform import crop_to_content, normalise, reorient, resample, respace
+from vesalius.transform.stretch import anchor, stretch
 
 IGNORE = -1
 """Class of a voxel that nobody looked at: it counts in no loss."""
+_MOST_VALUES = 1 << 34  # 64 GiB of float32: more than one image can be
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,19 +29,23 @@ class Prepared:
 
     Args:
         array: ``(c, *grid.shape)``, float32, normalised.
-        grid: Where its voxels are: axes in LPS order (3D), cropped to the content, at the plan's spacing.
-        canonical: The whole image's grid with its axes in LPS order, to which a result is brought back.
+        grid: Where its voxels are: axes turned as the plan says, cropped to the content, at the plan's spacing.
+        canonical: The whole image's grid with its axes turned, to which a result is brought back.
+        thick_axis: The axis along which the scores are not interpolated on the way back, but copied from the nearest
+            slice; mostly none.
     """
 
     array: NDArray[np.float32]
     grid: Grid
     canonical: Grid
+    thick_axis: int | None = None
 
 
 def prepare(image: Volume, plan: Plan, *, channels: Sequence[str] | None = None) -> Prepared:
-    """Turn to LPS, crop to the content, normalise, bring to the plan's spacing.
+    """Turn to LPS, crop to the content, normalise, bring to the plan's spacing; or as ``plan.preparation`` says.
 
-    Because the turn comes first, an image and its flipped or permuted copy give the same array.
+    Because the turn comes first, an image and its flipped or permuted copy give the same array (unless the plan takes
+    images as they are stored).
 
     Args:
         image: Any image with the plan's channels, or some of them.
@@ -63,17 +71,79 @@ def prepare(image: Volume, plan: Plan, *, channels: Sequence[str] | None = None)
         raise DataError(f"the image has {image.channels} channels; the plan needs {told}")
     if plan.calibrated and not image.meta.calibrated:
         raise DataError("the image has no physical spacing, which this plan needs: give a format that carries one")
-    turned = reorient(image)
-    content = crop_to_content(turned)
-    scaled = normalise(content, [plan.normalisation[place] for place in held])
-    if plan.calibrated and not np.allclose(scaled.grid.spacing_mm, plan.spacing_mm, rtol=1e-3, atol=0):
-        scaled = respace(scaled, plan.spacing_mm, interpolation="cubic")
+    how, schemes = plan.preparation, [plan.normalisation[place] for place in held]
+    turned = turn(image, plan)
+    content = turned if how.crop == "none" else crop_to_content(turned)
+    if how.normalised == "before":
+        scaled = _respaced(normalise(content, schemes), plan)
+    else:
+        scaled = normalise(_respaced(content, plan), schemes)
     array = np.ascontiguousarray(scaled.array, dtype=np.float32)
     if held != list(range(len(plan.channels))):
         found = array
         array = np.zeros((len(plan.channels), *found.shape[1:]), np.float32)
         array[held] = found
-    return Prepared(array, scaled.grid, turned.grid)
+    thick = None
+    if plan.calibrated and how.through_plane == "image_and_scores":
+        own = content.grid.spacing_mm
+        thick = thick_axis(_target_mm(own, plan), own)
+    return Prepared(array, scaled.grid, turned.grid, thick)
+
+
+@overload
+def turn(image: Volume, plan: Plan) -> Volume: ...
+@overload
+def turn(image: LabelMap, plan: Plan) -> LabelMap: ...
+def turn(image: Volume | LabelMap, plan: Plan) -> Volume | LabelMap:
+    """Turn the axes of a 3D image as the plan says; nothing is interpolated.
+
+    Args:
+        image: As it was read.
+        plan: What the network was trained for.
+    """
+    return image if plan.preparation.orientation == "stored" else reorient(image, plan.preparation.orientation)
+
+
+def _target_mm(own: Sequence[float], plan: Plan) -> tuple[float, ...]:
+    kept = plan.preparation.own_spacing
+    return tuple(
+        mine if axis in kept else wanted for axis, (mine, wanted) in enumerate(zip(own, plan.spacing_mm, strict=True))
+    )
+
+
+def _respaced(image: Volume, plan: Plan) -> Volume:
+    """Bring an image to the plan's spacing, by the plan's customs.
+
+    Raises:
+        DataError: It would become larger than any memory.
+    """
+    if not plan.calibrated:
+        return image
+    how, own = plan.preparation, image.grid.spacing_mm
+    wanted = _target_mm(own, plan)
+    through_plane = "nearest" if how.through_plane != "neither" else None
+    shape = _target_shape(image.grid, wanted, how.extent)
+    if image.channels * math.prod(shape) > _MOST_VALUES:
+        raise DataError(
+            f"at the plan's spacing of {plan.spacing_mm} mm this image of {image.grid.shape} would be one of {shape}: "
+            "its spacing or the plan's is wrong"
+        )
+    if how.extent == "filled":
+        thick = None if through_plane is None else thick_axis(own, wanted)
+        return stretch(image, shape, interpolation=how.interpolation, thick_axis=thick)
+    if np.allclose(own, wanted, rtol=1e-3, atol=0):
+        return image
+    if how.extent == "centred":
+        return respace(image, wanted, interpolation=how.interpolation, through_plane=through_plane)
+    return anchor(image, wanted, shape, interpolation=how.interpolation)
+
+
+def _target_shape(grid: Grid, wanted_mm: Sequence[float], extent: Extent) -> tuple[int, ...]:
+    steps = [(n, own, wanted) for n, own, wanted in zip(grid.shape, grid.spacing_mm, wanted_mm, strict=True)]
+    if extent == "anchored":
+        return tuple(round((n - 1) * own / wanted + 1) for n, own, wanted in steps)
+    # In nnU-Net's order of operations: half a voxel is rounded as it is there.
+    return tuple(max(1, round(own / wanted * n)) for n, own, wanted in steps)
 
 
 def _places_of(channels: Sequence[str], plan: Plan) -> list[int]:
@@ -99,7 +169,7 @@ def prepare_reference(reference: LabelMap, grid: Grid, plan: Plan) -> NDArray[np
     Raises:
         DataError: The reference shows a label that the plan does not know.
     """
-    turned = reorient(reference)
+    turned = turn(reference, plan)
     moved = turned
     if not turned.grid.is_close(grid, tolerance_mm=0.01 * min(grid.spacing_mm)):
         same_spacing = np.allclose(turned.grid.spacing_mm, grid.spacing_mm, rtol=1e-3, atol=0)

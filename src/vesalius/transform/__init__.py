@@ -10,7 +10,7 @@ from vesalius.transform.relabel import relabel
 from vesalius.transform.reorient import reorient
 from vesalius.transform.resample import LabelInterpolation, resample, respace
 from vesalius.transform.sampling import coarse_axis
-from vesalius.transform.stretch import stretch, stretched_grid
+from vesalius.transform.stretch import anchor, stretch, stretched_grid
 
 __all__ = [
     "Interpolation",
@@ -20,6 +20,7 @@ __all__ = [
     "Postprocessing",
     "RemoveSmall",
     "Scheme",
+    "anchor",
     "coarse_axis",
     "content_box",
     "content_mask",
@@ -39,4 +40,6 @@ __all__ = [
     "respace",
     "stream_argmax",
     "stream_painted",
+    "stretch",
+    "stretched_grid",
 ]

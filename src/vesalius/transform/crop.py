@@ -120,6 +120,29 @@ def content_box(volume: Volume) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return tuple(start), tuple(shape)
 
 
+def content_mask(volume: Volume) -> NDArray[np.bool_]:
+    """Where the content is: what is not zero in some channel, and the holes that it encloses.
+
+    Args:
+        volume: 2D or 3D.
+
+    Returns:
+        ``(*grid.shape)``.
+
+    Example:
+        >>> from vesalius.image import Grid
+        >>> ring = np.array([[[0, 0, 0, 0], [0, 5, 5, 5], [0, 5, 0, 5], [0, 5, 5, 5]]])
+        >>> content_mask(Volume(ring, Grid.from_spacing((4, 4), (1.0, 1.0)))).sum()
+        np.int64(9)
+
+    Source: nnU-Net's ``create_nonzero_mask``.
+    """
+    from scipy.ndimage import binary_fill_holes
+
+    inside: NDArray[np.bool_] = (volume.array != 0).any(axis=0)
+    return np.asarray(binary_fill_holes(inside), dtype=np.bool_)
+
+
 def crop_to_content(volume: Volume) -> Volume:
     """Cut away the border that is zero in every channel; see `content_box`.
 

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 Interpolation = Literal["nearest", "linear", "cubic"]
 """How values between samples are made: the nearest sample, a straight line, or a cubic B-spline through them all."""
 
+Border = Literal["mirror", "edge"]
+"""How a spline goes on beyond the samples: mirrored about the first and the last, or with their values for ever."""
+
 NEAR = 1e-6
 """Distances below this, in voxels, are rounding errors of the affines, not geometry."""
 
@@ -65,16 +68,24 @@ def smoothing_sigma(step: float) -> float:
     return max(0.0, (step - 1.0) / 2.0)
 
 
-def interpolation_taps(at: NDArray[np.float64], length: int, interpolation: Interpolation, sigma: float = 0.0) -> Taps:
+def interpolation_taps(
+    at: NDArray[np.float64],
+    length: int,
+    interpolation: Interpolation,
+    sigma: float = 0.0,
+    *,
+    border: Border = "mirror",
+) -> Taps:
     """Work out the weights of one axis.
 
     Args:
         at: ``(m,)`` places of the targets, in source index units. Beyond the first and the last sample their values
             go on.
         length: Number of source samples, ≥ 1.
-        interpolation: ``"cubic"`` is the cubic B-spline that passes through the samples (mirrored about the first
-            and the last), prefilter included.
+        interpolation: ``"cubic"`` is the cubic B-spline that passes through the samples, prefilter included.
         sigma: Standard deviation, in source samples, of a Gaussian applied to the source first; 0 for none.
+        border: For ``"cubic"``. With ``"edge"`` the curve passes through the first and the last sample and swings on
+            for a while beyond them, and targets there lie on it.
 
     Returns:
         The taps; a choice where every target falls on a sample (or always, for ``"nearest"`` without smoothing).
@@ -85,13 +96,14 @@ def interpolation_taps(at: NDArray[np.float64], length: int, interpolation: Inte
         ([[0, 1], [1, 2]], [[0.75, 0.25], [1.0, 0.0]])
 
     Source: Unser, IEEE Signal Processing Magazine 16(6), 1999, doi:10.1109/79.799930 (cubic B-spline). Checked
-    against ``scipy.ndimage.map_coordinates(mode="mirror")`` and SimpleITK.
+    against ``scipy.ndimage.map_coordinates(mode="mirror")``, SimpleITK and, for the edge, ``mode="nearest"``.
     """
-    at = np.clip(at, 0.0, length - 1.0)
+    swings = interpolation == "cubic" and border == "edge"
+    at = at if swings else np.clip(at, 0.0, length - 1.0)
     whole = np.rint(at)
     at = np.where(np.abs(at - whole) < NEAR, whole, at)
     taps: Taps
-    if interpolation == "nearest" or np.array_equal(at, whole):
+    if interpolation == "nearest" or (np.array_equal(at, whole) and np.array_equal(at, np.clip(at, 0, length - 1))):
         taps = Taps(nearest(at).astype(np.intp)[:, None], np.ones((len(at), 1)))
     elif interpolation == "linear":
         low = np.minimum(np.floor(at).astype(np.intp), length - 2)
@@ -101,7 +113,7 @@ def interpolation_taps(at: NDArray[np.float64], length: int, interpolation: Inte
         away = np.abs(at[:, None] - samples)
         near_part = 2.0 / 3.0 - away**2 + away**3 / 2.0
         spline = np.where(away < 1.0, near_part, np.maximum(2.0 - away, 0.0) ** 3 / 6.0)
-        taps = _prefiltered(Taps(samples, spline), length)
+        taps = _prefiltered(Taps(samples, spline), length, border)
     return _smoothed(taps, length, sigma)
 
 
@@ -117,10 +129,12 @@ def filter_taps(length: int, *, prefiltered: bool, sigma: float) -> Taps:
     return _smoothed(_prefiltered(every, length) if prefiltered else every, length, sigma)
 
 
-def _prefiltered(taps: Taps, length: int) -> Taps:
+def _prefiltered(taps: Taps, length: int, border: Border = "mirror") -> Taps:
     # The recursive filter 6 / (z + 4 + 1/z) written out as its two-sided response √3 · pole^|k|.
     offsets = np.arange(-_REACH, _REACH + 1)
     taps = _spread(taps, offsets, np.sqrt(3.0) * _POLE ** np.abs(offsets))
+    if border == "edge":
+        return Taps(np.clip(taps.index, 0, length - 1), taps.weight)
     period = max(2 * length - 2, 1)
     folded = np.abs(taps.index) % period
     return Taps(np.minimum(folded, period - folded) if length > 1 else folded, taps.weight)

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from vesalius.errors import DataError, VesaliusError, unknown_name
 from vesalius.image import Volume
+from vesalius.transform.crop import content_mask
 
-Scheme = Literal["z_score", "z_score_nonzero", "ct", "fixed", "range", "rgb", "none"]
+Scheme = Literal["z_score", "z_score_nonzero", "z_score_content", "ct", "fixed", "range", "rgb", "none"]
 """How a channel is brought to scale; see `Normalisation`."""
 
 _LEAST = 1e-8  # what a standard deviation or range is divided by at least: a flat image becomes zeros
@@ -25,10 +26,12 @@ class Normalisation:
 
     Args:
         scheme: ``"z_score"``: minus the image's mean, by its standard deviation. ``"z_score_nonzero"``: the same over
-            the voxels that are not zero; the others stay 0. ``"ct"``: clipped to ``lower`` … ``upper``, minus ``mean``,
-            by ``std``, all four measured on the data set, since HU mean the same in every scan. ``"fixed"``: the same
-            with four numbers from elsewhere, as those of the images that pretrained weights have seen. ``"range"``:
-            from the image's minimum and maximum to 0 … 1. ``"rgb"``: 0 … 255 to 0 … 1. ``"none"``: as they are.
+            the voxels that are not zero; the others stay 0. ``"z_score_content"``: the same over the content, zeros
+            in it and holes included (`vesalius.transform.content_mask`). ``"ct"``: clipped to ``lower`` … ``upper``,
+            minus ``mean``, by ``std``, all four measured on the data set, since HU mean the same in every scan.
+            ``"fixed"``: the same with four numbers from elsewhere, as those of the images that pretrained weights have
+            seen. ``"range"``: from the image's minimum and maximum to 0 … 1. ``"rgb"``: 0 … 255 to 0 … 1. ``"none"``:
+            as they are.
         mean: For ``"ct"``: the mean of the data set's foreground, HU; for ``"fixed"``: what is subtracted.
         std: For ``"ct"``: its standard deviation, ≥ 0; for ``"fixed"``: what is divided by.
         lower: For ``"ct"``: its 0.5 percentile; for ``"fixed"``: what is clipped to.
@@ -92,9 +95,22 @@ def normalise(volume: Volume, schemes: Sequence[Normalisation]) -> Volume:
             f"the image has {volume.channels} channels and there are {len(schemes)} normalisations: one each"
         )
     made = np.empty_like(volume.array, dtype=np.float32)
+    content = content_mask(volume) if any(chosen.scheme == "z_score_content" for chosen in schemes) else None
     for source, target, chosen in zip(volume.array, made, schemes, strict=True):
-        _channel(source, target, chosen)
+        if chosen.scheme == "z_score_content":
+            assert content is not None  # because a scheme asks for it
+            _content(source, target, content)
+        else:
+            _channel(source, target, chosen)
     return volume.with_array(made)
+
+
+def _content(source: NDArray[Any], target: NDArray[np.float32], content: NDArray[np.bool_]) -> None:
+    """The z-score over the content; elsewhere every channel is 0 and stays so."""
+    inside = source[content].astype(np.float64)
+    target[...] = 0
+    if inside.size:
+        target[content] = (inside - inside.mean()) / max(float(inside.std()), _LEAST)
 
 
 def _channel(source: NDArray[Any], target: NDArray[np.float32], chosen: Normalisation) -> None:

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -26,20 +27,28 @@ def other_outputs(plan: Plan, count: int) -> NetworkSpec:
 def as_version_1(plan: Plan) -> dict[str, Any]:
     """A plan as the first release wrote it."""
     raw: dict[str, Any] = json.loads(plan_to_json(plan))
-    for name in ("configuration", "loss", "input_scales", "regions", "coarse_labels"):
+    for name in ("configuration", "preparation", "loss", "input_scales", "regions", "coarse_labels"):
         del raw[name]
     for name in ("schedule", "patience"):
         del raw["optimisation"][name]
     return {**raw, "version": 1}
 
 
+def as_version_2(plan: Plan) -> dict[str, Any]:
+    """A plan from before there was more than one way to prepare an image."""
+    raw: dict[str, Any] = json.loads(plan_to_json(plan))
+    del raw["preparation"]
+    return {**raw, "version": 2}
+
+
+@pytest.mark.parametrize("older", [as_version_1, as_version_2])
 @pytest.mark.parametrize("plan", [PLAN, FLAT])
-def test_a_plan_of_version_1_says_what_it_said(plan: Plan) -> None:
-    assert plan_from_json(json.dumps(as_version_1(plan))) == plan
-    assert json.loads(plan_to_json(plan))["version"] == 2
+def test_a_plan_of_an_older_version_says_what_it_said(plan: Plan, older: Callable[[Plan], dict[str, Any]]) -> None:
+    assert plan_from_json(json.dumps(older(plan))) == plan
+    assert json.loads(plan_to_json(plan))["version"] == 3
 
 
-@pytest.mark.parametrize("version", [0, 3, 99])
+@pytest.mark.parametrize("version", [0, 4, 99])
 def test_other_versions_are_refused(version: int) -> None:
     with pytest.raises(PlanError, match=f"version {version}"):
         plan_from_json(json.dumps({**json.loads(plan_to_json(PLAN)), "version": version}))
