@@ -21,9 +21,9 @@ def chances(value):
 
 
 def add(smoothing, index, value, image=None, at_s=None, gap_s=9):
-    mean, anew = smoothing.add(
-        Frame(index, image or grey(100), None), chances(value), index / 25 if at_s is None else at_s
-    )
+    at_s = index / 25 if at_s is None else at_s
+    frame = Frame(index, image or grey(100), None)
+    mean, anew = smoothing.add(frame, chances(value), at_s, gap_s=gap_s)
     assert mean.min() == mean.max()
     return float(mean[0, 0, 0]), anew
 
