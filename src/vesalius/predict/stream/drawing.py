@@ -53,7 +53,8 @@ def draw(
 
 def _bytes(array: NDArray[np.generic], window: tuple[float, float]) -> NDArray[np.uint8]:
     if array.dtype == np.uint8 and window == (0.0, 255.0):
-        return array.astype(np.uint8, copy=False)
+        shown: NDArray[np.uint8] = array.astype(np.uint8, copy=False)
+        return shown
     low, high = window
     scaled = (array.astype(np.float32) - low) * np.float32(255 / (high - low))
     return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)

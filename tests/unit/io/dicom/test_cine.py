@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from pydicom import examples
 from pydicom.encaps import encapsulate
 from pydicom.uid import MPEG4HP41, RLELossless, SecondaryCaptureImageStorage, UltrasoundMultiFrameImageStorage
 
@@ -33,6 +34,18 @@ def test_frames_are_the_channels_of_the_series(cine, dicom):
         np.testing.assert_array_equal(frame.image.array[0], channel)
         assert frame.image.grid == whole.grid
         assert (frame.image.meta.modality, frame.image.meta.calibrated) == ("US", False)
+
+
+def test_a_real_ultrasound_cine():
+    path = examples.get_path("ybr_color")
+    with open_footage(path) as footage:
+        assert (footage.shape, footage.rate_hz, footage.count) == ((320, 240), pytest.approx(30, abs=0.01), 30)
+        frames = [frame.image for frame in footage.frames]
+    whole = read_series(path).array
+    assert len(frames) == 30
+    for number, image in enumerate(frames):
+        np.testing.assert_array_equal(image.array, whole[3 * number : 3 * number + 3])
+    assert (frames[0].meta.modality, frames[0].meta.calibrated) == ("US", True)
 
 
 def test_compressed_frames_are_decoded_one_at_a_time(cine, dicom, monkeypatch):
