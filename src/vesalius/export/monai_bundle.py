@@ -29,6 +29,8 @@ FILE = "models/model.ts"
 
 _NOTES = (
     "MONAI lays windows from the start of the image in steps of a whole number, Vesalius evenly over it",
+    "where an image is resampled, MONAI's grid begins at its corner and Vesalius' is centred on it: they may lie apart "
+    "by a fraction of a voxel",
     "MONAI resamples along all axes with splines; Vesalius takes the nearest slice where slices are thrice as thick as "
     "pixels are wide",
     "`monai.bundle run` needs pytorch-ignite, and nibabel for NIfTI files",
@@ -148,10 +150,9 @@ def _before(plan: Plan) -> list[dict[str, Any]]:
                 "keys": "image",
                 "pixdim": list(plan.spacing_mm),
                 "mode": 3,
-                "padding_mode": "nearest",
+                "padding_mode": "mirror",
                 "scale_extent": True,
-                "align_corners": True,
-                "recompute_affine": False,
+                "align_corners": False,
             }
         )
     return [*steps, {"_target_": "EnsureTyped", "keys": "image", "dtype": "$torch.float32"}]
@@ -183,8 +184,8 @@ def _normalise(key: str, how: Normalisation) -> list[dict[str, Any]]:
             return [_scaled(key, 0.0, 255.0, 0.0, 1.0)]
         case "range":
             return [{"_target_": "ScaleIntensityd", "keys": key, "minv": 0.0, "maxv": 1.0, "channel_wise": True}]
-        case "none":
-            return []
+        case _:
+            return []  # as they are
 
 
 def _scaled(key: str, lower: float, upper: float, low: float, high: float) -> dict[str, Any]:

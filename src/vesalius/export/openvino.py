@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import logging
 import sys
 import warnings
 from pathlib import Path
@@ -84,16 +87,15 @@ def _to_int8(graph: Any, calibration: tuple[Tensor, ...]) -> Any:
         import nncf
     except ImportError as error:
         raise MissingDependencyError("int8 for OpenVINO takes NNCF: pip install 'vesalius[export]'") from error
-    import logging
-
     logging.getLogger("nncf").setLevel(logging.ERROR)
     windows = [window.numpy() for window in calibration]
-    return nncf.quantize(
-        graph,
-        nncf.Dataset(windows),
-        preset=nncf.QuantizationPreset.MIXED,  # leaky activations are not symmetric
-        subset_size=len(windows),
-    )
+    with contextlib.redirect_stdout(io.StringIO()):  # its progress bars
+        return nncf.quantize(
+            graph,
+            nncf.Dataset(windows),
+            preset=nncf.QuantizationPreset.MIXED,  # leaky activations are not symmetric
+            subset_size=len(windows),
+        )
 
 
 def _openvino() -> Any:

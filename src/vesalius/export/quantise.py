@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from statistics import fmean
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vesalius.export.report import Loss
-from vesalius.image import Dataset
+from vesalius.image import Case, Dataset, LabelMap
 from vesalius.metrics import Scores, evaluate
 from vesalius.predict import Segmenter, segment
 from vesalius.predict.backends import Run
@@ -49,9 +50,19 @@ def loss_of(segmenter: Segmenter, runs: Mapping[str, Run], cases: Dataset) -> Lo
         exact, found = (segment(case.image, one, mirror=False, postprocess=False).labels for one in (segmenter, narrow))
         to_fp32.append(evaluate(found, exact, case=case.id, metrics=("dice",)))
         if case.reference is not None:
-            of_narrow.append(score(found, case.reference, case=case.id))
-            of_exact.append(score(exact, case.reference, case=case.id))
+            of_narrow.append(_against(found, case))
+            of_exact.append(_against(exact, case))
     return Loss(cases=cases.ids, dice_to_fp32=_means(to_fp32), dice=_means(of_narrow), dice_of_fp32=_means(of_exact))
+
+
+def _against(found: LabelMap, case: Case) -> Scores:
+    """The Dice against the reference, of the labels that it knows, by the names that the bundle gives them."""
+    assert case.reference is not None
+    theirs = case.reference.labels
+    places = theirs.places_in(found.labels)
+    scores = score(found, case.reference, case=case.id).values
+    known = {found.labels.names[places[one.value]]: scores[one.name] for one in theirs.labels if one.value in places}
+    return Scores(case.id, known)
 
 
 class _Running(nn.Module):
@@ -83,5 +94,10 @@ def _with_runs(segmenter: Segmenter, runs: Mapping[str, Run], part: str) -> Segm
 
 
 def _means(scores: list[Scores]) -> dict[str, float]:
-    names = dict.fromkeys(name for one in scores for name in one.values)
-    return {name: round(fmean(one.values[name]["dice"] for one in scores if name in one.values), 6) for name in names}
+    """The mean Dice of each label, over the cases in which it has one."""
+    found: dict[str, list[float]] = {}
+    for one in scores:
+        for name, values in one.values.items():
+            if not math.isnan(values["dice"]):
+                found.setdefault(name, []).append(values["dice"])
+    return {name: round(fmean(values), 6) for name, values in found.items()}

@@ -55,7 +55,7 @@ class Loss:
         """
         if self.dice:
             return round(max(self.dice_of_fp32[name] - dice for name, dice in self.dice.items()), 6)
-        return round(1 - min(self.dice_to_fp32.values()), 6)
+        return round(1 - min(self.dice_to_fp32.values(), default=1.0), 6)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,7 +47,7 @@ def trace(network: nn.Module, windows: Tensor, path: Path) -> None:
         # That TorchScript is being retired, and that sizes are checked, which a trace leaves out.
         warnings.simplefilter("ignore")
         traced = torch.jit.trace(network, windows.contiguous(), check_trace=False)  # type: ignore[no-untyped-call]
-        torch.jit.save(traced, str(path))  # type: ignore[no-untyped-call]
+        torch.jit.save(traced, str(path))
 
 
 def load(path: Path) -> Run:
