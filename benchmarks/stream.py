@@ -7,7 +7,8 @@ the folder's pictures, resized, in turn, with noise of their own. Three parts, e
 
 - in turn: the ways to segment one frame after another, as fast as they go, in blocks of --block frames that take turns
   in one process: `segment()` in a loop with torch fp32 (what one would write first), the same with the chosen backend,
-  and `stream(every_frame=True)`, also with the whole frame at once. Medians, p99, and how often the first would fit.
+  and `stream(every_frame=True)`, also with the whole frame at once. Of the time between one result and the next: median
+  and p99; and how many times as fast as the first way, the median over blocks.
 - live: footage of --rate frames a second watched by `stream`, results taken at once: latency from capture to result,
   frames dropped and stale.
 - stalled: the same, but whoever takes the results stops for --stall seconds: memory of the process before and after.
@@ -21,6 +22,7 @@ import argparse
 import gc
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from itertools import count, islice
 from pathlib import Path
@@ -41,7 +43,7 @@ from vesalius.train import fit
 
 FEATURES = (32, 64, 128, 256)  # at half resolution: the strided stem that the planner gives small budgets
 NAIVE = "torch-float32"
-Step = Callable[[], object]
+Way = Callable[[int], list[float]]
 
 
 def plan_for(dataset: Dataset, steps: int) -> Plan:
@@ -100,17 +102,24 @@ def footage_of(arrays: list[np.ndarray], rate_hz: float, *, live: bool) -> Foota
     return Footage(f"{shape[0]} x {shape[1]}", shape, frames(), rate_hz, live=live)
 
 
-def ways(arrays: list[np.ndarray], naive: Segmenter, chosen: Segmenter) -> dict[str, Step]:
-    """What is compared: each call does one frame."""
+def ways(arrays: list[np.ndarray], naive: Segmenter, chosen: Segmenter) -> dict[str, Way]:
+    """What is compared: each segments some frames and says how long each took."""
 
-    def loop(segmenter: Segmenter) -> Step:
-        frames = footage_of(arrays, 30, live=False).frames
-        return lambda: segment(next(frames).image, segmenter, mirror=False)
+    def loop(segmenter: Segmenter) -> Way:
+        def run(count: int) -> list[float]:
+            frames = footage_of(arrays, 30, live=False).frames
+            return timed(lambda: segment(next(frames).image, segmenter, mirror=False), count)
 
-    def streamed(segmenter: Segmenter, *, whole_frame: bool = False) -> Step:
-        footage = footage_of(arrays, 30, live=False)
-        results = stream(footage, segmenter, every_frame=True, mirror=False, whole_frame=whole_frame)
-        return lambda: next(results)
+        return run
+
+    def streamed(segmenter: Segmenter, *, whole_frame: bool = False) -> Way:
+        def run(count: int) -> list[float]:
+            footage = footage_of(arrays, 30, live=False)
+            results = stream(footage, segmenter, every_frame=True, mirror=False, whole_frame=whole_frame)
+            with closing(results):
+                return timed(lambda: next(results), count)
+
+        return run
 
     return {
         f"segment() in a loop, {NAIVE}": loop(naive),
@@ -121,27 +130,31 @@ def ways(arrays: list[np.ndarray], naive: Segmenter, chosen: Segmenter) -> dict[
     }
 
 
-def in_turn(steps: dict[str, Step], blocks: int, block: int) -> None:
+def timed(step: Callable[[], object], count: int) -> list[float]:
+    """Seconds of each of so many calls, after one that is not timed."""
+    step()
+    marks = [time.perf_counter()]
+    for _ in range(count):
+        step()
+        marks.append(time.perf_counter())
+    return np.diff(marks).tolist()
+
+
+def in_turn(compared: dict[str, Way], blocks: int, block: int) -> None:
     """Time blocks of frames of each way in turn."""
-    times = {name: [] for name in steps}
-    for step in steps.values():  # engines are made ready
-        for _ in range(3):
-            step()
+    times: dict[str, list[list[float]]] = {name: [] for name in compared}
+    for way in compared.values():  # engines are made ready
+        way(1)
     for _ in range(blocks):
-        for name, step in steps.items():
-            step()  # what a stream made ahead while others had their turn
-            step()
-            for _ in range(block):
-                began = time.perf_counter()
-                step()
-                times[name].append(time.perf_counter() - began)
-    first = np.array(times[next(iter(times))]).reshape(blocks, block).mean(axis=1)
+        for name, way in compared.items():
+            times[name].append(way(block))
+    first = np.array(next(iter(times.values()))).mean(axis=1)
     print(f"{'way':36} {'frames/s':>9} {'p50 ms':>8} {'p99 ms':>8} {'times as fast':>14}")
-    for name, seconds in times.items():
-        taken = np.array(seconds)
-        faster = np.median(first / taken.reshape(blocks, block).mean(axis=1))
+    for name, found in times.items():
+        taken = np.array(found)
+        faster = np.median(first / taken.mean(axis=1))
         p50, p99 = 1000 * np.quantile(taken, (0.5, 0.99))
-        print(f"{name:36} {1 / taken.mean():9.1f} {p50:8.1f} {p99:8.1f} {faster:14.2f}")
+        print(f"{name:36} {1 / np.median(taken.mean(axis=1)):9.1f} {p50:8.1f} {p99:8.1f} {faster:14.2f}", flush=True)
 
 
 def live(arrays: list[np.ndarray], segmenter: Segmenter, rate_hz: float, frames: int, *, whole_frame: bool) -> None:
@@ -187,8 +200,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512])
     parser.add_argument("--backend", default="auto")
-    parser.add_argument("--blocks", type=int, default=8)
-    parser.add_argument("--block", type=int, default=15)
+    parser.add_argument("--blocks", type=int, default=6)
+    parser.add_argument("--block", type=int, default=12)
     parser.add_argument("--rate", type=float, default=30.0)
     parser.add_argument("--frames", type=int, default=600, help="of the live part")
     parser.add_argument("--stall", type=float, default=10.0)

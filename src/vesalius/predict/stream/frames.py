@@ -18,6 +18,7 @@ from vesalius.plan import Plan, Prepared, prepare
 from vesalius.plan.prepare import to_values
 from vesalius.predict.chances import add_probabilities, likeliest_classes, mean_probabilities, to_probabilities
 from vesalius.predict.logits import windows_of
+from vesalius.predict.places import window_starts
 from vesalius.predict.segmenter import Segmenter
 from vesalius.predict.stages import Look, classes_on, image_logits, painted_classes
 from vesalius.predict.window import Walk, sliding_window
@@ -127,9 +128,11 @@ class FrameSegmenter:
         """Logits of what was prepared: of the windows of `segment`, on this thread, or of one that holds the frame."""
         array, plan = np.require(prepared.array, requirements="W"), self.plan
         planned = plan.overlap if self.look.overlap is None else self.look.overlap
-        patch, overlap, batch_size = windows_of(plan, prepared.grid.shape, planned)
+        patch, overlap, most = windows_of(plan, prepared.grid.shape, planned)
         if self.whole_frame:
-            patch, batch_size = self._window_of(prepared.grid, grid), 1
+            patch = self._window_of(prepared.grid, grid)
+        windows = math.prod(len(at) for at in window_starts(prepared.grid.shape, patch, overlap=overlap))
+        batch_size = min(most, windows)  # an engine for one window gives it all cores
         axes = self.look.mirror_axes(plan)
         logits = sliding_window(
             torch.from_numpy(array),

@@ -128,7 +128,8 @@ def stream(
         clock: Tells the time.
 
     Yields:
-        Results in the order of the frames. Closing the iterator ends both threads.
+        Results in the order of the frames. Closing the iterator ends both threads, once the frame has come that is
+        being captured.
 
     Raises:
         FormatError: The footage cannot be opened or, later, read on.

@@ -1,9 +1,12 @@
 """The queue between two threads."""
 
 import threading
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vesalius.errors import PlanError
 from vesalius.predict.stream import LatestQueue
@@ -17,6 +20,23 @@ def test_the_oldest_gives_way_and_is_counted():
     queue.close()
     assert (list(queue), queue.dropped) == ([7, 8, 9], 7)
     assert list(queue) == []
+
+
+@given(st.integers(1, 4), st.lists(st.booleans(), max_size=40))
+def test_what_is_given_is_taken_or_dropped(size, turns):
+    queue, model, given_, taken = LatestQueue[int](size), deque(maxlen=size), 0, []
+    for gives in turns:
+        if gives:
+            queue.put(given_)
+            model.append(given_)
+            given_ += 1
+        elif model:
+            taken.append(next(queue))
+            assert taken[-1] == model.popleft()
+    queue.close()
+    taken += queue
+    assert taken == sorted(set(taken))
+    assert len(taken) + queue.dropped == given_
 
 
 def test_without_dropping_the_giver_waits():
