@@ -22,6 +22,9 @@ TARGETS: dict[str, str] = {
     "onnx": "vesalius.export.onnx",
     "openvino": "vesalius.export.openvino",
     "torchscript": "vesalius.export.torchscript",
+    "litert": "vesalius.export.litert",
+    "executorch": "vesalius.export.executorch",
+    "browser": "vesalius.export.browser",
     "monai-bundle": "vesalius.export.monai_bundle",
 }
 """The module of each target; see `Target`. It is imported when it is asked for."""
