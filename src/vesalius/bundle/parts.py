@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import lzma
+import re
+import stat
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -44,8 +46,10 @@ def _from_folder(place: Path, name: str) -> Read:
 
     def read(part: str, most: int | None) -> bytes:
         try:
-            size = (place / part).stat().st_size
-            if most is not None and size > most:
+            about = (place / part).stat()
+            if not stat.S_ISREG(about.st_mode):  # a pipe or a device would never end
+                raise BundleError(f"{name}: {part} is not a file")
+            if most is not None and about.st_size > most:
                 raise BundleError(f"{name}: {part} is larger than a description can be")
             return (place / part).read_bytes()
         except OSError as error:
@@ -63,6 +67,7 @@ def _from_zip(place: Path, name: str) -> Read:
             with zipfile.ZipFile(place) as archive:
                 # Read by name and never unpacked: no member can land anywhere.
                 names = archive.namelist()
+                _refuse_escapes(names, name)
                 path = _root(names, name) + part
                 if names.count(path) != 1:
                     raise BundleError(f"{name}: the archive holds {names.count(path)} files {part}; it must hold one")
@@ -80,6 +85,14 @@ def _from_zip(place: Path, name: str) -> Read:
             raise BundleError(f"{name}: cannot unpack {part} ({type(error).__name__})") from None
 
     return read
+
+
+def _refuse_escapes(names: list[str], name: str) -> None:
+    """A member whose name leads out of the archive would do no harm here, and shows what the archive was made for."""
+    for member in names:
+        parts = re.split(r"[/\\]", member)
+        if member.startswith(("/", "\\")) or ".." in parts or re.match(r"[A-Za-z]:", member):
+            raise BundleError(f"{name}: the archive holds a file whose name leads out of it; nothing of it was read")
 
 
 def _root(names: list[str], name: str) -> str:

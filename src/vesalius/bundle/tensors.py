@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 
 from vesalius.errors import BundleError
 
+LARGEST_HEADER = 4 << 20
+"""Bytes of the list of tensors: enough for thirty thousand, of which the largest networks have a few thousand. The
+list is parsed as a whole, so that a longer one would cost many times its own length of memory."""
+
 
 def weights_to_bytes(weights: Mapping[str, NDArray[Any]]) -> bytes:
     """Write weights, in half precision where that loses nothing but digits (2 bytes each)."""
@@ -32,6 +36,9 @@ def weights_from_bytes(data: bytes, name: str) -> dict[str, NDArray[Any]]:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
+    claimed = int.from_bytes(data[:8], "little")
+    if LARGEST_HEADER < claimed <= len(data):
+        raise BundleError(f"{name} begins with a list of {claimed:,} bytes; at most {LARGEST_HEADER:,} are read")
     try:
         found: dict[str, NDArray[Any]] = load(data)
     except (SafetensorError, ValueError, KeyError, TypeError):
