@@ -14,6 +14,7 @@ from phantoms import ball_dataset, untrained_bundle
 from vesalius.bundle import Bundle
 from vesalius.bundle.tensors import LARGEST_HEADER, weights_from_bytes
 from vesalius.errors import BundleError
+from vesalius.predict import load_segmenter
 
 
 @pytest.fixture(scope="module")
@@ -143,3 +144,12 @@ def test_a_link_to_a_device_is_not_read(saved):
     (saved / "weights.safetensors").symlink_to("/dev/zero")
     with pytest.raises(BundleError, match="is not a file"):
         Bundle.load(saved)
+
+
+def test_a_plan_that_describes_a_network_of_terabytes(saved):
+    """The weights are looked at first: nothing of that size is asked for."""
+    text = json.loads((saved / "bundle.json").read_text())
+    text["plan"]["network"]["features"] = [400_000] * 3
+    (saved / "bundle.json").write_text(json.dumps(text))
+    with pytest.raises(BundleError, match="do not belong to the network that the plan describes"):
+        load_segmenter(saved, device="cpu")
