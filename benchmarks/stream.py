@@ -3,7 +3,7 @@
     python benchmarks/stream.py ../shared/data/kvasir_seg --work W
 
 Trains a small 2D U-Net on the folder's pictures first (--steps; kept in --work), unless --bundle names one. Frames are
-the folder's pictures, resized, in turn, with noise of their own. Three parts, each for every size:
+the folder's pictures, resized, in turn, with noise of their own. Four parts, each for every size:
 
 - in turn: the ways to segment one frame after another, as fast as they go, in blocks of --block frames that take turns
   in one process: `segment()` in a loop with torch fp32 (what one would write first), the same with the chosen backend,
@@ -11,7 +11,8 @@ the folder's pictures, resized, in turn, with noise of their own. Three parts, e
   and p99; and how many times as fast as the first way, the median over blocks.
 - live: footage of --rate frames a second watched by `stream`, results taken at once: latency from capture to result,
   frames dropped and stale.
-- stalled: the same, but whoever takes the results stops for --stall seconds: memory of the process before and after.
+- whole frame: Dice with the windows of `segment()`, and with the frame shown as a whole, on the cases of --unseen.
+- stalled: live, but whoever takes the results stops for --stall seconds: memory of the process before and after.
 
 Mirroring is off in all of them: it multiplies the work by four in 2D.
 """
@@ -38,7 +39,8 @@ from vesalius.io.layouts import index
 from vesalius.nets import UNetSpec
 from vesalius.plan import Budget, Plan, fingerprint, make_plan
 from vesalius.predict import Segmenter, load_segmenter, segment
-from vesalius.predict.stream import Tally, stream
+from vesalius.predict.stages import Look
+from vesalius.predict.stream import FrameSegmenter, Tally, stream
 from vesalius.train import fit
 
 FEATURES = (32, 64, 128, 256)  # at half resolution: the strided stem that the planner gives small budgets
@@ -78,11 +80,14 @@ def bundle_of(args: argparse.Namespace) -> Bundle:
 def pictures(folder: Path, edge: int) -> list[np.ndarray]:
     """The data set's first pictures ``(3, edge, edge)``, resized."""
     dataset = index(folder, check=False)
-    found = []
-    for case in islice(dataset.select(dataset.ids[:8]), 8):
-        rows = Image.fromarray(np.ascontiguousarray(case.image.array.transpose(2, 1, 0))).resize((edge, edge))
-        found.append(np.ascontiguousarray(np.asarray(rows).transpose(2, 1, 0)))
-    return found
+    cases = dataset.select(dataset.ids[:8])
+    return [resized(case.image.array.transpose(2, 1, 0), edge) for case in cases]
+
+
+def resized(rows: np.ndarray, edge: int) -> np.ndarray:
+    """A picture ``(rows, columns, 3)`` as ``(3, edge, edge)``."""
+    other = Image.fromarray(np.ascontiguousarray(rows)).resize((edge, edge))
+    return np.ascontiguousarray(np.asarray(other).transpose(2, 1, 0))
 
 
 def footage_of(arrays: list[np.ndarray], rate_hz: float, *, live: bool) -> Footage:
@@ -171,6 +176,26 @@ def live(arrays: list[np.ndarray], segmenter: Segmenter, rate_hz: float, frames:
     print(f"live at {rate_hz:g} Hz: {tally.frames} results, {tally.dropped} dropped, {tally.stale} stale")
 
 
+def dice_of_the_whole(dataset: Dataset, edge: int, segmenter: Segmenter, most: int) -> None:
+    """What it costs to show the network the frame as a whole, on resized pictures and references."""
+    look = Look(mirror=False)
+    eyes = {"windows": FrameSegmenter(segmenter, look), "whole frame": FrameSegmenter(segmenter, look, True)}
+    scores: dict[str, list[float]] = {name: [] for name in eyes}
+    same = []
+    for case in islice(dataset.select(dataset.ids), most):
+        assert case.reference is not None
+        array = resized(case.image.array.transpose(2, 1, 0), edge)
+        reference = np.asarray(Image.fromarray(case.reference.array.T).resize((edge, edge), Image.Resampling.NEAREST)).T
+        image = Volume(array, Grid.from_spacing((edge, edge), (1.0, 1.0)), Meta("RGB", calibrated=False))
+        found = {name: eye.labels(image).array for name, eye in eyes.items()}
+        same.append(float(np.mean(found["windows"] == found["whole frame"])))
+        for name, labels in found.items():
+            size = (labels > 0).sum() + (reference > 0).sum()
+            scores[name].append(2 * ((labels > 0) & (reference > 0)).sum() / size if size else 1.0)
+    told = ", ".join(f"{name} {np.mean(dice):.4f}" for name, dice in scores.items())
+    print(f"Dice of {len(same)} unseen frames: {told}; {100 * np.mean(same):.2f} % of the labels are the same")
+
+
 def stalled(arrays: list[np.ndarray], segmenter: Segmenter, rate_hz: float, stall_s: float) -> None:
     """Let the taker stop."""
     memory = psutil.Process().memory_info
@@ -195,6 +220,8 @@ def main() -> None:
     """Train if needed, and print the three parts for every size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--unseen", type=Path, help="a data set that was not trained on, for the Dice")
+    parser.add_argument("--cases", type=int, default=40, help="of that set")
     parser.add_argument("--work", type=Path, default=Path("stream-work"))
     parser.add_argument("--bundle", type=Path)
     parser.add_argument("--steps", type=int, default=400)
@@ -215,6 +242,8 @@ def main() -> None:
         in_turn(ways(arrays, naive, chosen), args.blocks, args.block)
         for whole_frame in (False, True):
             live(arrays, chosen, args.rate, args.frames, whole_frame=whole_frame)
+        if args.unseen is not None:
+            dice_of_the_whole(index(args.unseen, check=False), edge, chosen, args.cases)
         stalled(arrays, chosen, args.rate, args.stall)
 
 
