@@ -103,9 +103,12 @@ def run(args: argparse.Namespace) -> int:
     channels = _channels(args)
     Look(channels=channels, overlap=args.overlap).check(bundle)  # told once, not for every image
     left_out: list[LeftOut] = []
-    sources = list(_sources(args, len(channels or bundle.plan.channels), left_out))
+    broken: list[dict[str, Any]] = []
+    sources = list(_sources(args, len(channels or bundle.plan.channels), left_out, broken))
     for case in left_out:
         _say(f"left out: {case.id}: {case.reason}")
+    for folder in broken:
+        _say(f"{folder['image']}: {folder['error']}")
     targets, journal = _targets(sources, Path(args.output), resume=args.resume)
     jobs = [_job(args, source, target, channels) for source, target in zip(sources, targets, strict=True)]
     done: dict[int, dict[str, Any]] = {}
@@ -127,10 +130,11 @@ def run(args: argparse.Namespace) -> int:
     before = sum("done_before" in one for one in done.values())
     if before:
         _say(f"{before} of {len(jobs)} were done before")
-    failed = sum("error" in one for one in done.values())
+    images = [*(done[number] for number in sorted(done)), *broken]
+    failed = sum("error" in one for one in images)
     if args.json:
         others = [{"id": case.id, "reason": case.reason} for case in left_out]
-        print(json.dumps({"images": [done[n] for n in sorted(done)], "failed": failed, "left_out": others}))
+        print(json.dumps({"images": images, "failed": failed, "left_out": others}))
     return 1 if failed else 0
 
 
@@ -205,6 +209,11 @@ def _targets(sources: Sequence[_Source], out: Path, *, resume: bool) -> tuple[li
     from vesalius.io import format_of
 
     suffix = None if out.is_dir() else format_of(out)
+    if suffix is None and not out.exists() and _looks_like_a_suffix(out.suffix):
+        raise FormatError(
+            f"{out.name}: {out.suffix} is no format for results; choose .nii.gz, .nrrd, .mha, .npz or .png, "
+            "or make the folder first if it is one"
+        )
     if suffix is not None and len(sources) > 1:
         raise DataError(f"{out.name} names one file, and there are {len(sources)} images: name a folder")
     if suffix is not None and resume:
@@ -226,8 +235,14 @@ def _targets(sources: Sequence[_Source], out: Path, *, resume: bool) -> tuple[li
     return targets, suffix is None
 
 
-def _sources(args: argparse.Namespace, channels: int, left_out: list[LeftOut]) -> Iterator[_Source]:
-    """What is to be segmented, images of some channels; what a folder holds beside it goes to ``left_out``."""
+def _sources(
+    args: argparse.Namespace, channels: int, left_out: list[LeftOut], broken: list[dict[str, Any]]
+) -> Iterator[_Source]:
+    """What is to be segmented, images of some channels.
+
+    What a folder holds beside it goes to ``left_out``. Of several folders, those that cannot be made out go to
+    ``broken``; one alone is an error.
+    """
     from vesalius.errors import DataError
     from vesalius.io import read
     from vesalius.io.layouts import index
@@ -244,7 +259,14 @@ def _sources(args: argparse.Namespace, channels: int, left_out: list[LeftOut]) -
         if path.is_file() or _is_series(path):
             yield _Source(_stem(path), (path,))
             continue
-        dataset = index(path, args.layout, check=False)
+        try:
+            dataset = index(path, args.layout, check=False)
+        except DataError as error:
+            told = DataError(f"{error}\nIf it holds images all the same, name each of them")
+            if len(paths) == 1:
+                raise told from None
+            broken.append({"image": path.name, "error": str(told)})
+            continue
         left_out += dataset.left_out
         for record in dataset.records:
             yield _Source(record.id, record.images)
@@ -255,6 +277,11 @@ def _is_series(folder: Path) -> bool:
     from vesalius.io.layouts.files import find_images
 
     return find_images(folder) == (folder,)
+
+
+def _looks_like_a_suffix(text: str) -> bool:
+    """Whether a name with this end is rather a file's than a folder's: results.gzz, but neither run.2 nor run.final."""
+    return text[1:].isalpha() and len(text) <= 4
 
 
 def _stem(path: Path) -> str:

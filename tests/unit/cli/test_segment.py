@@ -10,10 +10,12 @@ import pytest
 from phantoms import ball_case, ball_dataset, dataset_of, drawn_bundle, untrained_bundle, write_cases
 
 from vesalius.bundle import Bundle
+from vesalius.cli import main
+from vesalius.cli.arguments import BACKENDS
 from vesalius.image import Volume
 from vesalius.io import read_labels, write
 from vesalius.jobs import Share, run_jobs
-from vesalius.predict import segment
+from vesalius.predict import backends, segment
 from vesalius.predict.journal import NAME as JOURNAL
 from vesalius.transform import KeepLargest, Postprocessing
 
@@ -239,3 +241,74 @@ def test_a_defect_in_a_job_is_not_taken_for_a_broken_image(deep, tmp_path, print
     images = [volume(tmp_path / f"{name}.nii", 1) for name in "ab"]
     words = printed("segment", *images, "--bundle", deep, "-o", tmp_path / "out", code=1)
     assert "unexpected ZeroDivisionError" in words
+
+
+def test_what_is_done_is_skipped(deep, tmp_path, told, printed):
+    images = tmp_path / "images"
+    images.mkdir()
+    for number in range(2):
+        volume(images / f"scan{number}.nii.gz", number)
+    arguments = ("segment", images, "--bundle", deep, "-o", tmp_path / "out", "--no-mirror")
+    first = told(*arguments, "--resume")["images"]  # nothing is there yet: it begins
+    volume(images / "scan2.nii.gz", 2)
+    second = told(*arguments, "--resume", "--device", "cpu", "--memory", "2GiB")["images"]
+    assert [one.get("done_before", False) for one in second] == [True, True, False]
+    for before, after in zip(first, second[:2], strict=True):
+        del before["backend"], before["seconds"], after["done_before"]
+        assert after == before
+    assert set(second[2]["seconds"]) == {"reading", "computing", "writing"}
+    assert min(second[2]["seconds"].values()) >= 0
+    assert second[2]["backend"]
+    assert printed(*arguments, "--resume") == "vesalius: 3 of 3 were done before\n"
+    words = printed(*arguments, "--resume", "--overlap", "0.25")
+    assert [line.split("  ")[0] for line in words.splitlines()] == [one["output"] for one in second]
+
+
+def test_resuming_needs_a_folder(deep, tmp_path, told):
+    image = volume(tmp_path / "a.nii")
+    error = told("segment", image, "--bundle", deep, "-o", tmp_path / "b.nii.gz", "--resume", code=1)["error"]
+    assert error["message"].startswith("--resume goes on with a folder of results, and b.nii.gz names a file")
+
+
+def test_one_file_keeps_no_journal(deep, tmp_path, told):
+    (tmp_path / "out").mkdir()
+    told("segment", volume(tmp_path / "a.nii"), "--bundle", deep, "-o", tmp_path / "out" / "b.nii.gz", "--no-mirror")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.nii.gz"]
+
+
+@pytest.mark.parametrize(("out", "refused"), [("b.gzz", True), ("b.txt", True), ("b.2", False), ("b.final", False)])
+def test_a_slip_in_a_suffix_is_no_folder(out, refused, deep, tmp_path, told):
+    image = volume(tmp_path / "a.nii")
+    done = told("segment", image, "--bundle", deep, "-o", tmp_path / out, "--no-mirror", code=int(refused))
+    if refused:
+        assert f"{out}: {out[1:]} is no format for results" in done["error"]["message"]
+        (tmp_path / out).mkdir()
+        told("segment", image, "--bundle", deep, "-o", tmp_path / out, "--no-mirror")
+    assert (tmp_path / out / "a.nii.gz").is_file()
+
+
+def test_of_several_folders_one_may_be_no_data_set(deep, tmp_path, told):
+    (tmp_path / "good").mkdir()
+    volume(tmp_path / "good" / "a.nii")
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "letter.txt").write_text("no image")
+    places = [tmp_path / "bad", tmp_path / "good"]
+    done = told("segment", *places, "--bundle", deep, "-o", tmp_path / "out", "--no-mirror", code=1)
+    assert done["failed"] == 1
+    assert [one["image"] for one in done["images"]] == ["a", "bad"]
+    assert done["images"][1]["error"].startswith("bad: no layout recognised")
+    assert done["images"][1]["error"].endswith("name each of them")
+    error = told("segment", places[0], "--bundle", deep, "-o", tmp_path / "x", code=1)["error"]
+    assert error["message"] == done["images"][1]["error"]
+
+
+def test_the_backends_that_are_offered_are_those_that_there_are():
+    assert set(BACKENDS) == set(backends.BACKENDS)
+
+
+def test_a_backend_by_name(deep, tmp_path, told):
+    image = volume(tmp_path / "a.nii")
+    arguments = ("segment", image, "--bundle", deep, "--no-mirror", "--device", "cpu", "--backend", "torch-float32")
+    (done,) = told(*arguments, "-o", tmp_path / "out")["images"]
+    assert done["backend"] == "torch-float32"
+    assert main([*map(str, arguments[:-1]), "tensorrt", "-o", str(tmp_path / "out")]) == 2
