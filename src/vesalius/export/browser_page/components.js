@@ -22,8 +22,7 @@ function membersOf(name, after) {
 }
 
 function largest(sizes) {
-  const most = Math.max(...sizes);
-  const first = sizes.indexOf(most);
+  const first = sizes.reduce((best, size, n) => (size > sizes[best] ? n : best), 0);
   return sizes.map((_, n) => n === first);
 }
 

@@ -183,7 +183,8 @@ function scaled(array, { slope, intercept }) {
   if (slope === 0 || !Number.isFinite(slope)) return array;
   const shift = Number.isFinite(intercept) ? intercept : 0;
   if (slope === 1 && shift === 0) return array;
-  const whole = Number.isInteger(slope) && Number.isInteger(shift) && !(array instanceof Float32Array);
+  if (array instanceof Float32Array) return array.map((value) => Math.fround(value * Math.fround(slope)) + Math.fround(shift));
+  const whole = Number.isInteger(slope) && Number.isInteger(shift);
   const kind = whole || array instanceof Float64Array ? Float64Array : Float32Array;
   return kind.from(array, (value) => value * slope + shift);
 }

@@ -6,13 +6,14 @@ const PLANES = [
   { name: "Coronal", through: 1, across: 0, down: 2, up: true, ends: { left: "R", right: "L", top: "S", bottom: "I" } },
   { name: "Sagittal", through: 0, across: 1, down: 2, up: true, ends: { left: "A", right: "P", top: "S", bottom: "I" } },
 ];
+const MARGIN = 44; // pixels around a picture in all, where the letters of its ends stand
 const PICTURE = [{ name: "", through: null, across: 0, down: 1, up: false, ends: {} }];
 
 /**
  * Show an image in an element.
  *
- * `image` is `{channels, shape, spacing}`; `colour` holds three channels to be shown as colours, else one grey one.
- * Returns `{setLabels, setVisible, setOpacity, setWindow, setChannel}`.
+ * `image` is `{channels, shape, spacing}`, its axes turned to LPS; `colours` holds a label's colour by its value;
+ * `colourful` says that the three channels are red, green and blue. Returns the functions that change what is shown.
  */
 export function showImage(element, image, { colours, colourful }) {
   const shape = image.shape.length === 3 ? image.shape : [...image.shape, 1];
@@ -138,11 +139,11 @@ function makePlane(plane, shape, move) {
   function show(pixels, spacing, at) {
     const ratio = globalThis.devicePixelRatio;
     const [width, height] = [picture.clientWidth, picture.clientHeight];
-    if (width === 0 || height === 0) return;
+    if (width <= MARGIN || height <= MARGIN) return;
     canvas.width = Math.round(width * ratio);
     canvas.height = Math.round(height * ratio);
     const real = [pixels.width * spacing[plane.across], pixels.height * spacing[plane.down]];
-    const scale = 0.96 * Math.min(width / real[0], height / real[1]);
+    const scale = Math.min((width - MARGIN) / real[0], (height - MARGIN) / real[1]);
     const size = real.map((length) => length * scale);
     box = { left: (width - size[0]) / 2, top: (height - size[1]) / 2, width: size[0], height: size[1] };
     const source = new OffscreenCanvas(pixels.width, pixels.height);
