@@ -7,16 +7,23 @@ from collections.abc import Mapping
 import torch
 
 from vesalius.errors import PlanError, unknown_name
+from vesalius.predict.backends.compiled import Compiled
 from vesalius.predict.backends.eager import Eager
-from vesalius.predict.backends.engine import Backend, Run, RunFor
+from vesalius.predict.backends.engine import Backend, Mean, Run, RunFor
+from vesalius.predict.backends.onnxruntime import OnnxRuntime
+from vesalius.predict.backends.openvino import OpenVINO
 
-__all__ = ["BACKENDS", "Backend", "Run", "RunFor", "find_backend"]
+__all__ = ["BACKENDS", "Backend", "Mean", "Run", "RunFor", "find_backend"]
 
 BACKENDS: Mapping[str, Backend] = {
     "torch-float32": Eager(torch.float32),
     "torch-bfloat16": Eager(torch.bfloat16),
+    "torch-compiled": Compiled(),
+    "openvino-float32": OpenVINO("f32"),
+    "openvino-bfloat16": OpenVINO("bf16"),
+    "onnxruntime": OnnxRuntime(),
 }
-"""The engines; ``"auto"`` chooses among those that do not refuse."""
+"""The engines; ``"auto"`` is none of them but a choice, see `Segmenter.run`."""
 
 
 def find_backend(name: str) -> Backend:

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from vesalius.nets import NetworkSpec
 from vesalius.nets.norm import channels_last
 from vesalius.plan.device import fast_dtype
-from vesalius.predict.backends.engine import Run
+from vesalius.predict.backends.engine import Mean, Run
 
 
 @dataclass(frozen=True)
 class Eager:
-    """PyTorch, operator by operator; the reference for all others.
+    """PyTorch, operator by operator; in float32 the reference for all others.
 
     Args:
         dtype: What convolutions compute in: ``torch.float32``, or ``torch.bfloat16`` by autocast.
@@ -34,15 +34,14 @@ class Eager:
         """Nothing has to be made ready."""
         device = next(networks[0].parameters()).device
         layout = channels_last(len(window) - 2)
+        network = Mean(networks)
 
         @torch.inference_mode()
         def run(windows: Tensor) -> Tensor:
             windows = windows.to(device).contiguous(memory_format=layout)
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16):
-                total: Tensor = networks[0](windows).float()
-                for network in networks[1:]:
-                    total = total + network(windows).float()
-            return (total / len(networks)).cpu()
+                logits: Tensor = network(windows)
+            return logits.cpu()
 
         return run
 
