@@ -22,8 +22,9 @@ from packaging.utils import canonicalize_name
 
 import vesalius
 from vesalius.bundle import Card
-from vesalius.cli import VERBS
-from vesalius.plan import Optimisation, Plan
+from vesalius.cli import VERBS, module_of
+from vesalius.plan import Loss, Optimisation, Plan
+from vesalius.plan.preparation import Preparation
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "vesalius"
@@ -305,7 +306,7 @@ def test_the_reference_lists_the_verbs():
 @pytest.mark.parametrize("verb", VERBS)
 def test_the_reference_lists_the_arguments_of_a_verb(verb):
     parser = argparse.ArgumentParser(add_help=False)
-    importlib.import_module(f"vesalius.cli.{verb}").add_arguments(parser)
+    importlib.import_module(module_of(verb)).add_arguments(parser)
     takes = {name for action in parser._actions for name in action.option_strings or [action.metavar]}
     page = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
     section = page.partition(f"\n## {verb}\n")[2].partition("\n## ")[0]
@@ -316,8 +317,9 @@ def test_the_reference_lists_the_arguments_of_a_verb(verb):
 
 def test_the_reference_lists_the_fields_of_the_plan():
     page = (ROOT / "docs" / "reference" / "plan.md").read_text(encoding="utf-8")
-    listed = re.findall(r"^\| `(\w+)` \| ", page, re.MULTILINE)
-    assert listed == [field.name for of in (Plan, Optimisation) for field in dataclasses.fields(of)]
+    first_cells = re.findall(r"^\| (`\w.*?) \| ", page, re.MULTILINE)
+    listed = [name for cell in first_cells for name in re.findall(r"`(\w+)`", cell)]
+    assert listed == [field.name for of in (Plan, Preparation, Loss, Optimisation) for field in dataclasses.fields(of)]
 
 
 def test_the_reference_lists_the_parts_of_a_card():
@@ -330,7 +332,9 @@ def test_every_verb_has_its_file_and_every_file_its_verb():
     def functions(path: Path) -> set[str]:
         return {node.name for node in tree(path).body if isinstance(node, ast.FunctionDef)}
 
-    verbs = {p.stem for p in (PACKAGE / "cli").glob("*.py") if {"add_arguments", "run"} <= functions(p)}
+    verbs = {
+        p.stem.removesuffix("_") for p in (PACKAGE / "cli").glob("*.py") if {"add_arguments", "run"} <= functions(p)
+    }
     assert verbs == set(VERBS)
     for verb in VERBS:
-        assert importlib.import_module(f"vesalius.cli.{verb}").HELP
+        assert importlib.import_module(module_of(verb)).HELP

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from vesalius.bundle.card import Card, card_from_json, card_to_json
 from vesalius.bundle.parts import DESCRIPTION, LARGEST_DESCRIPTION, Read, digest, open_parts
 from vesalius.bundle.slots import FOLDER_NAME, WEIGHTS_NAME, Slots, coarse_names, partner_names
-from vesalius.bundle.tensors import weights_from_bytes, weights_to_bytes
+from vesalius.bundle.tensors import Precision, weights_from_bytes, weights_to_bytes
 from vesalius.errors import BundleError, DataError, unknown_name
 from vesalius.io.atomic import make_folder, write_bytes, write_text
 from vesalius.plan import Plan, plan_from_json, plan_to_json
@@ -80,11 +80,15 @@ class Bundle:
         """Of the first member, which mostly is the only one."""
         return self.members[0]
 
-    def save(self, folder: Path | str) -> Path:
+    def save(self, folder: Path | str, *, precision: Precision = "half") -> Path:
         """Write the bundle into a folder: weights first, then the description that names them, then old weights go.
 
-        Whenever that is interrupted, the folder holds the bundle that stood there before, or this one. Weights are
-        stored in half precision where that loses nothing but digits (2 bytes each).
+        Whenever that is interrupted, the folder holds the bundle that stood there before, or this one.
+
+        Args:
+            folder: Made if it is not there.
+            precision: Of the weights: ``"half"`` where that loses nothing but digits (2 bytes each), or ``"single"``,
+                for weights that shall say exactly what they said elsewhere.
 
         Returns:
             The folder.
@@ -93,7 +97,7 @@ class Bundle:
             VesaliusError: The folder cannot be written.
         """
         place = make_folder(folder)
-        _write(self, place)
+        _write(self, place, precision)
         return place
 
     @classmethod
@@ -174,12 +178,12 @@ def _check_postprocessing(plan: Plan, how: Postprocessing) -> None:
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
-def _write(bundle: Bundle, place: Path) -> str:
+def _write(bundle: Bundle, place: Path, precision: Precision) -> str:
     """Write a bundle and what it holds; returns the checksum of its description."""
     slots = Slots(place)
     members = []
     for weights in bundle.members:
-        raw = weights_to_bytes(weights)
+        raw = weights_to_bytes(weights, precision=precision)
         sha256 = digest(raw)
         name, is_there = slots.for_weights(sha256)
         if not is_there:
@@ -187,7 +191,7 @@ def _write(bundle: Bundle, place: Path) -> str:
         members.append({"file": name, "sha256": sha256})
 
     def inner(other: Bundle, folder: str) -> dict[str, str]:
-        return {"folder": folder, "sha256": _write(other, make_folder(place / folder))}
+        return {"folder": folder, "sha256": _write(other, make_folder(place / folder), precision)}
 
     text = {
         "format": _FORMAT,

@@ -1,25 +1,37 @@
-"""Weights as bytes: safetensors, in half precision."""
+"""Weights as bytes: safetensors, mostly in half precision."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vesalius.errors import BundleError
 
+Precision = Literal["half", "single"]
+
 LARGEST_HEADER = 4 << 20
 """Bytes of the list of tensors: enough for thirty thousand, of which the largest networks have a few thousand. The
 list is parsed as a whole, so that a longer one would cost many times its own length of memory."""
 
 
-def weights_to_bytes(weights: Mapping[str, NDArray[Any]]) -> bytes:
-    """Write weights, in half precision where that loses nothing but digits (2 bytes each)."""
+def weights_to_bytes(weights: Mapping[str, NDArray[Any]], *, precision: Precision = "half") -> bytes:
+    """Write weights.
+
+    Args:
+        weights: By name.
+        precision: ``"half"`` where that loses nothing but digits (2 bytes each), or ``"single"`` as they are.
+    """
     from safetensors.numpy import save
 
-    raw: bytes = save({name: _compact(array) for name, array in weights.items()})
+    raw: bytes = save(
+        {
+            name: _compact(array) if precision == "half" else np.asarray(array, order="C")
+            for name, array in weights.items()
+        }
+    )
     return raw
 
 

@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import importlib
 import json
+import keyword
 import os
 import sys
 import warnings
@@ -30,6 +31,7 @@ VERBS = {
     "segment": "segment images with a trained segmenter",
     "stream": "segment a camera, a video, a DICOM cine or a folder of pictures as it plays",
     "export": "write a segmenter for another runtime: ONNX, OpenVINO, TorchScript, a MONAI bundle",
+    "import": "turn a model that nnU-Net or MONAI trained into a segmenter",
     "evaluate": "score predictions against references",
     "show": "describe a trained segmenter, a plan or an image",
     "models": "list the segmenters that come with the package",
@@ -91,6 +93,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
+def module_of(verb: str) -> str:
+    """The module of a verb: of its name, with an underscore where Python has a word of this name.
+
+    Example:
+        >>> module_of("fit"), module_of("import")
+        ('vesalius.cli.fit', 'vesalius.cli.import_')
+    """
+    return f"vesalius.cli.{verb}{'_' if keyword.iskeyword(verb) else ''}"
+
+
 def _yield_when_crowded() -> None:
     """Let threads that wait sleep instead of spin where other processes want the cores.
 
@@ -119,7 +131,7 @@ def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, Verb]:
     if name not in VERBS:
         parser.error(unknown_name("verb", str(name), VERBS))
 
-    verb = cast(Verb, importlib.import_module(f"vesalius.cli.{name}"))
+    verb = cast(Verb, importlib.import_module(module_of(name)))
     chosen = parsers[name]
     chosen.description = verb.HELP
     chosen.add_argument("--json", action="store_true", help="print one JSON object, for machines")

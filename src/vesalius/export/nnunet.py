@@ -94,10 +94,10 @@ def import_nnunet(
         raise
     except VesaliusError as error:
         raise BundleError(f"plans.json: {error}") from None
-    flat = plan.network.inner if isinstance(plan.network, SlicesSpec) else plan.network
-    assert isinstance(flat, UNetSpec)
+    assert isinstance(plan.network, UNetSpec | SlicesSpec)
     members = tuple(
-        weights_of(_network_weights(one, fold), flat, view.inner, fold) for one, fold in zip(held, chosen, strict=True)
+        weights_of(_network_weights(one, fold), plan.network, view.inner, fold)
+        for one, fold in zip(held, chosen, strict=True)
     )
     told = {
         "imported_from": "nnU-Net v2",

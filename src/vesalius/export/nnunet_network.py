@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from vesalius.bundle import Weights
 from vesalius.errors import BundleError
 from vesalius.export.checkpoints import tensor_of
-from vesalius.nets import UNetSpec, build
+from vesalius.nets import SlicesSpec, UNetSpec, build
 
 Change = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 _IDLE = (".conv.bias", ".all_modules.0.bias", "seg_layers.0.weight", "seg_layers.0.bias")
@@ -72,7 +72,7 @@ def spec_of(architecture: Architecture, in_channels: int, out_channels: int, ord
     )
 
 
-def weights_of(tensors: Mapping[str, Any], spec: UNetSpec, order: Sequence[int], file: str) -> Weights:
+def weights_of(tensors: Mapping[str, Any], network: UNetSpec | SlicesSpec, order: Sequence[int], file: str) -> Weights:
     """nnU-Net's weights under our names, their axes turned.
 
     The bias of a convolution is left out: the norm that follows takes it away again. So are the scores of the coarsest
@@ -80,21 +80,23 @@ def weights_of(tensors: Mapping[str, Any], spec: UNetSpec, order: Sequence[int],
 
     Args:
         tensors: ``network_weights`` of a checkpoint.
-        spec: Of `spec_of`.
-        order: For each of our axes, nnU-Net's.
+        network: Of `spec_of`, perhaps run over the slices of 3D images.
+        order: For each of its axes, nnU-Net's.
         file: For messages.
 
     Raises:
         BundleError: Tensors are missing, unexpected, or of another shape or kind.
     """
+    spec, prefix = (network, "") if isinstance(network, UNetSpec) else (network.inner, "inner.")
+    assert isinstance(spec, UNetSpec)  # nnU-Net has no other
     with torch.device("meta"):
-        wanted = {name: tuple(tensor.shape) for name, tensor in build(spec).state_dict().items()}
+        wanted = {name: tuple(tensor.shape) for name, tensor in build(network).state_dict().items()}
     made: dict[str, NDArray[Any]] = {}
     used: set[str] = set()
     for part in _parts(spec, order):
         found = tensor_of(tensors, _names(part.theirs), part.shape, file)
         used.update(_names(part.theirs))
-        made[part.ours] = np.ascontiguousarray(part.change(found), dtype=np.float32)
+        made[prefix + part.ours] = np.ascontiguousarray(part.change(found), dtype=np.float32)
     strange = sorted(str(name) for name in tensors if name not in used and not str(name).endswith(_IDLE))
     if strange:
         raise BundleError(
