@@ -64,6 +64,13 @@ class LatestQueue(Generic[T]):
                 self._changed.notify_all()
             return not self._left
 
+    def wait_for_room(self) -> bool:
+        """Wait until a thing can be put without waiting or dropping; False when nobody will take it any more."""
+        with self._changed:
+            while len(self._held) >= self._size and not self._left:
+                self._changed.wait()
+            return not self._left
+
     def close(self, error: BaseException | None = None) -> None:
         """Say that nothing more comes, and why if that is an error."""
         with self._changed:

@@ -171,7 +171,8 @@ class _Watch:
     def compute(self, footage: Footage, made: LatestQueue[tuple[_Caught, FramePrediction]]) -> None:
         """Segment what waits in the queue."""
         gap_s = max(self.stale_after_s, 0.0 if footage.rate_hz is None else _GAP_FRAMES / footage.rate_hz)
-        for caught in self.waiting:
+        # Only when the last result was taken is the next frame: so it is no older than it must be.
+        while made.wait_for_room() and (caught := next(self.waiting, None)) is not None:
             began, anew = self.clock.now(), False
             frame = caught.frame
             if self.smoothing is None:
@@ -184,8 +185,7 @@ class _Watch:
             result = FramePrediction(
                 frame, labels, waited, computed, waited + computed, stale=False, dropped=self.waiting.dropped, anew=anew
             )
-            if not made.put((caught, result)):
-                return
+            made.put((caught, result))
 
 
 def _watched(

@@ -59,6 +59,20 @@ def test_without_dropping_the_giver_waits():
     assert (taken, queue.dropped) == ([0, 1, 2, 3, 4, 5], 0)
 
 
+def test_room_can_be_waited_for():
+    queue = LatestQueue[int](1)
+    assert queue.wait_for_room()
+    queue.put(1)
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(queue.wait_for_room)
+        assert next(queue) == 1
+        assert waiting.result(PATIENCE)
+        queue.put(2)
+        waiting = pool.submit(queue.wait_for_room)
+        queue.leave()
+        assert not waiting.result(PATIENCE)
+
+
 def test_an_error_of_the_giver_comes_after_what_it_gave_and_once():
     queue = LatestQueue[int](2)
     queue.put(1)

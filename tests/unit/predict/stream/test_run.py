@@ -97,8 +97,8 @@ def test_a_taker_that_stops_costs_frames_and_no_memory(segmenter, queue):
     results = stream(footage_of(images(), live=True), segmenter, queue=queue)
     found = [next(results)]
     wait_until(lambda: not capturing())
-    # Those in the queue, the one that is computed, the one that waits to be taken, and the one that was.
-    assert len(alive) <= queue + 3
+    # Those in the queue, the one whose result waits to be taken, and the one whose result was.
+    assert len(alive) <= queue + 2
     found += results
     seen = [one.frame.index for one in found]
     assert 0 not in seen, "the first frame of a camera makes engines ready, and is old by then"
@@ -107,25 +107,25 @@ def test_a_taker_that_stops_costs_frames_and_no_memory(segmenter, queue):
     assert found[-1].dropped == 299 - len(seen) > 200
 
 
-def test_what_comes_late_is_flagged(segmenter, clock):
-    blocked, go_on = threading.Event(), threading.Event()
+def test_what_comes_late_is_flagged_and_the_next_is_fresh(segmenter, clock, monkeypatch):
+    looked, go_on, real = [], threading.Event(), FrameSegmenter.labels
+    monkeypatch.setattr(FrameSegmenter, "labels", lambda self, image: looked.append(image) or real(self, image))
 
     def wait_at_three(number):
         if number == 3:
-            blocked.set()
             assert go_on.wait(PATIENCE)
+            clock.go_on(0.3)  # the taker is away
 
-    footage = footage_of(map(picture, range(6)), live=True, before=wait_at_three)
+    footage = footage_of(map(picture, range(100)), live=True, before=wait_at_three)
     results = stream(footage, segmenter, queue=2, clock=clock, stale_after_s=0.2)
     found = [next(results)]
-    assert blocked.wait(PATIENCE)  # two frames were captured, and the second waits for its taker
-    clock.go_on(0.3)
-    found.append(next(results))
+    wait_until(lambda: len(looked) == 3)  # beforehand, the one that was taken, and the next
     go_on.set()
+    wait_until(lambda: not capturing())
     found += results
-    assert [one.frame.index for one in found[:2]] == [1, 2]
-    assert [one.latency_s for one in found] == [0, pytest.approx(0.3), *[0] * (len(found) - 2)]
-    assert [one.stale for one in found] == [False, True, *[False] * (len(found) - 2)]
+    assert [one.frame.index for one in found] == [1, 2, 98, 99]
+    assert [one.latency_s for one in found] == [0, pytest.approx(0.3), 0, 0]
+    assert [one.stale for one in found] == [False, True, False, False]
 
 
 def test_results_of_a_file_done_at_leisure_are_never_stale(segmenter, clock):
