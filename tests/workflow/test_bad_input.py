@@ -355,7 +355,7 @@ def test_a_full_disk(image, bundle, tmp_path, refused, monkeypatch, small_disk):
 
 def test_no_room_for_the_logits(image, bundle, tmp_path, refused, monkeypatch):
     """They go to a temporary file where they are large; its room is taken before anything is computed."""
-    monkeypatch.setattr("vesalius.predict.scratch._IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr("vesalius.predict.scratch.IN_MEMORY_BYTES", 0)
 
     def full(*_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

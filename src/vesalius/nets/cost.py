@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from vesalius.errors import PlanError
@@ -88,6 +91,65 @@ def activation_bytes(spec: NetworkSpec, patch: Sizes, *, batch: int = 1, value_b
         logits = net(_hollow_image(spec, patch, batch))
     del logits
     return sum(size for _, size in kept.values())
+
+
+@lru_cache(maxsize=1024)
+def forward_bytes(spec: NetworkSpec, patch: Sizes, *, batch: int = 1, value_bytes: int = 4) -> int:
+    """Memory that the tensors of a forward pass take at most at a time, when nothing is kept for a way back.
+
+    Operator by operator, on the channels-last path of a processor; the image and the result are counted, the weights
+    and the scratch space of single operations are not.
+
+    Args:
+        spec: The network.
+        patch: Size of the image, voxels, a multiple of `divisor`.
+        batch: Images at once.
+        value_bytes: Of one number: 4 for single precision, 2 for bf16 or half.
+
+    Raises:
+        PlanError: The patch does not fit.
+
+    Example:
+        >>> from vesalius.nets import UNetSpec
+        >>> net = UNetSpec.plain(ndim=2, in_channels=1, out_channels=2, features=(8, 16))
+        >>> forward_bytes(net, (64, 64), batch=2) == 2 * forward_bytes(net, (64, 64))
+        True
+    """
+    net = _hollow(spec).eval()
+    image = _hollow_image(spec, patch, batch)
+    alive = _Alive({p.untyped_storage()._cdata for p in (*net.parameters(), *net.buffers())})
+    alive.count(image)
+    with torch.no_grad(), alive:
+        net(image)
+    return alive.peak * value_bytes // image.element_size()
+
+
+class _Alive(TorchDispatchMode):
+    """Adds up the storages that operators make, until they go."""
+
+    def __init__(self, known: set[int]) -> None:
+        super().__init__()
+        self.known = known
+        self.total = self.peak = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(made):
+            if isinstance(tensor, Tensor):
+                self.count(tensor)
+        return made
+
+    def count(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in self.known:
+            self.known.add(storage._cdata)
+            self.total += storage.nbytes()
+            self.peak = max(self.peak, self.total)
+            weakref.finalize(storage, self._gone, storage._cdata, storage.nbytes())
+
+    def _gone(self, storage: int, size: int) -> None:
+        self.known.discard(storage)
+        self.total -= size
 
 
 def describe(

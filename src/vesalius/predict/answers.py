@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import combinations
@@ -67,7 +67,7 @@ def single_value(window: Float[Tensor, "c *patch"]) -> tuple[float, ...] | None:
 
 def answers(
     asked: Iterator[Batch], network: Network, mirror_axes: Sequence[int], classes: int, *, ahead: int
-) -> Iterator[tuple[Batch, list[Tensor]]]:
+) -> Generator[tuple[Batch, list[Tensor]]]:
     """What the network says of each batch, in their order, computed on a thread of its own.
 
     What it says of a window of a single value is kept for the next window of this value. A network in evaluation mode

@@ -17,8 +17,9 @@ from vesalius.nets import SlicesSpec
 from vesalius.plan import Plan, Prepared
 from vesalius.predict.backends import RunFor
 from vesalius.predict.backends.eager import fast_eager
+from vesalius.predict.places import LINES, STARTS
 from vesalius.predict.scratch import scratch
-from vesalius.predict.window import Walk, WeightLine, gaussian_line, iterate_slabs, window_starts
+from vesalius.predict.window import Walk, iterate_slabs
 
 
 def slabs_of(
@@ -29,7 +30,6 @@ def slabs_of(
     walk: Walk | None = None,
     mirror_axes: tuple[int, ...] = (),
     overlap: float = 0.5,
-    line: WeightLine = gaussian_line,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[tuple[int, NDArray[Any]]]:
     """The logits of a whole prepared image, slab by slab; see `iterate_slabs`.
@@ -37,11 +37,10 @@ def slabs_of(
     Args:
         prepared: What the network sees.
         run_for: Gives what computes windows, such as `Segmenter.run`, or `as_it_is` of a network.
-        plan: Patch size and outputs.
+        plan: Patch size, outputs, and where windows are and what weighs them.
         walk: How the windows are walked through; with the plan's batch when left out.
         mirror_axes: Axes mirrored; all combinations are averaged.
         overlap: Of neighbouring windows.
-        line: What weighs the windows where they overlap, along each axis.
         progress: Called with (done, total) windows.
 
     Raises:
@@ -49,7 +48,8 @@ def slabs_of(
     """
     patch, overlaps, batch_size = windows_of(plan, prepared.grid.shape, overlap)
     chosen = walk or Walk(batch_size=batch_size)
-    places = math.prod(len(at) for at in window_starts(prepared.grid.shape, patch, overlap=overlaps))
+    starts_of = STARTS[plan.preparation.window_places]
+    places = math.prod(len(at) for at in starts_of(prepared.grid.shape, patch, overlap=overlaps))
     batches = math.ceil(places / chosen.batch_size) * 2 ** len(mirror_axes)
     for start, slab in iterate_slabs(
         torch.from_numpy(np.require(prepared.array, requirements="W")),
@@ -58,7 +58,8 @@ def slabs_of(
         plan.network.out_channels,
         overlap=overlaps,
         mirror_axes=mirror_axes,
-        line=line,
+        line=LINES[plan.preparation.window_weight],
+        starts_of=starts_of,
         walk=chosen,
         progress=progress,
     ):
@@ -74,7 +75,6 @@ def logits_of(
     walk: Walk | None = None,
     mirror_axes: tuple[int, ...] = (),
     overlap: float = 0.5,
-    line: WeightLine = gaussian_line,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[NDArray[np.float32]]:
     """The logits of a whole prepared image, ``(outputs, *prepared.grid.shape)``, float32: `slabs_of`, joined.
@@ -85,11 +85,10 @@ def logits_of(
     Args:
         prepared: As for `slabs_of`, like all that follows.
         run_for: Gives what computes windows.
-        plan: Patch size and outputs.
+        plan: Patch size, outputs, and where windows are and what weighs them.
         walk: How the windows are walked through.
         mirror_axes: Axes mirrored.
         overlap: Of neighbouring windows.
-        line: What weighs them.
         progress: Called with (done, total) windows.
 
     Raises:
@@ -104,7 +103,6 @@ def logits_of(
             walk=walk,
             mirror_axes=mirror_axes,
             overlap=overlap,
-            line=line,
             progress=progress,
         ):
             np.moveaxis(logits, axis, 0)[start : start + slab.shape[axis]] = np.moveaxis(slab, axis, 0)

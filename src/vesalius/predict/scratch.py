@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vesalius.io.atomic import explained
 
-_IN_MEMORY_BYTES = 1 << 30  # arrays above this go to a temporary file
+IN_MEMORY_BYTES = 1 << 30  # arrays above this go to a temporary file
 _SLAB_VALUES = 1 << 20  # values worked on at a time: few temporaries, and of a file only a part is in memory
 
 
@@ -34,7 +34,7 @@ def scratch(shape: tuple[int, ...]) -> Iterator[NDArray[np.float32]]:
         ...     array.shape
         (2, 3)
     """
-    if 4 * math.prod(shape) <= _IN_MEMORY_BYTES:
+    if 4 * math.prod(shape) <= IN_MEMORY_BYTES:
         yield np.empty(shape, dtype=np.float32)
         return
     with tempfile.TemporaryDirectory(prefix="vesalius-") as folder:

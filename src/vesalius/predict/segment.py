@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +14,17 @@ from numpy.typing import NDArray
 from vesalius.bundle import Bundle
 from vesalius.errors import BundleError
 from vesalius.image import Grid, LabelMap, Meta, Volume
+from vesalius.plan import Prepared
 from vesalius.plan.device import find_device
 from vesalius.plan.prepare import to_values
-from vesalius.predict.chances import add_probabilities, likeliest_classes, mean_probabilities
-from vesalius.predict.scratch import scratch
+from vesalius.predict.chances import add_probabilities, flows_of, likeliest_classes, mean_blocks
+from vesalius.predict.focus import cropped, focus_boxes
 from vesalius.predict.segmenter import Segmenter, load_segmenter
-from vesalius.predict.stages import Look, classes_on, image_logits
+from vesalius.predict.stages import Classes, Look, all_logits, classes_on, flow_of, flowing_classes, see
 from vesalius.transform import postprocess as clean_up
-from vesalius.transform import reorient, resample
+from vesalius.transform import reorient
+
+Image = TypeVar("Image", Volume, LabelMap)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,13 +55,16 @@ def segment(
     overlap: float | None = None,
     postprocess: bool = True,
     probabilities: bool = False,
+    memory_gib: float | None = None,
+    focus: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Prediction:
     """Segment an image with a trained bundle.
 
     The image is brought to the form that the plan says, the network looks at it through overlapping windows, whose
     logits are blended with Gaussian weights, and the result is brought back to the image's own grid. How the image
-    was oriented or stored makes no difference.
+    was oriented or stored makes no difference. Logits become labels as soon as no later window can change them, so that
+    there is never more than a window's thickness of them, whatever the number of labels.
 
     Of a bundle of several members the logits are averaged, window by window. Of one with partners the probabilities
     are averaged, on the image's voxels. In a cascade, the coarse stage goes first.
@@ -77,6 +84,12 @@ def segment(
         overlap: Of neighbouring windows, 0 to less than 1; what the plan says when left out.
         postprocess: Clean up as the bundle says.
         probabilities: Return these too: ``outputs`` times the memory of the image.
+        memory_gib: What this process may take in all, GiB; most of what is free on the machine when left out. Where it
+            must be, windows go through the network one by one, and then logits are summed in half precision, as
+            nnU-Net does always; the provenance says so. What cannot be done in so little is an error before the network
+            is asked.
+        focus: Look at the whole image coarsely first, and closely only where something was found; see
+            `vesalius.predict.focus.focus_boxes`. What the coarse look misses stays missed.
         progress: Called with (done, total): windows, or their share where several networks look in turn.
 
     Returns:
@@ -84,21 +97,26 @@ def segment(
 
     Raises:
         BundleError: The bundle cannot be read, or has no such members.
-        PlanError: There is no such device or backend, or the backend cannot compute this network.
+        PlanError: There is no such device or backend, the backend cannot compute this network, or there is too little
+            memory.
         DataError, GeometryError: The image does not suit the bundle.
 
     Source: Isensee et al. 2021, doi:10.1038/s41592-020-01008-z (windows, Gaussian weights, mirroring, ensembles).
     """
     segmenter = _segmenter(bundle, device, members, backend)
     look = Look(
-        channels=None if channels is None else tuple(channels), mirror=mirror, overlap=overlap, progress=progress
+        channels=None if channels is None else tuple(channels),
+        mirror=mirror,
+        overlap=overlap,
+        memory_gib=memory_gib,
+        focus=focus,
+        progress=progress,
     )
     look.check(segmenter.bundle)
     plan, steps = segmenter.bundle.plan, segmenter.bundle.postprocessing
-    classes, canonical, chances = (_of_several if segmenter.partners else _of_one)(
-        image, segmenter, look, probabilities=probabilities
-    )
+    classes, canonical, chances, how = _classes(image, segmenter, look, probabilities=probabilities)
     found = LabelMap(to_values(classes, plan), canonical, plan.labels)
+    del classes
     if postprocess:
         found = clean_up(found, steps)
     told: dict[str, Any] = {
@@ -107,11 +125,21 @@ def segment(
         "partners": [partner.bundle.card.name for partner in segmenter.partners],
         "channels": list(plan.channels if channels is None else channels),
         "mirror_axes": list(look.mirror_axes(plan)),
-        "overlap": plan.overlap if overlap is None else overlap,
+        "overlap": look.overlap_of(plan),
+        **how,
         "postprocessing": list(steps.words) if postprocess else [],
         "device": str(segmenter.device),
     }
-    return Prediction(resample(found, image.grid, interpolation="nearest"), chances, told)
+    labels = LabelMap(_turned_back(found, image.grid).array, image.grid, plan.labels)
+    if chances is None:
+        return Prediction(labels, None, told)
+    turned = _turned_back(Volume(chances, canonical), image.grid)
+    return Prediction(labels, Volume(turned.array, image.grid, Meta(calibrated=image.meta.calibrated)), told)
+
+
+def _turned_back(x: Image, grid: Grid) -> Image:
+    """What lies on an image's canonical grid, its axes in the image's own order and sense; a view, nothing is moved."""
+    return x if grid.ndim == 2 else reorient(x, grid.axis_codes)
 
 
 def _segmenter(
@@ -128,30 +156,67 @@ def _segmenter(
     return bundle
 
 
-def _of_one(
+def _classes(
     image: Volume, segmenter: Segmenter, look: Look, *, probabilities: bool
-) -> tuple[NDArray[np.int16], Grid, Volume | None]:
-    """Classes on the canonical grid, that grid, and probabilities on the image's."""
-    plan = segmenter.bundle.plan
-    with image_logits(image, segmenter, look.in_passes(segmenter)) as (logits, seen):
-        classes = classes_on(logits, plan, seen.grid, seen.canonical)
-        if not probabilities:
-            return classes, seen.canonical, None
-        total = np.zeros((len(logits), *image.grid.shape), np.float32)
-        add_probabilities(total, logits, seen.grid, image.grid, regions=plan.regions, share=1.0)
-    return classes, seen.canonical, Volume(total, image.grid, Meta(calibrated=image.meta.calibrated))
+) -> tuple[Classes, Grid, NDArray[np.float32] | None, dict[str, Any]]:
+    """Classes on the canonical grid, that grid, probabilities on it if they are asked for, and what is to be told."""
+    plan, parts = segmenter.bundle.plan, (segmenter, *segmenter.partners)
+    looks = look.in_passes(segmenter, more=int(look.focus))
+    seen = [see(image, part, looks) for part in parts]
+    canonical = seen[0][0].canonical
+    boxes = focus_boxes(seen[0][0], segmenter, next(looks)) if look.focus else None
+    chances = np.zeros((plan.network.out_channels, *canonical.shape), np.float32) if probabilities else None
+    if boxes is None:
+        classes, held_as = _closely(seen, parts, canonical, chances)
+        return classes, canonical, chances, {"logits_held_as": held_as, "focus": None}
+    if chances is not None and not plan.regions:
+        chances[0] = 1  # of background where nobody looks
+    classes = np.zeros(canonical.shape, np.uint8 if len(plan.labels.values) < 256 else np.uint16)
+    turns = [one.in_parts(len(boxes)) for _, one in seen]
+    formats = set()
+    for number, box in enumerate(boxes):
+        inner = [(cropped(one, box, canonical), turn[number]) for (one, _), turn in zip(seen, turns, strict=True)]
+        place = tuple(slice(low, low + n) for low, n in zip(*box, strict=True))
+        inside = None if chances is None else chances[:, *place]
+        if inside is not None:
+            inside[...] = 0
+        classes[place], held_as = _closely(inner, parts, canonical.crop(*box), inside)
+        formats.add(held_as)
+    share = sum(math.prod(shape) for _, shape in boxes) / canonical.size
+    told = {"logits_held_as": min(formats), "focus": {"boxes": len(boxes), "share": round(share, 4)}}
+    return classes, canonical, chances, told
 
 
-def _of_several(
-    image: Volume, segmenter: Segmenter, look: Look, *, probabilities: bool
-) -> tuple[NDArray[np.int16], Grid, Volume | None]:
-    """The same where partners have a say: their probabilities are averaged first."""
-    plan, canonical = segmenter.bundle.plan, reorient(image).grid
-    with scratch((plan.network.out_channels, *canonical.shape)) as total:
-        several = (segmenter, *segmenter.partners)
-        mean_probabilities(total, image, several, canonical, look.in_passes(segmenter))
-        classes = likeliest_classes(total, plan)
-        if not probabilities:
-            return classes, canonical, None
-        chances = Volume(total, canonical, Meta(calibrated=image.meta.calibrated))
-        return classes, canonical, resample(chances, image.grid, interpolation="nearest")
+def _closely(
+    seen: Sequence[tuple[Prepared, Look]],
+    parts: Sequence[Segmenter],
+    grid: Grid,
+    chances: NDArray[np.float32] | None,
+) -> tuple[Classes, str]:
+    """Classes on a grid, and the number format that logits were held in.
+
+    Args:
+        seen: What each of the segmenters sees, and how it looks.
+        parts: The segmenters. Where there are several, their probabilities are averaged.
+        grid: Where the classes are wanted.
+        chances: ``(outputs, *grid.shape)`` zeros, to which probabilities are added; None where nobody wants them.
+    """
+    plan = parts[0].bundle.plan
+    if len(parts) > 1:
+        flows = flows_of(seen, parts, grid, whole=chances is not None)
+        classes = np.zeros(grid.shape, np.uint8 if len(plan.labels.values) < 256 else np.uint16)
+        for place, block in mean_blocks(flows, grid, regions=plan.regions):
+            classes[place] = likeliest_classes(block, plan)
+            if chances is not None:
+                chances[:, *place] = block
+        return classes, min(flow.held_as for flow in flows)
+    ((prepared, look),) = seen
+    if chances is None:
+        flow = flow_of(prepared, parts[0], look, target=grid)
+        return flowing_classes(flow, plan, grid), flow.held_as
+    with all_logits(prepared, parts[0], look, target=grid) as (logits, held_as):
+        classes = classes_on(logits, plan, prepared.grid, grid, thick_axis=prepared.thick_axis)
+        add_probabilities(
+            chances, logits, prepared.grid, grid, regions=plan.regions, share=1.0, thick_axis=prepared.thick_axis
+        )
+    return classes, held_as

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import count
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +16,19 @@ from vesalius.errors import DataError, PlanError, unknown_name
 from vesalius.image import Grid, Volume
 from vesalius.plan import Plan, Prepared, prepare
 from vesalius.plan.regions import painted_values
-from vesalius.predict.logits import logits_of
+from vesalius.predict.logits import logits_of, slabs_of
+from vesalius.predict.memory import check_preparing, choose_walk
 from vesalius.predict.segmenter import Segmenter
-from vesalius.transform import resample_argmax, resample_painted
+from vesalius.predict.window import Walk
+from vesalius.transform import resample_argmax, resample_painted, stream_argmax, stream_painted
+from vesalius.transform.rows import Slabs
 
 Progress = Callable[[int, int], None]
+
+Classes = NDArray[Any]
+"""Class numbers, of any whole type."""
+
+_UNITS = 10_000  # in which progress is told where several networks look
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +39,16 @@ class Look:
         channels: Which of the plan's channels the image holds; all, in order, when left out.
         mirror: Average over mirror images; what each plan says when left out.
         overlap: Of neighbouring windows; what each plan says when left out.
+        memory_gib: That the process may take; most of what is free when left out.
+        focus: Look closely only where a coarse look has found something.
         progress: Called with the share that is done, as (done, total).
     """
 
     channels: tuple[str, ...] | None = None
     mirror: bool | None = None
     overlap: float | None = None
+    memory_gib: float | None = None
+    focus: bool = False
     progress: Progress | None = None
 
     def mirror_axes(self, plan: Plan) -> tuple[int, ...]:
@@ -43,6 +56,10 @@ class Look:
         if self.mirror is None:
             return plan.mirror_axes
         return plan.augmentation.mirror_axes if self.mirror else ()
+
+    def overlap_of(self, plan: Plan) -> float:
+        """Of neighbouring windows."""
+        return plan.overlap if self.overlap is None else self.overlap
 
     def check(self, bundle: Bundle) -> None:
         """Refuse what cannot be before anything is computed.
@@ -71,48 +88,177 @@ class Look:
             if other is not None:
                 self.check(other)
 
-    def in_passes(self, segmenter: Segmenter) -> Iterator[Look]:
-        """For each network that the segmenter has one after the other, a look that tells its part of the progress."""
+    def in_passes(self, segmenter: Segmenter, *, more: int = 0) -> Iterator[Look]:
+        """For each network that has a look, one that tells its part of the progress; they may look side by side.
+
+        Args:
+            segmenter: Whose networks look.
+            more: How many looks there are besides.
+        """
         parts = (segmenter, *segmenter.partners)
-        passes = len(parts) + sum(part.coarse is not None for part in parts)
-        for number in count():
-            yield replace(self, progress=_part_of(self.progress, number, passes))
+        passes = more + len(parts) + sum(part.coarse is not None for part in parts)
+        return iter(self.in_parts(passes))
+
+    def in_parts(self, parts: int) -> list[Look]:
+        """Looks of which each tells its part of the progress of this one."""
+        progress = self.progress
+        if progress is None or parts == 1:
+            return [self] * parts
+        shares = [0.0] * parts
+
+        def tell(number: int, done: int, total: int) -> None:
+            shares[number] = done / total
+            progress(round(sum(shares) / parts * _UNITS), _UNITS)
+
+        return [replace(self, progress=partial(tell, number)) for number in range(parts)]
 
 
-def _part_of(progress: Progress | None, number: int, passes: int) -> Progress | None:
-    if progress is None:
-        return None
-    return lambda done, total: progress(number * total + done, passes * total)
+@dataclass(frozen=True, eq=False)
+class Flow:
+    """The logits of an image as they come, at the network's spacing.
+
+    Args:
+        slabs: ``(start, logits)``, see `vesalius.predict.window.iterate_slabs`.
+        axis: Along which they follow each other.
+        outputs: How many there are.
+        held_as: In which number format.
+        seen: What the network sees.
+    """
+
+    slabs: Slabs
+    axis: int
+    outputs: int
+    held_as: str
+    seen: Prepared
+
+
+def see(image: Volume, segmenter: Segmenter, looks: Iterator[Look]) -> tuple[Prepared, Look]:
+    """What a network sees of an image, and how to look at it; a cascade's coarse stage goes first.
+
+    Args:
+        image: As it was read.
+        segmenter: Its partners are left out.
+        looks: One for each network, see `Look.in_passes`.
+
+    Raises:
+        PlanError: There is too little memory.
+    """
+    plan = segmenter.bundle.plan
+    look = next(looks)
+    check_preparing(image, plan, look.memory_gib)
+    prepared = prepare(image, plan, channels=look.channels)
+    if segmenter.coarse is not None:
+        coarse, _ = see(image, segmenter.coarse, iter([look]))
+        flow = flow_of(coarse, segmenter.coarse, look, target=prepared.grid)
+        classes = flowing_classes(flow, segmenter.coarse.bundle.plan, prepared.grid)
+        prepared = with_coarse(prepared, classes, plan)
+        look = next(looks)
+    return prepared, look
+
+
+def walk_of(
+    seen: Prepared,
+    segmenter: Segmenter,
+    look: Look,
+    *,
+    target: Grid,
+    parts: int = 1,
+    axis: int | None = None,
+    whole: bool = False,
+) -> Walk:
+    """How the windows of a prepared image are walked through; see `choose_walk`."""
+    plan = segmenter.bundle.plan
+    return choose_walk(
+        plan,
+        seen.grid.shape,
+        target.shape,
+        overlap=look.overlap_of(plan),
+        mirrored=bool(look.mirror_axes(plan)),
+        device=segmenter.device,
+        memory_gib=look.memory_gib,
+        parts=parts,
+        axis=axis,
+        whole=whole,
+    )
+
+
+def flow_of(seen: Prepared, segmenter: Segmenter, look: Look, *, target: Grid, walk: Walk | None = None) -> Flow:
+    """The logits of what a network sees, as they come.
+
+    Args:
+        seen: See `see`.
+        segmenter: Its networks are asked.
+        look: How to look.
+        target: Where labels are wanted, for which memory is needed.
+        walk: How the windows are walked through; see `walk_of`, which is asked when it is left out.
+
+    Raises:
+        PlanError: There is too little memory.
+    """
+    plan = segmenter.bundle.plan
+    chosen = walk or walk_of(seen, segmenter, look, target=target)
+    slabs = slabs_of(
+        seen,
+        segmenter.run,
+        plan,
+        walk=chosen,
+        mirror_axes=look.mirror_axes(plan),
+        overlap=look.overlap_of(plan),
+        progress=look.progress,
+    )
+    return Flow(slabs, chosen.axis, plan.network.out_channels, _name(chosen), seen)
+
+
+@contextmanager
+def all_logits(
+    seen: Prepared, segmenter: Segmenter, look: Look, *, target: Grid
+) -> Iterator[tuple[NDArray[np.float32], str]]:
+    """All logits of what a network sees, at its spacing, and the number format that they were held in.
+
+    Args:
+        seen: See `see`.
+        segmenter: Its networks are asked.
+        look: How to look.
+        target: Where labels and probabilities are wanted, for which memory is needed.
+
+    Raises:
+        PlanError: There is too little memory.
+    """
+    plan = segmenter.bundle.plan
+    walk = walk_of(seen, segmenter, look, target=target, whole=True)
+    with logits_of(
+        seen,
+        segmenter.run,
+        plan,
+        walk=walk,
+        mirror_axes=look.mirror_axes(plan),
+        overlap=look.overlap_of(plan),
+        progress=look.progress,
+    ) as logits:
+        yield logits, _name(walk)
+
+
+def _name(walk: Walk) -> str:
+    return str(walk.held_as).removeprefix("torch.")
 
 
 @contextmanager
 def image_logits(
     image: Volume, segmenter: Segmenter, looks: Iterator[Look]
 ) -> Iterator[tuple[NDArray[np.float32], Prepared]]:
-    """The logits of an image at the network's spacing, and what the network saw; a cascade's coarse stage goes first.
+    """All logits of an image at the network's spacing, and what the network saw; a cascade's coarse stage goes first.
 
     Args:
         image: As it was read.
         segmenter: Its partners are left out.
         looks: One for each network, see `Look.in_passes`.
+
+    Raises:
+        PlanError: There is too little memory.
     """
-    plan = segmenter.bundle.plan
-    look = next(looks)
-    prepared = prepare(image, plan, channels=look.channels)
-    if segmenter.coarse is not None:
-        with image_logits(image, segmenter.coarse, iter([look])) as (logits, seen):
-            classes = classes_on(logits, segmenter.coarse.bundle.plan, seen.grid, prepared.grid)
-        prepared = with_coarse(prepared, classes, plan)
-        look = next(looks)
-    with logits_of(
-        prepared,
-        segmenter.run,
-        plan,
-        mirror_axes=look.mirror_axes(plan),
-        overlap=plan.overlap if look.overlap is None else look.overlap,
-        progress=look.progress,
-    ) as logits:
-        yield logits, prepared
+    seen, look = see(image, segmenter, looks)
+    with all_logits(seen, segmenter, look, target=seen.canonical) as (logits, _):
+        yield logits, seen
 
 
 def coarse_classes(image: Volume, segmenter: Segmenter, grid: Grid, *, look: Look | None = None) -> NDArray[np.int16]:
@@ -132,11 +278,12 @@ def coarse_classes(image: Volume, segmenter: Segmenter, grid: Grid, *, look: Loo
     """
     chosen = look or Look()
     chosen.check(segmenter.bundle)
-    with image_logits(image, segmenter, iter([chosen])) as (logits, seen):
-        return classes_on(logits, segmenter.bundle.plan, seen.grid, grid)
+    seen, chosen = see(image, segmenter, iter([chosen]))
+    classes = flowing_classes(flow_of(seen, segmenter, chosen, target=grid), segmenter.bundle.plan, grid)
+    return classes.astype(np.int16)
 
 
-def with_coarse(prepared: Prepared, classes: NDArray[np.int16], plan: Plan) -> Prepared:
+def with_coarse(prepared: Prepared, classes: Classes, plan: Plan) -> Prepared:
     """Add the classes of the coarse stage to what the fine one sees: a channel of 0 and 1 for each foreground class.
 
     Args:
@@ -157,7 +304,27 @@ def with_coarse(prepared: Prepared, classes: NDArray[np.int16], plan: Plan) -> P
     return replace(prepared, array=channels)
 
 
-def classes_on(logits: NDArray[np.float32], plan: Plan, source: Grid, target: Grid) -> NDArray[np.int16]:
+def flowing_classes(flow: Flow, plan: Plan, target: Grid) -> Classes:
+    """The class at each point of a grid, from logits as they come: `classes_on` without all of them at once.
+
+    Args:
+        flow: See `flow_of`.
+        plan: What the outputs mean.
+        target: Where the classes are wanted; outside the extent of what was seen all is background.
+
+    Returns:
+        ``(*target.shape)``: class numbers, see `coarse_classes`.
+    """
+    source, axis, thick_axis = flow.seen.grid, flow.axis, flow.seen.thick_axis
+    if plan.regions:
+        painted = stream_painted(flow.slabs, source, target, regions=flow.outputs, axis=axis, thick_axis=thick_axis)
+        return np.asarray(painted_classes(plan)[painted])
+    return stream_argmax(flow.slabs, source, target, classes=flow.outputs, axis=axis, thick_axis=thick_axis)
+
+
+def classes_on(
+    logits: NDArray[np.float32], plan: Plan, source: Grid, target: Grid, *, thick_axis: int | None = None
+) -> Classes:
     """The class at each point of a grid: the likeliest, or of a plan for regions the one on top.
 
     Args:
@@ -165,17 +332,18 @@ def classes_on(logits: NDArray[np.float32], plan: Plan, source: Grid, target: Gr
         plan: What the outputs mean.
         source: Where the logits are.
         target: Where the classes are wanted; outside the extent of ``source`` all is background.
+        thick_axis: See `vesalius.plan.Prepared`.
 
     Returns:
         ``(*target.shape)``: class numbers, see `coarse_classes`.
     """
     if plan.regions:
-        found: NDArray[np.int16] = painted_classes(plan)[resample_painted(logits, source, target)]
-        return found
-    return resample_argmax(logits, source, target).astype(np.int16)
+        return np.asarray(painted_classes(plan)[resample_painted(logits, source, target, thick_axis=thick_axis)])
+    return resample_argmax(logits, source, target, thick_axis=thick_axis)
 
 
-def painted_classes(plan: Plan) -> NDArray[np.int16]:
+def painted_classes(plan: Plan) -> Classes:
     """The class that shows where none of the regions is on top, where the first is, and so on."""
     painted = [value for value, *_ in painted_values(plan.outputs)]
-    return np.array([0, *(plan.labels.values.index(value) + 1 for value in painted)], np.int16)
+    classes = [0, *(plan.labels.values.index(value) + 1 for value in painted)]
+    return np.array(classes, np.uint8 if len(plan.labels.values) < 256 else np.uint16)

@@ -15,13 +15,7 @@ from torch import Tensor
 
 from vesalius.errors import PlanError
 from vesalius.predict.answers import Batch, answers, batches
-
-_SIGMA_SCALE = 1 / 8
-_SMALLEST_SCALE = 1 / 14  # the corner of a 3D patch then still weighs more than the smallest normal float32
-
-WeightLine = Callable[[int], Float[Tensor, " n"]]
-"""How much each voxel of a window counts along one axis, positive, for an edge of n voxels; a window's weight is the
-product over its axes."""
+from vesalius.predict.places import WeightLine, WindowStarts, gaussian_line, window_starts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,67 +49,6 @@ class Walk:
             raise PlanError(f"logits are held as float32 or float16, not {self.held_as}")
 
 
-def window_starts(
-    shape: Sequence[int], patch: Sequence[int], *, overlap: float | Sequence[float] = 0.5
-) -> tuple[tuple[int, ...], ...]:
-    """Where the windows begin on each axis: spaced evenly, the first at the start and the last at the end.
-
-    Args:
-        shape: Voxels of the volume on each axis.
-        patch: Voxels of a window on each axis. An axis that is shorter than its window has one start, 0.
-        overlap: How much of a window its neighbour covers at least (to whole voxels), 0 to less than 1; on all axes,
-            or a number for each.
-
-    Returns:
-        For each axis the starts, ascending. Windows at their product cover every voxel.
-
-    Raises:
-        PlanError: Shape and patch do not have the same number of axes, or a value is out of range.
-
-    Example:
-        >>> window_starts((100, 40), (40, 64))
-        ((0, 20, 40, 60), (0,))
-
-    Source: nnU-Net v2, ``compute_steps_for_sliding_window``.
-    """
-    if len(shape) != len(patch) or not all(n >= 1 for n in (*shape, *patch)):
-        raise PlanError(f"shape and patch must be as many positive numbers, not {tuple(shape)} and {tuple(patch)}")
-    overlaps = (overlap,) * len(shape) if isinstance(overlap, int | float) else tuple(overlap)
-    if len(overlaps) != len(shape) or not all(0 <= share < 1 for share in overlaps):
-        raise PlanError(f"overlap must be 0 to less than 1, on all axes or for each, not {overlap}")
-    starts = []
-    for n, p, share in zip(shape, patch, overlaps, strict=True):
-        room = max(0, n - p)
-        steps = math.ceil(room / max(1.0, p * (1 - share)))
-        starts.append(tuple(round(room * k / max(1, steps)) for k in range(steps + 1)))
-    return tuple(starts)
-
-
-def gaussian_line(n: int, *, sigma_scale: float = _SIGMA_SCALE) -> Float[Tensor, " n"]:
-    """A Gaussian about the middle of an edge, 1 there: float64.
-
-    Args:
-        n: Voxels.
-        sigma_scale: Standard deviation as a share of the edge.
-
-    Raises:
-        PlanError: The edge is not positive, or the share so small that weights would vanish.
-
-    Example:
-        >>> gaussian_line(5, sigma_scale=0.25).mul(100).round().tolist()
-        [28.0, 73.0, 100.0, 73.0, 28.0]
-
-    Source: nnU-Net (Isensee et al. 2021, doi:10.1038/s41592-020-01008-z): standard deviation of an eighth of the
-    patch. Theirs is centred on voxel ``n // 2``; ours on the middle, so that it does not lean to one side.
-    """
-    if not (n >= 1 and sigma_scale >= _SMALLEST_SCALE):
-        raise PlanError(
-            f"the patch must be positive and sigma_scale at least {_SMALLEST_SCALE:.3f}, not {n} and {sigma_scale}"
-        )
-    distance = torch.arange(n, dtype=torch.float64) - (n - 1) / 2
-    return (-0.5 * (distance / (n * sigma_scale)) ** 2).exp()
-
-
 def sliding_window(
     image: Real[Tensor, " c *grid"],
     network: Callable[[Tensor], Tensor],
@@ -125,6 +58,7 @@ def sliding_window(
     overlap: float | Sequence[float] = 0.5,
     mirror_axes: Sequence[int] = (),
     line: WeightLine = gaussian_line,
+    starts_of: WindowStarts = window_starts,
     walk: Walk | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Float[Tensor, " classes *grid"]:
@@ -141,6 +75,7 @@ def sliding_window(
         overlap: Of neighbouring windows.
         mirror_axes: Axes that are mirrored.
         line: What weighs the windows.
+        starts_of: Where they are.
         walk: How they are walked through.
         progress: Called with the number of windows done and of all.
 
@@ -167,6 +102,7 @@ def sliding_window(
         overlap=overlap,
         mirror_axes=mirror_axes,
         line=line,
+        starts_of=starts_of,
         walk=chosen,
         progress=progress,
     )
@@ -185,6 +121,7 @@ def iterate_slabs(
     overlap: float | Sequence[float] = 0.5,
     mirror_axes: Sequence[int] = (),
     line: WeightLine = gaussian_line,
+    starts_of: WindowStarts = window_starts,
     walk: Walk | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[tuple[int, Tensor]]:
@@ -211,6 +148,7 @@ def iterate_slabs(
         overlap: As for `window_starts`.
         mirror_axes: Axes of the grid; the logits are the mean over all combinations of mirroring them.
         line: What weighs the windows where they overlap, along each axis.
+        starts_of: Where they are.
         walk: How they are walked through.
         progress: Called with the number of windows done and of all.
 
@@ -223,13 +161,13 @@ def iterate_slabs(
         PlanError: An argument is out of range, or the network's result has another shape.
 
     Example:
-        >>> slabs = iterate_slabs(torch.zeros(1, 40, 8), lambda x: x, (16, 8), 1)
+        >>> slabs = iterate_slabs(torch.zeros(1, 32, 8), lambda x: x, (16, 8), 1)
         >>> [(start, slab.shape[1]) for start, slab in slabs]
-        [(0, 8), (8, 8), (16, 8), (24, 16)]
+        [(0, 8), (8, 8), (16, 16)]
     """
     grid, patch, chosen = tuple(image.shape[1:]), tuple(patch_size), walk or Walk()
     _check(grid, classes, mirror_axes, chosen)
-    starts = window_starts(grid, patch, overlap=overlap)
+    starts = starts_of(grid, patch, overlap=overlap)
     padded = tuple(max(n, p) for n, p in zip(grid, patch, strict=True))
     before = tuple((m - n) // 2 for m, n in zip(padded, grid, strict=True))
     inside = tuple(slice(b, b + n) for b, n in zip(before, grid, strict=True))

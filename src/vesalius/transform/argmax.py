@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vesalius.errors import GeometryError
 from vesalius.image import Grid
-from vesalius.transform.rows import Rows, Slabs, each_tile_in_turn
+from vesalius.transform.rows import Rows, Slabs, each_tile_in_turn, slabs_first
 from vesalius.transform.sampling import Sampling, Tile, sampling
 
 LABEL_TILE = (64, 1 << 16)  # (edge, points): small tiles, in which few labels meet
@@ -19,7 +19,12 @@ _MOST_REGIONS = _MOST_CLASSES - 1  # and what is none of them
 
 
 def resample_argmax(
-    scores: NDArray[Any], source: Grid, target: Grid, *, through_plane: Literal["nearest"] | None = None
+    scores: NDArray[Any],
+    source: Grid,
+    target: Grid,
+    *,
+    through_plane: Literal["nearest"] | None = None,
+    thick_axis: int | None = None,
 ) -> NDArray[Any]:
     """Interpolate the scores of every class linearly, and tell which class is the highest at each point.
 
@@ -33,6 +38,7 @@ def resample_argmax(
         source: Where the scores are.
         target: Where the answer is wanted.
         through_plane: ``"nearest"`` to not interpolate along the coarse axis of an anisotropic grid (see `respace`).
+        thick_axis: The axis of the scores not to interpolate along, whatever the spacings.
 
     Returns:
         ``(*target.shape)`` uint8 (uint16 for more than 256 classes): the index of the class, 0 outside the extent of
@@ -51,7 +57,7 @@ def resample_argmax(
     being positive and adding up to 1.
     """
     _check_scores(scores, source, _MOST_CLASSES, "classes")
-    plan = sampling(source, target, scores.strides[1:], "linear", through_plane=through_plane)
+    plan = sampling(source, target, scores.strides[1:], "linear", through_plane=through_plane, thick_axis=thick_axis)
     return _argmax([(0, scores)], plan, len(scores))
 
 
@@ -62,7 +68,7 @@ def stream_argmax(
     *,
     classes: int,
     axis: int = 0,
-    through_plane: Literal["nearest"] | None = None,
+    thick_axis: int | None = None,
 ) -> NDArray[Any]:
     """`resample_argmax` of scores that come slab by slab, of which only those rows are held that are still needed.
 
@@ -77,7 +83,7 @@ def stream_argmax(
         target: Where the answer is wanted.
         classes: How many there are.
         axis: Along which the slabs follow each other.
-        through_plane: As for `resample_argmax`.
+        thick_axis: As for `resample_argmax`.
 
     Returns:
         As `resample_argmax`.
@@ -92,7 +98,7 @@ def stream_argmax(
         [0, 0, 0, 0, 0, 1, 1, 1]
     """
     _check_count(classes, _MOST_CLASSES, "classes")
-    plan = sampling(source, target, _slabs_first(source, axis), "linear", through_plane=through_plane)
+    plan = sampling(source, target, slabs_first(source, axis), "linear", thick_axis=thick_axis)
     return _argmax(slabs, plan, classes)
 
 
@@ -113,7 +119,12 @@ def _argmax(slabs: Slabs, plan: Sampling, count: int) -> NDArray[Any]:
 
 
 def resample_painted(
-    scores: NDArray[Any], source: Grid, target: Grid, *, through_plane: Literal["nearest"] | None = None
+    scores: NDArray[Any],
+    source: Grid,
+    target: Grid,
+    *,
+    through_plane: Literal["nearest"] | None = None,
+    thick_axis: int | None = None,
 ) -> NDArray[Any]:
     """Interpolate the scores of overlapping regions linearly, and tell which is on top where they are painted in order.
 
@@ -127,6 +138,7 @@ def resample_painted(
         source: Where the scores are.
         target: Where the answer is wanted.
         through_plane: As for `resample_argmax`.
+        thick_axis: As for `resample_argmax`.
 
     Returns:
         ``(*target.shape)`` uint8 (uint16 for more than 255 regions): 0 where no region is on and outside the extent of
@@ -145,7 +157,7 @@ def resample_painted(
     weights being positive, so that it keeps a common sign.
     """
     _check_scores(scores, source, _MOST_REGIONS, "regions")
-    plan = sampling(source, target, scores.strides[1:], "linear", through_plane=through_plane)
+    plan = sampling(source, target, scores.strides[1:], "linear", through_plane=through_plane, thick_axis=thick_axis)
     return _painted([(0, scores)], plan, len(scores))
 
 
@@ -156,7 +168,7 @@ def stream_painted(
     *,
     regions: int,
     axis: int = 0,
-    through_plane: Literal["nearest"] | None = None,
+    thick_axis: int | None = None,
 ) -> NDArray[Any]:
     """`resample_painted` of scores that come slab by slab, as `stream_argmax` is that of `resample_argmax`.
 
@@ -166,13 +178,13 @@ def stream_painted(
         target: Where the answer is wanted.
         regions: How many there are.
         axis: Along which the slabs follow each other.
-        through_plane: As for `resample_argmax`.
+        thick_axis: As for `resample_argmax`.
 
     Raises:
         GeometryError: The slabs do not fit the grid or each other, or the grids have different dimensions.
     """
     _check_count(regions, _MOST_REGIONS, "regions")
-    plan = sampling(source, target, _slabs_first(source, axis), "linear", through_plane=through_plane)
+    plan = sampling(source, target, slabs_first(source, axis), "linear", thick_axis=thick_axis)
     return _painted(slabs, plan, regions)
 
 
@@ -233,13 +245,6 @@ def _check_scores(scores: NDArray[Any], source: Grid, most: int, what: str) -> N
 def _check_count(count: int, most: int, what: str) -> None:
     if not 1 <= count <= most:
         raise GeometryError(f"there must be 1 to {most} {what}, not {count}")
-
-
-def _slabs_first(source: Grid, axis: int) -> tuple[int, ...]:
-    """Strides of an array whose slabs along an axis lie one after the other in memory."""
-    if not 0 <= axis < source.ndim:
-        raise GeometryError(f"slabs of a {source.ndim}D grid follow each other along axis 0 to {source.ndim - 1}")
-    return tuple(source.ndim + 1 if a == axis else source.ndim - a for a in range(source.ndim))
 
 
 def _contenders(classes: NDArray[Any]) -> NDArray[np.intp]:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vesalius.errors import GeometryError
-from vesalius.transform.sampling import Tile, each_tile
+from vesalius.image import Grid
+from vesalius.transform.sampling import Tile, each_tile, sampling
 
 Slabs = Iterable[tuple[int, NDArray[Any]]]
 """``(start, values)``, one after the other: the first row, and ``(channels, *shape)`` with some rows of one axis. None
@@ -25,17 +26,20 @@ class Rows:
         order: The source axis at each place of the work order; slabs follow each other along the first of them.
         lengths: The source's shape in work order.
         channels: Of each slab.
+        keep_all: Whether to forget none, for rows that are not needed in their order.
 
     Raises:
         GeometryError: When a slab comes that has another shape or leaves a gap, or too few have come.
     """
 
-    def __init__(self, slabs: Slabs, order: Sequence[int], lengths: Sequence[int], channels: int) -> None:
+    def __init__(
+        self, slabs: Slabs, order: Sequence[int], lengths: Sequence[int], channels: int, *, keep_all: bool = False
+    ) -> None:
         self._slabs = iter(slabs)
         self._order = (0, *(1 + axis for axis in order))
         self._lengths, self._channels = tuple(lengths), channels
         self._pieces: list[tuple[int, NDArray[Any]]] = []
-        self._low = 0
+        self._low, self._keep_all = 0, keep_all
         self.high = 0
         """The first row that has not come yet."""
 
@@ -58,7 +62,8 @@ class Rows:
 
     def forget(self, below: int) -> None:
         """Rows below this one are not needed any more."""
-        self._low = max(self._low, below)
+        if not self._keep_all:
+            self._low = max(self._low, below)
 
     def box(self, box: tuple[slice, ...]) -> NDArray[Any]:
         """``(channels, *box)``: a view where the rows came in one slab, else a copy."""
@@ -81,6 +86,25 @@ class Rows:
         self._pieces = kept
 
 
+def slabs_first(source: Grid, axis: int) -> tuple[int, ...]:
+    """Strides of an array whose slabs along an axis lie one after the other in memory."""
+    if not 0 <= axis < source.ndim:
+        raise GeometryError(f"slabs of a {source.ndim}D grid follow each other along axis 0 to {source.ndim - 1}")
+    return tuple(source.ndim + 1 if a == axis else source.ndim - a for a in range(source.ndim))
+
+
+def followed_axis(source: Grid, target: Grid, axis: int) -> int:
+    """The axis of one grid that runs along an axis of another, as well as any does.
+
+    Example:
+        >>> grid = Grid.from_spacing((4, 5, 6), (1.0, 1.0, 1.0))
+        >>> followed_axis(grid, grid.permute((2, 0, 1)), 0)
+        1
+    """
+    plan = sampling(source, target, slabs_first(source, axis), "linear")
+    return plan.target_order[0]
+
+
 def each_tile_in_turn(rows: Rows, tiles: Iterator[Tile], work: Callable[[Tile, NDArray[Any]], None], size: int) -> None:
     """Do the work of every tile as soon as the rows that it is made of have come; see `each_tile`.
 
@@ -92,7 +116,8 @@ def each_tile_in_turn(rows: Rows, tiles: Iterator[Tile], work: Callable[[Tile, N
     """
     waiting = deque(sorted(tiles, key=lambda tile: tile.source[0].stop))
     # Row by row from the end: the first row that this tile or any later one is made of.
-    firsts = np.minimum.accumulate([tile.source[0].start for tile in reversed(waiting)])[::-1] if waiting else []
+    starts = np.array([tile.source[0].start for tile in reversed(waiting)], np.intp)
+    firsts = np.minimum.accumulate(starts)[::-1]
     done = 0
 
     def ready() -> Iterator[Tile]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import permutations
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ _ANISOTROPY = 3.0
 _SMALL = 1 << 16  # below this many points a thread costs more than it saves
 
 
+@runtime_checkable
 class Tile(Protocol):
     """A box of the target that knows what it is made of."""
 
@@ -91,10 +92,7 @@ class Sampling:
                 return iter(())
             axes.append(interpolation_taps(at[inside], length, interpolation, sigma))
             starts.append(int(inside[0]))
-        fast = tuple(min(edge, n) for n in self.shape[1:])
-        # Several tiles even of a small target, so that every core has some.
-        slow = max(8, min(points // int(np.prod(fast)), -(-self.shape[0] // 8)))
-        return parallel_tiles(axes, starts, (slow, *fast))
+        return parallel_tiles(axes, starts, tile_shape(self.shape, edge, points))
 
     def blank(self, channels: int, fill: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
         """An array ``(channels, *shape)`` that holds ``fill`` wherever no tile will write."""
@@ -139,6 +137,7 @@ def sampling(
     interpolation: Interpolation,
     *,
     through_plane: Interpolation | None = None,
+    thick_axis: int | None = None,
     antialias: bool = False,
 ) -> Sampling:
     """Work out how ``target`` draws on ``source``.
@@ -149,6 +148,7 @@ def sampling(
         strides: Of the source's array, an axis each.
         interpolation: How values are made.
         through_plane: How they are made along the coarse axis, if there is one; ``None`` for no difference.
+        thick_axis: The source's axis along which the nearest sample is taken, whatever the spacings.
         antialias: Whether to smooth the source on the axes on which the target is coarser.
 
     Raises:
@@ -178,11 +178,22 @@ def sampling(
                     "leave it out, or resample onto image.grid.with_spacing(...)"
                 )
             kinds[source_order.index(coarse)] = through_plane
+    if thick_axis is not None:
+        if not _is_parallel(affine, shape):
+            raise GeometryError("thick_axis needs grids whose axes are parallel, and these are turned")
+        kinds[source_order.index(thick_axis)] = "nearest"
     steps = np.linalg.norm(affine[:, :-1], axis=1)
     sigma = tuple(smoothing_sigma(float(step)) if antialias else 0.0 for step in steps)
     return Sampling(
         source_order, target_order, tuple(source.shape[a] for a in source_order), shape, affine, tuple(kinds), sigma
     )
+
+
+def tile_shape(shape: Sequence[int], edge: int, points: int) -> tuple[int, ...]:
+    """The largest tile of a target, on each axis from the slowest in memory to the fastest; see `Sampling.tiles`."""
+    fast = tuple(min(edge, n) for n in shape[1:])
+    # Several tiles even of a small target, so that every core has some.
+    return (max(8, min(points // int(np.prod(fast)), -(-shape[0] // 8))), *fast)
 
 
 def coarse_axis(grid: Grid, *, threshold: float = _ANISOTROPY) -> int | None:

@@ -103,7 +103,7 @@ def test_partners_make_no_difference_to_where_an_image_lies(bundle, partner, ima
 def test_partners_on_disk_are_those_in_memory(bundle, partner, image, monkeypatch):
     both = replace(bundle, partners=(partner,))
     expected = chances(image, both)
-    monkeypatch.setattr("vesalius.predict.scratch._IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr("vesalius.predict.scratch.IN_MEMORY_BYTES", 0)
     assert np.array_equal(chances(image, both), expected)
 
 

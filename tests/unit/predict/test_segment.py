@@ -46,6 +46,8 @@ def test_labels_lie_on_the_images_grid(bundle, image):
         "channels": ["T1"],
         "mirror_axes": [],
         "overlap": 0.5,
+        "logits_held_as": "float32",
+        "focus": None,
         "postprocessing": [],
         "device": "cpu",
     }
@@ -133,7 +135,7 @@ def test_logits_on_disk_are_those_in_memory(bundle, image, monkeypatch):
     with logits_of(prepared, as_it_is(network), plan) as logits:
         assert not isinstance(logits, np.memmap)
         expected = logits.copy()
-    monkeypatch.setattr("vesalius.predict.scratch._IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr("vesalius.predict.scratch.IN_MEMORY_BYTES", 0)
     with logits_of(prepared, as_it_is(network), plan) as logits:
         assert isinstance(logits, np.memmap)
         place = logits.filename
