@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -135,7 +136,7 @@ def case_windows(image: Volume, segmenter: Segmenter) -> list[Tensor]:
     prepared = prepare(image, plan)
     if segmenter.coarse is not None:
         prepared = with_coarse(prepared, coarse_classes(image, segmenter.coarse, prepared.grid), plan)
-    return windows_of(torch.from_numpy(prepared.array), plan)
+    return windows_of(torch.from_numpy(np.require(prepared.array, requirements="W")), plan)
 
 
 def _parity(model: Model, artefact: Artefact, run: Run, windows: list[Tensor], source: str) -> Parity:
@@ -151,7 +152,9 @@ def _parity(model: Model, artefact: Artefact, run: Run, windows: list[Tensor], s
     try:
         found = compare(reference, run, [larger], source=source, regions=plan.regions)
     except Exception as error:  # runtimes have errors of their own
-        raise PlanError(f"the artefact does not take windows of the size {tuple(larger.shape)}, and should") from error
+        reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:200]}"
+        size = tuple(larger.shape)
+        raise PlanError(f"the artefact does not take windows of the size {size}, and should ({reason})") from error
     check(found, model.precision)
     found = compare(reference, run, windows, source=source, regions=plan.regions)
     check(found, model.precision)

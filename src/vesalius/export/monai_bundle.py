@@ -27,16 +27,6 @@ PRECISIONS: tuple[Precision, ...] = ("fp32",)
 RUNTIME = "torch"
 FILE = "models/model.ts"
 
-_NOTES = (
-    "MONAI lays windows from the start of the image in steps of a whole number, Vesalius evenly over it",
-    "where an image is resampled, MONAI's grid begins at its corner and Vesalius' is centred on it: they may lie apart "
-    "by a fraction of a voxel",
-    "MONAI resamples along all axes with splines; Vesalius takes the nearest slice where slices are thrice as thick as "
-    "pixels are wide",
-    "`monai.bundle run` needs pytorch-ignite, and nibabel for NIfTI files",
-)
-"""Where the bundle is not quite what `vesalius segment` does."""
-
 
 def refuses(bundle: Bundle) -> str | None:
     """A MONAI bundle has one network."""
@@ -62,7 +52,7 @@ def write(model: Model, folder: Path) -> Artefact:
     return Artefact(
         path=folder / FILE,
         free_axes=free_axes(plan.network),
-        notes=(*_NOTES, *(f"the clean-up is left out where MONAI cannot say it: {words}" for words in unsaid)),
+        notes=(*_notes(plan), *(f"the clean-up is left out where MONAI cannot say it: {words}" for words in unsaid)),
         mirrored=True,
     )
 
@@ -105,7 +95,7 @@ def _inference(plan: Plan, after: list[dict[str, Any]]) -> dict[str, Any]:
             "roi_size": list(plan.patch_size),
             "sw_batch_size": 1,
             "overlap": plan.overlap,
-            "mode": "gaussian",
+            "mode": "constant" if plan.preparation.window_weight == "constant" else "gaussian",
             "sigma_scale": 0.125,
             "padding_mode": "constant",
             "cval": 0.0,
@@ -124,38 +114,52 @@ def _inference(plan: Plan, after: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def _notes(plan: Plan) -> list[str]:
+    """Where the bundle is not quite what `vesalius segment` does."""
+    how, notes = plan.preparation, []
+    if how.window_places == "even":
+        notes.append("MONAI lays windows from the start in whole steps, Vesalius evenly over the image")
+    if how.window_weight == "gaussian_upper":
+        notes.append("MONAI weighs windows about their middle, nnU-Net about the voxel above it")
+    if plan.calibrated and how.extent != "anchored":
+        notes.append("where an image is resampled, its new grid may lie a fraction of a voxel apart from Vesalius'")
+    if plan.calibrated and how.through_plane != "neither":
+        notes.append("MONAI resamples along all axes alike; Vesalius takes the nearest of slices thrice as thick")
+    if any(one.scheme == "z_score_content" for one in plan.normalisation):
+        notes.append("MONAI normalises over what is not 0, without the holes in the content")
+    return [*notes, "`monai.bundle run` needs pytorch-ignite, and nibabel for NIfTI files"]
+
+
 def _before(plan: Plan) -> list[dict[str, Any]]:
     """Our preparation in MONAI's words, in our order."""
+    how = plan.preparation
     steps: list[dict[str, Any]] = [
         {"_target_": "LoadImaged", "keys": "image", "image_only": True},
         {"_target_": "EnsureChannelFirstd", "keys": "image"},
         {"_target_": "CopyItemsd", "keys": "image", "names": "original"},
     ]
-    if plan.ndim == 3:
-        steps.append({"_target_": "Orientationd", "keys": "image", "axcodes": "LPS", "labels": None})
-    steps.append(
-        {
-            "_target_": "CropForegroundd",
-            "keys": "image",
-            "source_key": "image",
-            "select_fn": "$lambda x: x != 0",
-            "allow_smaller": True,
-        }
-    )
-    steps += _normalised(plan.normalisation)
-    if plan.calibrated:
-        steps.append(
-            {
-                "_target_": "Spacingd",
-                "keys": "image",
-                "pixdim": list(plan.spacing_mm),
-                "mode": 3,
-                "padding_mode": "mirror",
-                "scale_extent": True,
-                "align_corners": False,
-            }
-        )
+    if plan.ndim == 3 and how.orientation != "stored":
+        steps.append({"_target_": "Orientationd", "keys": "image", "axcodes": how.orientation, "labels": None})
+    if how.crop == "content":
+        content = {"source_key": "image", "select_fn": "$lambda x: x != 0", "allow_smaller": True}
+        steps.append({"_target_": "CropForegroundd", "keys": "image", **content})
+    scale, spaced = _normalised(plan.normalisation), [_spaced(plan)] if plan.calibrated else []
+    steps += [*scale, *spaced] if how.normalised == "before" else [*spaced, *scale]
     return [*steps, {"_target_": "EnsureTyped", "keys": "image", "dtype": "$torch.float32"}]
+
+
+def _spaced(plan: Plan) -> dict[str, Any]:
+    how = plan.preparation
+    cubic = how.interpolation == "cubic"
+    return {
+        "_target_": "Spacingd",
+        "keys": "image",
+        "pixdim": [-1.0 if axis in how.own_spacing else mm for axis, mm in enumerate(plan.spacing_mm)],
+        "mode": 3 if cubic else "bilinear",
+        "padding_mode": "mirror" if cubic else "border",
+        "scale_extent": how.extent != "anchored",
+        "align_corners": False,
+    }
 
 
 def _normalised(schemes: Sequence[Normalisation]) -> list[dict[str, Any]]:
@@ -174,8 +178,8 @@ def _normalised(schemes: Sequence[Normalisation]) -> list[dict[str, Any]]:
 
 def _normalise(key: str, how: Normalisation) -> list[dict[str, Any]]:
     match how.scheme:
-        case "z_score" | "z_score_nonzero":
-            nonzero = how.scheme == "z_score_nonzero"
+        case "z_score" | "z_score_nonzero" | "z_score_content":
+            nonzero = how.scheme != "z_score"
             return [{"_target_": "NormalizeIntensityd", "keys": key, "channel_wise": True, "nonzero": nonzero}]
         case "ct" | "fixed":
             low, high = ((bound - how.mean) / max(how.std, 1e-8) for bound in (how.lower, how.upper))

@@ -98,12 +98,12 @@ def fold(x: Float[Tensor, "b c *grid"], axis: int) -> Float[Tensor, "b_slices c 
     return x.movedim(axis + 2, 1).flatten(0, 1).contiguous(memory_format=torch.channels_last)
 
 
-def unfold(x: Float[Tensor, "b_slices c *plane"], batch: int, axis: int) -> Float[Tensor, "b c *grid"]:
+def unfold(x: Float[Tensor, "b_slices c *plane"], batch: int | Tensor, axis: int) -> Float[Tensor, "b c *grid"]:
     """What `fold` folded, as 3D images again.
 
     Args:
         x: 2D images, the slices of one 3D image after those of another.
-        batch: How many 3D images there are.
+        batch: How many 3D images there are; while it is traced, this number is a tensor.
         axis: Slices lie across it.
     """
     return x.reshape(batch, -1, *x.shape[1:]).movedim(1, axis + 2)
