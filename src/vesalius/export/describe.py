@@ -13,7 +13,8 @@ from vesalius.bundle.tensors import weights_to_bytes
 from vesalius.export.targets import Artefact
 from vesalius.nets import SlicesSpec
 from vesalius.plan import Plan
-from vesalius.predict.window import gaussian_line
+from vesalius.plan.preparation import WindowWeight
+from vesalius.predict.places import gaussian_line
 from vesalius.transform import Normalisation
 from vesalius.transform.postprocess import postprocessing_to_json
 
@@ -23,13 +24,26 @@ INPUT, OUTPUT = "image", "logits"
 
 _FORMULAS = {
     "z_score": "(x - mean(x)) / max(std(x), 1e-8), over the whole channel after the crop; std divides by n",
-    "z_score_nonzero": "the same over the voxels that are not 0; these stay 0",
+    "z_score_nonzero": "(x - mean(x)) / max(std(x), 1e-8), over the voxels that are not 0; the others stay 0",
+    "z_score_content": "(x - mean(x)) / max(std(x), 1e-8), over the voxels that are not 0 in some channel and the "
+    "holes between them; the others are 0",
     "ct": "(clip(x, lower, upper) - mean) / max(std, 1e-8)",
     "fixed": "(clip(x, lower, upper) - mean) / max(std, 1e-8)",
     "range": "(x - min(x)) / max(max(x) - min(x), 1e-8), over the whole channel after the crop",
     "rgb": "x / 255",
     "none": "x",
 }
+_EXTENTS = {
+    "centred": "max(1, round(size * old / new)) voxels of exactly this spacing, about the same middle",
+    "filled": "max(1, round(size * old / new)) voxels over exactly the old extent, whose spacing gives way",
+    "anchored": "voxels of exactly this spacing from the first voxel to the one nearest to the last",
+}
+_PLACES = {
+    "even": "evenly spaced, the first at the start and the last at the end of each axis, each covering at least the "
+    "overlap of its neighbour",
+    "regular": "from the start in steps of int(edge * (1 - overlap)) voxels; the last is pushed back to the end",
+}
+_ENDS = {"L": "left", "P": "posterior", "S": "superior", "R": "right", "A": "anterior", "I": "inferior"}
 
 
 def describe(bundle: Bundle, artefact: Artefact) -> dict[str, Any]:
@@ -72,7 +86,8 @@ def axes(plan: Plan) -> tuple[str, ...]:
         >>> axes(Bundle.load("hippocampus").plan)
         ('batch', 'channel', 'left', 'posterior', 'superior')
     """
-    grid = ("i", "j") if plan.ndim == 2 else ("left", "posterior", "superior")
+    turned = plan.ndim == 3 and plan.preparation.orientation != "stored"
+    grid = [_ENDS[code] for code in plan.preparation.orientation] if turned else list("ijk")[: plan.ndim]
     return ("batch", "channel", *grid)
 
 
@@ -93,30 +108,39 @@ def _input(bundle: Bundle, artefact: Artefact) -> dict[str, Any]:
 
 def _before(plan: Plan) -> list[dict[str, Any]]:
     """The steps from an image as it was read to the prepared one, in order."""
+    how = plan.preparation
     steps: list[dict[str, Any]] = []
-    if plan.ndim == 3:
-        steps.append(
-            {"step": "orient", "axes_point_to": "LPS", "how": "axes are turned and flipped, nothing is interpolated"}
-        )
-    steps.append({"step": "crop", "to": "the smallest box that holds every voxel that is not 0 in some channel"})
+    if plan.ndim == 3 and how.orientation != "stored":
+        told = "axes are turned and flipped, nothing is interpolated"
+        steps.append({"step": "orient", "axes_point_to": how.orientation, "how": told})
+    if how.crop == "content":
+        steps.append({"step": "crop", "to": "the smallest box that holds every voxel that is not 0 in some channel"})
     channels = zip(plan.channels, plan.normalisation, strict=True)
-    steps.append(
-        {"step": "normalise", "channels": [{"channel": name, **_normalisation(how)} for name, how in channels]}
-    )
-    if plan.calibrated:
-        steps.append(
-            {
-                "step": "resample",
-                "spacing_mm": list(plan.spacing_mm),
-                "interpolation": "cubic B-spline with prefilter; nearest through slices that are 3 times as thick",
-                "unless": "the spacing is the same within 0.1 %",
-            }
-        )
+    scale = {"step": "normalise", "channels": [{"channel": name, **_normalisation(one)} for name, one in channels]}
+    spaced = [_resampling(plan)] if plan.calibrated else []
+    steps += [scale, *spaced] if how.normalised == "before" else [*spaced, scale]
     if plan.coarse_labels:
         steps.append(
             {"step": "add channels", "how": "0 and 1 for each label that the coarse stage finds, on this grid"}
         )
     return steps
+
+
+def _resampling(plan: Plan) -> dict[str, Any]:
+    how = plan.preparation
+    found: dict[str, Any] = {
+        "step": "resample",
+        "spacing_mm": list(plan.spacing_mm),
+        "interpolation": "cubic B-spline with prefilter" if how.interpolation == "cubic" else "linear",
+        "extent": _EXTENTS[how.extent],
+    }
+    if how.through_plane != "neither":
+        found["interpolation"] += "; the nearest slice along the axis of slices more than 3 times as thick"
+    if how.own_spacing:
+        found["own_spacing"] = [axes(plan)[axis + 2] for axis in how.own_spacing]
+    if how.extent != "filled":
+        found["unless"] = "the spacing is the same within 0.1 %"
+    return found
 
 
 def _normalisation(how: Normalisation) -> dict[str, Any]:
@@ -126,27 +150,35 @@ def _normalisation(how: Normalisation) -> dict[str, Any]:
 
 
 def _windows(plan: Plan, artefact: Artefact) -> dict[str, Any]:
-    sigma = signature(gaussian_line).parameters["sigma_scale"].default
+    how = plan.preparation
+    mirrored = [axes(plan)[axis + 2] for axis in plan.mirror_axes]
     found: dict[str, Any] = {
         "patch_size": list(plan.patch_size),
         "overlap": plan.overlap,
-        "places": "evenly spaced, the first at the start and the last at the end of each axis, "
-        "each covering at least the overlap of its neighbour",
+        "places": _PLACES[how.window_places],
         "padding": "an image smaller than a window is padded with 0, (missing // 2) before it and the rest after it",
-        "weights": {
-            "kind": "gaussian",
-            "sigma": f"{sigma} of the patch's edge, on each axis",
-            "centre": "(edge - 1) / 2",
-            "blended": "sum(weight * logits) / sum(weight)",
-        },
-        "mirror_axes": [axes(plan)[axis + 2] for axis in plan.mirror_axes],
-        "mirroring": "the network does it by itself"
-        if artefact.mirrored
-        else "the mean of the logits over all combinations of mirrored axes, each turned back",
+        "weights": _weights(how.window_weight),
+        "mirror_axes": [] if artefact.mirrored else mirrored,
+        "mirroring": "the mean of the logits over all combinations of mirrored axes, each turned back",
     }
+    if artefact.mirrored:
+        found["mirrored_by_the_network"] = mirrored
     if isinstance(plan.network, SlicesSpec):
         found["slices"] = {"across": axes(plan)[plan.network.axis + 2], "neighbours_seen": plan.network.context}
     return found
+
+
+def _weights(kind: WindowWeight) -> dict[str, Any]:
+    blended = {"blended": "sum(weight * logits) / sum(weight)"}
+    if kind == "constant":
+        return {"kind": "constant", **blended}
+    sigma = signature(gaussian_line).parameters["sigma_scale"].default
+    return {
+        "kind": "gaussian",
+        "sigma": f"{sigma} of the patch's edge, on each axis",
+        "centre": "(edge - 1) / 2" if kind == "gaussian" else "edge // 2",
+        **blended,
+    }
 
 
 def _output(plan: Plan) -> dict[str, Any]:
@@ -163,6 +195,12 @@ def _output(plan: Plan) -> dict[str, Any]:
             for index, (name, values) in enumerate(zip(found, _values(plan), strict=True))
         ],
     }
+
+
+def _back(plan: Plan) -> str:
+    if plan.preparation.through_plane != "image_and_scores":
+        return "linearly"
+    return "linearly (from the nearest slice along the axis of slices more than 3 times as thick)"
 
 
 def _values(plan: Plan) -> list[tuple[int, ...]]:
@@ -188,7 +226,7 @@ def _after(bundle: Bundle) -> dict[str, Any]:
         else "the channel with the largest logit; at a tie the first"
     )
     found: dict[str, Any] = {
-        "resample": "logits, linearly, onto the image's own grid; outside what the network saw all is background",
+        "resample": f"logits, {_back(plan)}, onto the image's own grid; outside what the network saw all is background",
         "decide": decide,
         "background": 0,
         "labels": labels,

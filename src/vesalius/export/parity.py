@@ -17,7 +17,7 @@ from vesalius.export.report import Parity
 from vesalius.export.targets import Precision
 from vesalius.plan import Plan
 from vesalius.predict.backends import Run
-from vesalius.predict.window import window_starts
+from vesalius.predict.places import window_starts
 
 WINDOWS = 4
 """Windows of a case that are compared: of the plan's size, spread over the image, one of them in its middle."""
