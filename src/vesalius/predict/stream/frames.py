@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from vesalius.errors import PlanError
@@ -16,15 +15,15 @@ from vesalius.image import Grid, LabelMap, Volume
 from vesalius.nets import divisor
 from vesalius.plan import Plan, Prepared, prepare
 from vesalius.plan.prepare import to_values
+from vesalius.predict.backends import Run
 from vesalius.predict.chances import add_probabilities, likeliest_classes, mean_probabilities, to_probabilities
-from vesalius.predict.logits import windows_of
-from vesalius.predict.places import window_starts
+from vesalius.predict.logits import logits_of
+from vesalius.predict.memory import choose_walk
 from vesalius.predict.segmenter import Segmenter
-from vesalius.predict.stages import Look, classes_on, image_logits, painted_classes
-from vesalius.predict.window import Walk, sliding_window
+from vesalius.predict.stages import Classes, Look, classes_on, image_logits, painted_classes
 from vesalius.transform import postprocess as clean_up
 
-_TO_COME = 100_000  # batches: enough that whatever makes an engine faster pays
+_FRAMES = 100_000  # to come: enough that whatever makes an engine faster pays
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +78,7 @@ class FrameSegmenter:
         with self._logits(image) as (logits, seen):
             at = _place(seen.grid, image.grid)
             if at is None:
-                classes = classes_on(logits, self.plan, seen.grid, image.grid)
+                classes = classes_on(logits, self.plan, seen.grid, image.grid, thick_axis=seen.thick_axis)
             else:
                 classes = np.zeros(image.grid.shape, np.int16)
                 classes[at] = _classes(logits, self.plan)
@@ -99,7 +98,10 @@ class FrameSegmenter:
         with self._logits(image) as (logits, seen):
             at = _place(seen.grid, image.grid)
             if at is None:
-                add_probabilities(total, logits, seen.grid, image.grid, regions=self.plan.regions, share=1.0)
+                regions, thick_axis = self.plan.regions, seen.thick_axis
+                add_probabilities(
+                    total, logits, seen.grid, image.grid, regions=regions, share=1.0, thick_axis=thick_axis
+                )
             else:
                 to_probabilities(logits, regions=self.plan.regions)
                 if not self.plan.regions:
@@ -111,7 +113,7 @@ class FrameSegmenter:
         """The label map that probabilities ``(outputs, columns, rows)`` make."""
         return self._labelled(likeliest_classes(probabilities, self.plan), grid)
 
-    def _labelled(self, classes: NDArray[np.int16], grid: Grid) -> LabelMap:
+    def _labelled(self, classes: Classes, grid: Grid) -> LabelMap:
         found = LabelMap(to_values(classes, self.plan), grid, self.plan.labels)
         return clean_up(found, self.segmenter.bundle.postprocessing) if self.postprocess else found
 
@@ -122,28 +124,26 @@ class FrameSegmenter:
                 yield found
             return
         prepared = prepare(image, self.plan, channels=self.look.channels)
-        yield self._windows(prepared, image.grid), prepared
-
-    def _windows(self, prepared: Prepared, grid: Grid) -> NDArray[np.float32]:
-        """Logits of what was prepared: of the windows of `segment`, on this thread, or of one that holds the frame."""
-        array, plan = np.require(prepared.array, requirements="W"), self.plan
-        planned = plan.overlap if self.look.overlap is None else self.look.overlap
-        patch, overlap, most = windows_of(plan, prepared.grid.shape, planned)
+        shape, plan = prepared.grid.shape, self.plan
         if self.whole_frame:
-            patch = self._window_of(prepared.grid, grid)
-        windows = math.prod(len(at) for at in window_starts(prepared.grid.shape, patch, overlap=overlap))
-        batch_size = min(most, windows)  # an engine for one window gives it all cores
-        axes = self.look.mirror_axes(plan)
-        logits = sliding_window(
-            torch.from_numpy(array),
-            self.segmenter.run((batch_size, len(array), *patch), _TO_COME),
-            patch,
-            plan.network.out_channels,
+            plan = replace(plan, patch_size=self._window_of(prepared.grid, image.grid))
+        overlap, axes = self.look.overlap_of(plan), self.look.mirror_axes(plan)
+        walk = choose_walk(
+            plan,
+            shape,
+            image.grid.shape,
             overlap=overlap,
-            mirror_axes=axes,
-            walk=Walk(batch_size=batch_size, ahead=0),
+            mirrored=bool(axes),
+            device=self.segmenter.device,
+            memory_gib=self.look.memory_gib,
+            whole=True,
         )
-        return logits.numpy()
+        walk = replace(walk, ahead=0)  # on this thread: there is nothing to be done meanwhile
+        with logits_of(prepared, self._run, plan, walk=walk, mirror_axes=axes, overlap=overlap) as logits:
+            yield logits, prepared
+
+    def _run(self, window: tuple[int, ...], count: int) -> Run:
+        return self.segmenter.run(window, count * _FRAMES)
 
     def _window_of(self, seen: Grid, grid: Grid) -> tuple[int, ...]:
         """A window for the whole frame, the same however much of its border is empty: engines are made for a size."""

@@ -12,6 +12,7 @@ from vesalius import segment
 from vesalius.errors import DataError, PlanError
 from vesalius.image import Grid, Meta, Volume
 from vesalius.plan import prepare
+from vesalius.plan.preparation import NNUNET, Preparation
 from vesalius.predict import load_segmenter
 from vesalius.predict.stages import Look
 from vesalius.predict.stream import FrameSegmenter
@@ -41,7 +42,7 @@ def test_a_frame_is_segmented_as_by_segment(flat, shape, border):
         image = bordered(picture(number, shape)) if border else picture(number, shape)
         expected = segment(image, eye.segmenter, probabilities=True)
         np.testing.assert_array_equal(eye.labels(image).array, expected.labels.array)
-        np.testing.assert_array_equal(eye.probabilities(image), expected.probabilities.array)
+        np.testing.assert_allclose(eye.probabilities(image), expected.probabilities.array, atol=1e-6)
         assert set(np.unique(expected.labels.array)) == {0, 1, 2}
 
 
@@ -75,6 +76,18 @@ def test_regions_members_partners_and_clean_up(flat):
         assert (again.array != expected.labels.array).mean() < 0.01, name
     assert (found["clean-up"] != eye_of(cases["clean-up"], postprocess=False).labels(image).array).any()
     assert len({array.tobytes() for array in found.values()}) == len(found)
+
+
+@pytest.mark.parametrize(
+    "customs", [NNUNET, Preparation(crop="none", window_weight="constant", window_places="regular")]
+)
+def test_customs_of_others_are_kept(flat, customs):
+    eye = eye_of(replace(flat, plan=replace(flat.plan, preparation=customs)))
+    image = bordered(picture(2, LARGE))
+    expected = segment(image, eye.segmenter, probabilities=True)
+    np.testing.assert_array_equal(eye.labels(image).array, expected.labels.array)
+    np.testing.assert_allclose(eye.probabilities(image), expected.probabilities.array, atol=1e-6)
+    assert (eye_of(flat).probabilities(image) != eye.probabilities(image)).any()
 
 
 def test_frames_of_another_spacing_are_brought_to_the_plan(flat):
