@@ -6,7 +6,8 @@ import functools
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 from importlib.util import find_spec
@@ -45,9 +46,11 @@ class _Files(SimpleHTTPRequestHandler):
         """Keep quiet."""
 
 
+Serve = Callable[[Path], str]
+
+
 @contextmanager
-def serving(folder: Path) -> Iterator[str]:
-    """Serve a folder on this machine; gives its address, with a slash at its end."""
+def _serving(folder: Path) -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Files, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -57,6 +60,13 @@ def serving(folder: Path) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@pytest.fixture(scope="session")
+def serve() -> Iterator[Serve]:
+    """Serve a folder on this machine until the tests end; gives its address, with a slash at its end."""
+    with ExitStack() as stack:
+        yield lambda folder: stack.enter_context(_serving(folder))
 
 
 @pytest.fixture(scope="session")
@@ -76,22 +86,31 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+@dataclass
+class Watched:
+    """A page, the addresses that it asked for, and what was said on its console."""
+
+    page: Page
+    asked: list[str] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+
+
 @pytest.fixture
-def fresh_page(chromium: Browser) -> Iterator[Page]:
-    """A page of its own, that may not say a word on its console."""
+def watched(chromium: Browser) -> Iterator[Watched]:
+    """A page of its own; a test that expects words on its console clears them."""
     context = chromium.new_context(viewport={"width": 1440, "height": 900})
-    page = context.new_page()
-    told: list[str] = []
-    page.on("console", lambda message: told.append(message.text))
-    page.on("pageerror", lambda error: told.append(str(error)))
-    yield page
+    found = Watched(context.new_page())
+    context.on("request", lambda request: found.asked.append(request.url))
+    found.page.on("console", lambda message: found.told.append(message.text))
+    found.page.on("pageerror", lambda error: found.told.append(str(error)))
+    yield found
     context.close()
-    assert told == []
+    assert found.told == []
 
 
 @pytest.fixture(scope="session")
 def runtime_folder() -> Path:
-    """The folder where `make browser` put the packed runtime."""
+    """The folder with the packed runtime."""
     if not PACKED.is_file():
         pytest.skip(f"{PACKED.name} is not here: scripts/test_setup.sh gets it")
     return PACKED.parent
@@ -113,11 +132,10 @@ _ASK = """async ([address, module, name, given]) => {
 
 
 @pytest.fixture(scope="session")
-def ask(chromium: Browser) -> Iterator[Ask]:
+def ask(chromium: Browser, serve: Serve) -> Iterator[Ask]:
     """Call a function of the page's modules: ``ask("grid.js", "withSpacing", grid, [1, 1, 1])``."""
-    folder = Path(str(resources.files("vesalius.export"))) / "browser_page"
+    address = serve(Path(str(resources.files("vesalius.export"))) / "browser_page")
     page = chromium.new_page()
-    with serving(folder) as address:
-        page.goto(f"{address}icon.svg")  # a page without a policy, of the same origin
-        yield lambda module, name, *given: page.evaluate(_ASK, [address, module, name, list(given)])
-        page.close()
+    page.goto(f"{address}icon.svg")  # a page without a policy, of the same origin
+    yield lambda module, name, *given: page.evaluate(_ASK, [address, module, name, list(given)])
+    page.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tarfile
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from vesalius.export import onnx
 from vesalius.export.targets import Artefact, Model, Precision
 from vesalius.io.atomic import make_folder
 from vesalius.nets import SlicesSpec
+from vesalius.plan.preparation import Preparation
 
 if TYPE_CHECKING:
     from vesalius.bundle import Bundle
@@ -30,6 +31,8 @@ PACKAGE_FILES = {
     "ort-wasm-simd-threaded.wasm": "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2",
 }
 """SHA-256 of what the page needs of the npm package: nothing else gets into it."""
+SCHEMES = frozenset({"z_score", "z_score_nonzero", "ct", "fixed", "range", "rgb", "none"})
+"""Normalisations that the page knows."""
 _LARGEST_FILE = 64 << 20
 _LICENCE = """ONNX Runtime Web {version}, https://github.com/microsoft/onnxruntime
 
@@ -53,12 +56,18 @@ OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR
 
 
 def refuses(bundle: Bundle) -> str | None:
-    """The page runs one network, on windows of one size."""
+    """The page runs one network, on windows of one size, on images prepared in our own way."""
     if bundle.coarse is not None:
         return "it is a cascade of two networks, and the page runs one; export the plan of a single stage"
     if bundle.partners:
         return "it averages several configurations, and the page runs one; export one of them"
-    network = bundle.plan.network
+    plan, network = bundle.plan, bundle.plan.network
+    customs = [f.name for f in fields(Preparation) if getattr(plan.preparation, f.name) != f.default]
+    if customs:
+        return f"it prepares images by customs that the page does not know ({', '.join(customs)} of its preparation)"
+    strangers = {how.scheme for how in plan.normalisation} - SCHEMES
+    if strangers:
+        return f"the page does not know the normalisation {', '.join(sorted(strangers))}"
     if isinstance(network, SlicesSpec) and network.context > 0:
         return "it sees neighbouring slices (2.5D) in windows as deep as the image, and the page's are all of one size"
     return onnx.refuses(bundle)
