@@ -148,8 +148,8 @@ def timed(step: Callable[[], object], count: int) -> list[float]:
 def in_turn(compared: dict[str, Way], blocks: int, block: int) -> None:
     """Time blocks of frames of each way in turn."""
     times: dict[str, list[list[float]]] = {name: [] for name in compared}
-    for way in compared.values():  # engines are made ready
-        way(1)
+    for way in compared.values():  # engines are chosen and made ready
+        way(8)
     for _ in range(blocks):
         for name, way in compared.items():
             times[name].append(way(block))

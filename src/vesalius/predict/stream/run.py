@@ -25,6 +25,7 @@ STALE_AFTER_S = 0.2
 """Age from which a result no longer shows the present. Source: Xu et al. 2014, doi:10.1007/s00464-014-3504-z: surgeons
 work undisturbed with up to 200 ms between what happens and what they see."""
 
+_LOOKS = 8  # at a frame, beforehand: until an engine is chosen, each is tried on three of them
 _GAP_FRAMES = 2.5  # between frames that belong together: one may be missing
 
 
@@ -107,8 +108,8 @@ def stream(
     from a camera, unless every frame is wanted.
 
     The label map of a frame is that of `vesalius.segment` with the same settings, unless ``smooth`` or ``whole_frame``
-    say otherwise. The first frame is looked at once more, beforehand, so that engines are ready; from a camera it is
-    then too old and is not shown.
+    say otherwise. What is watched as it happens begins when the engine is ready: the first frame is looked at some
+    times beforehand, and from a camera it is then too old and is not shown.
 
     Args:
         source: Open footage, which stays open, or what `vesalius.io.footage.open_footage` opens.
@@ -198,11 +199,13 @@ def _watched(
             raise PlanError(
                 f"{footage.name}: does not say how many frames a second it has: say it, or ask for every frame"
             )
-        first = next(footage.frames, None)
-        if first is None:
-            return
-        watch.eye.labels(_suited(first.image, watch.eye))
-        frames = footage.frames if footage.live else chain((first,), footage.frames)
+        frames = footage.frames
+        if at_its_time:
+            if (first := next(frames, None)) is None:
+                return
+            for _ in range(_LOOKS if watch.eye.segmenter.backend == "auto" else 1):
+                watch.eye.labels(_suited(first.image, watch.eye))
+            frames = frames if footage.live else chain((first,), frames)
         made = LatestQueue[tuple[_Caught, FramePrediction]](1, dropping=False)
         ended = threading.Event()
         threads = [

@@ -14,6 +14,7 @@ from vesalius import segment
 from vesalius.errors import DataError, FormatError, PlanError
 from vesalius.image import Volume
 from vesalius.io import write
+from vesalius.predict import load_segmenter
 from vesalius.predict.stages import Look
 from vesalius.predict.stream import FrameSegmenter, stream
 
@@ -64,6 +65,19 @@ def test_a_file_is_watched_at_its_own_pace(segmenter, clock):
     assert found[-1].dropped == 5 - len(found)
     with pytest.raises(PlanError, match="test: does not say how many frames a second"):
         next(stream(footage_of(map(picture, range(5))), segmenter))
+
+
+@pytest.mark.parametrize(("backend", "looks"), [("auto", 8), ("torch-float32", 1)])
+def test_what_happens_now_waits_for_the_engine(flat, monkeypatch, clock, backend, looks):
+    segmenter = load_segmenter(flat, device="cpu", backend=backend)
+    looked, real = [], FrameSegmenter.labels
+    monkeypatch.setattr(FrameSegmenter, "labels", lambda self, image: looked.append(image) or real(self, image))
+    one = [picture(0)]
+    assert [found.frame.index for found in stream(footage_of(one, rate_hz=25), segmenter, clock=clock)] == [0]
+    assert looked == one * (looks + 1)
+    looked.clear()
+    assert len(list(stream(footage_of(one), segmenter, every_frame=True))) == 1
+    assert looked == one, "what is done at leisure has no hurry to be ready"
 
 
 def test_times_that_are_not_even_are_kept(segmenter, clock):
