@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import io
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
@@ -70,11 +69,10 @@ def _to_onnx(network: nn.Module, window: tuple[int, ...]) -> bytes:
         with _quiet():
             program = torch.onnx.export(network, (torch.zeros(window),), dynamo=True, verbose=False)
             assert program is not None  # as ever with dynamo=True
-            file = io.BytesIO()
-            program.save(file)
+            file: bytes = program.model_proto.SerializeToString()
     except (torch.onnx.OnnxExporterError, RuntimeError, ValueError) as error:
         raise PlanError(f"ONNX cannot take this network: {' '.join(str(error).split())[:300]}") from error
-    return file.getvalue()
+    return file
 
 
 @contextlib.contextmanager

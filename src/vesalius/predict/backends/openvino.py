@@ -48,17 +48,18 @@ class OpenVINO:
         """Export the networks, make a graph of them and compile it: 2 to 5 s, whatever the size of the window."""
         batch, *one = window
         openvino = import_openvino()
-        compiled = _core().compile_model(
-            to_graph(Mean(networks), (1, *one)),
-            "CPU",
-            {
-                "INFERENCE_PRECISION_HINT": self.precision,
-                "PERFORMANCE_HINT": "LATENCY" if batch == 1 else "THROUGHPUT",
-                "PERFORMANCE_HINT_NUM_REQUESTS": batch,
-                "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-                "ENABLE_CPU_PINNING": False,  # processes side by side would sit on the same cores
-            },
-        )
+        settings = {
+            "INFERENCE_PRECISION_HINT": self.precision,
+            "PERFORMANCE_HINT": "LATENCY" if batch == 1 else "THROUGHPUT",
+            "PERFORMANCE_HINT_NUM_REQUESTS": batch,
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "ENABLE_CPU_PINNING": False,  # processes side by side would sit on the same cores
+        }
+        graph = to_graph(Mean(networks), (1, *one))
+        try:
+            compiled = _core().compile_model(graph, "CPU", settings)
+        except RuntimeError as error:
+            raise PlanError(f"OpenVINO cannot compute this network: {' '.join(str(error).split())[:300]}") from error
         _, *shape = compiled.outputs[0].shape
         most = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
 
@@ -103,10 +104,10 @@ def to_graph(network: nn.Module, window: tuple[int, ...]) -> Any:
     from openvino.frontend.pytorch.torchdynamo.export_decompositions import ops_to_not_decompose
     from torch.export.decomp_utils import CustomDecompTable
 
-    apart = CustomDecompTable()
+    apart = CustomDecompTable()  # type: ignore[no-untyped-call]
     for operator in (*ops_to_not_decompose(), torch.ops.aten.instance_norm.default):
         with contextlib.suppress(KeyError):  # this torch does not take it apart anyhow
-            apart.pop(operator)
+            apart.pop(operator)  # type: ignore[no-untyped-call]
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # torch speaks of its own older functions
