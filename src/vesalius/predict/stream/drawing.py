@@ -56,7 +56,7 @@ def _bytes(array: NDArray[np.generic], window: tuple[float, float]) -> NDArray[n
         shown: NDArray[np.uint8] = array.astype(np.uint8, copy=False)
         return shown
     low, high = window
-    scaled = (array.astype(np.float32) - low) * np.float32(255 / (high - low))
+    scaled: NDArray[np.float32] = (array.astype(np.float32) - low) * np.float32(255 / (high - low))
     return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
 
 
