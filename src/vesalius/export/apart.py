@@ -24,7 +24,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vesalius.errors import PlanError
-from vesalius.export.describe import INPUT, OUTPUT
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -49,6 +48,8 @@ def convert_apart(module: str, network: nn.Module, window: Tensor, path: Path) -
         PlanError: PyTorch cannot trace it, or the converter fails or crashes; the message holds its last line.
     """
     import torch
+
+    from vesalius.export.describe import INPUT
 
     named = _named(network).eval().to(memory_format=torch.contiguous_format)
     with tempfile.TemporaryDirectory(prefix="vesalius-") as folder:
@@ -134,6 +135,8 @@ def _last_line(text: str) -> str:
 def _named(network: nn.Module) -> nn.Module:
     """The network with names for what goes in and out."""
     from torch import nn
+
+    from vesalius.export.describe import OUTPUT
 
     class Named(nn.Module):
         def __init__(self) -> None:

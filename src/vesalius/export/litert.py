@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from vesalius.errors import MissingDependencyError
 from vesalius.export.apart import Start, convert_apart, run_apart
-from vesalius.export.describe import INPUT, OUTPUT
 from vesalius.export.targets import Artefact, Model, Precision
 
 if TYPE_CHECKING:
@@ -92,6 +91,8 @@ def convert(program: Any, window: Tensor, path: Path) -> None:
     """What the other process does: from PyTorch's exported program to a file."""
     import litert_torch
 
+    from vesalius.export.describe import INPUT
+
     litert_torch.convert(program.module(), sample_kwargs={INPUT: window}).export(str(path))
 
 
@@ -101,10 +102,12 @@ def start(path: Path) -> Start:
 
     interpreter = Interpreter(model_path=str(path))
     runner = interpreter.get_signature_runner()
+    (name,) = runner.get_input_details()
 
     def run(window: NDArray[np.float32]) -> NDArray[np.float32]:
         assert interpreter is not None  # the runner does not keep it alive
-        found: NDArray[np.float32] = runner(**{INPUT: window})[OUTPUT]
+        (logits,) = runner(**{name: window}).values()
+        found: NDArray[np.float32] = logits
         return found
 
     return run
