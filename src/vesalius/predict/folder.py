@@ -36,7 +36,7 @@ class FileJob:
         series: Which series of a DICOM folder.
         device: As for `segment`, like all that follows.
         backend: What computes the networks.
-        memory_gib: To take at most.
+        memory_gib: To take at most; nothing is read ahead then.
         channels: Those that the image holds.
         members: Those that are used.
         mirror: Whether to average over mirror images.
@@ -209,6 +209,8 @@ def _compute(job: FileJob, loaded: _Loaded, segmenter: Segmenter, progress: Call
             overlap=job.overlap,
             postprocess=job.postprocess,
             probabilities=job.probabilities,
+            memory_gib=job.memory_gib,
+            focus=job.focus,
             progress=progress,
         )
     except MemoryError:
@@ -303,7 +305,10 @@ def _here(
             notes.end(number, result)
         return result
 
-    yield from overlapped(range(len(jobs)), read=lambda number: _read(jobs[number]), compute=compute, write=put)
+    # What the next image takes is known when it is read: a promise about memory leaves no room for it beside this one.
+    ahead = all(job.memory_gib is None for job in jobs)
+    places = range(len(jobs))
+    yield from overlapped(places, read=lambda number: _read(jobs[number]), compute=compute, write=put, ahead=ahead)
 
 
 def _elsewhere(

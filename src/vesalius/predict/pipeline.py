@@ -20,6 +20,7 @@ def overlapped(
     read: Callable[[Job], Loaded],
     compute: Callable[[Job, Loaded], Made],
     write: Callable[[Job, Made], Result],
+    ahead: bool = True,
 ) -> Iterator[Outcome[Result]]:
     """Do jobs in three stages that overlap: while one is computed, the next is read and the last one is written.
 
@@ -31,6 +32,7 @@ def overlapped(
         read: Loads what a job needs; on a thread of its own.
         compute: Makes the result of what was loaded.
         write: Puts away what was made; on a thread of its own.
+        ahead: Whether to read the next while one is computed, or afterwards, which takes less memory.
 
     Yields:
         The outcomes, in the order of the jobs, each as soon as the next job is computed.
@@ -42,17 +44,17 @@ def overlapped(
     """
     with ThreadPoolExecutor(1, "vesalius-read") as reader, ThreadPoolExecutor(1, "vesalius-write") as writer:
         reads = (reader.submit(read, job) for job in jobs)
-        ahead = next(reads, None)
+        coming = next(reads, None) if ahead else None
         writing: Future[Result] | None = None
         for number, job in enumerate(jobs):
-            assert ahead is not None  # there is one for each job
-            loaded, written = ahead, Future[Result]()
+            loaded, written = coming or next(reads), Future[Result]()
             wait([loaded])
-            ahead = next(reads, None)
+            coming = next(reads, None) if ahead else None
             try:
                 written = writer.submit(write, job, compute(job, loaded.result()))
             except Exception as error:
                 written.set_exception(error)
+            del loaded  # and what it holds
             if writing is not None:
                 yield _outcome(number - 1, writing)
             writing = written

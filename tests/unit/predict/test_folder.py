@@ -61,6 +61,25 @@ def test_settings_travel(job):
     assert told[-1][0] == told[-1][1]
 
 
+def test_every_setting_reaches_segment(job, monkeypatch):
+    given = {}
+
+    def spy(image, segmenter, **how):
+        given.update(how, backend=segmenter.backend, device=str(segmenter.device), members=segmenter.members)
+        return segment(image, segmenter, progress=None)
+
+    monkeypatch.setattr(home, "segment", spy)
+    wanted = {
+        "backend": "torch-float32", "device": "cpu", "members": (0,), "channels": ("T1",), "mirror": False,
+        "overlap": 0.25, "memory_gib": 3.0, "focus": True, "postprocess": False, "probabilities": True,
+    }  # fmt: skip
+    result = segment_file(replace(job, **wanted))
+    given.pop("progress")
+    assert given == wanted
+    assert result.work is not None
+    assert result.work.backend == "torch-float32"
+
+
 def test_a_bundle_is_loaded_once_until_it_is_written_anew(job, bundle, monkeypatch):
     loaded = []
 
@@ -149,6 +168,15 @@ def test_an_image_that_takes_too_much_memory_does_not_end_the_others(jobs, bundl
     outcomes = list(segment_files(jobs, bundle))
     assert "not enough memory for this image" in str(outcomes[0].error)
     assert [outcome.error for outcome in outcomes[1:]] == [None, None]
+
+
+def test_a_promise_about_memory_leaves_no_room_for_a_second_image(jobs, bundle, monkeypatch):
+    seen = []
+    monkeypatch.setattr(home, "read", lambda path, **how: seen.append("read") or read(path, **how))
+    monkeypatch.setattr(home, "segment", lambda *given, **how: seen.append("segment") or segment(*given, **how))
+    bounded = [replace(job, memory_gib=64.0) for job in jobs]
+    assert [outcome.error for outcome in segment_files(bounded, bundle)] == [None] * 3
+    assert seen == ["read", "segment"] * 3
 
 
 def test_resuming_skips_what_is_done(jobs, bundle):

@@ -1,6 +1,5 @@
 """Stages that overlap: what waits for what, and what an error or an interruption leaves."""
 
-import gc
 import threading
 import weakref
 from collections.abc import Callable
@@ -12,8 +11,8 @@ from vesalius.predict.pipeline import overlapped
 WAIT_S = 10.0
 
 
-def through(jobs, *, read=lambda job: job, compute=lambda job, loaded: loaded, write=lambda job, made: made):
-    return overlapped(jobs, read=read, compute=compute, write=write)
+def through(jobs, *, read=lambda job: job, compute=lambda job, loaded: loaded, write=lambda job, made: made, **how):
+    return overlapped(jobs, read=read, compute=compute, write=write, **how)
 
 
 def test_outcomes_come_in_order():
@@ -53,7 +52,23 @@ def test_nothing_is_read_further_ahead():
     assert all(outcome.error is None for outcome in through(range(6), read=read, compute=compute))
 
 
-def test_little_is_held_at_a_time():
+def test_nothing_is_read_ahead_where_that_takes_too_much():
+    computed = []
+
+    def read(job):
+        assert computed == list(range(job))
+        return job
+
+    def compute(job, _):
+        computed.append(job)
+        return job
+
+    assert [outcome.unwrap() for outcome in through(range(4), read=read, compute=compute, ahead=False)] == [0, 1, 2, 3]
+    assert list(through([], ahead=False)) == []
+
+
+@pytest.mark.parametrize(("ahead", "things"), [(True, 4), (False, 3)])
+def test_little_is_held_at_a_time(ahead, things):
     """What was loaded and made is let go as soon as the next job is under way."""
 
     class Heavy:
@@ -62,16 +77,15 @@ def test_little_is_held_at_a_time():
     alive: weakref.WeakSet[Heavy] = weakref.WeakSet()
 
     def heavy(*_):
-        gc.collect()
         thing = Heavy()
         alive.add(thing)
         most.append(len(alive))
         return thing
 
     most: list[int] = []
-    outcomes = list(through(range(8), read=heavy, compute=heavy, write=lambda job, made: job))
+    outcomes = list(through(range(8), read=heavy, compute=heavy, write=lambda job, made: job, ahead=ahead))
     assert [outcome.result for outcome in outcomes] == list(range(8))
-    assert max(most) <= 4  # ahead, loaded, made, and in writing
+    assert max(most) <= things  # ahead, loaded, made, and in writing
 
 
 @pytest.mark.parametrize("stage", ["read", "compute", "write"])
