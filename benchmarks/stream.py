@@ -165,15 +165,17 @@ def in_turn(compared: dict[str, Way], blocks: int, block: int) -> None:
 def live(arrays: list[np.ndarray], segmenter: Segmenter, rate_hz: float, frames: int, *, whole_frame: bool) -> None:
     """Watch footage that comes at its own pace."""
     tally = Tally()
-    footage = footage_of(arrays, rate_hz, live=True)
-    for found in islice(stream(footage, segmenter, mirror=False, whole_frame=whole_frame), frames):
-        tally.add(found)
+    results = stream(footage_of(arrays, rate_hz, live=True), segmenter, mirror=False, whole_frame=whole_frame)
+    before = next(results).dropped  # while the engine was made ready
+    with closing(results):
+        for found in islice(results, frames):
+            tally.add(found)
     told = tally.summary()
     for name in ("latency", "computed"):
         row = told[name]
         cells = "  ".join(f"{key.removesuffix('_ms')} {row[key]:.1f}" for key in ("p50_ms", "p95_ms", "p99_ms"))
         print(f"live at {rate_hz:g} Hz{', whole frame' * whole_frame}: {name} ms: {cells}")
-    print(f"live at {rate_hz:g} Hz: {tally.frames} results, {tally.dropped} dropped, {tally.stale} stale")
+    print(f"live at {rate_hz:g} Hz: {tally.frames} results, {tally.dropped - before} dropped, {tally.stale} stale")
 
 
 def dice_of_the_whole(dataset: Dataset, edge: int, segmenter: Segmenter, most: int) -> None:
