@@ -13,7 +13,7 @@ THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types contracts unit docs fmt clean
+.PHONY: help demo test lint types contracts runtimes unit docs fmt clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -22,7 +22,7 @@ demo: $(DEMO) ## set up, then segment a brain and train a small segmenter; ends 
 	rm -rf demo
 	$(BIN)/vesalius demo -o demo
 
-test: lint types contracts ## set up, then lint, types, contracts and the whole suite
+test: lint types contracts runtimes ## set up, then lint, types, contracts and the whole suite
 	$(THREADS) $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 lint: $(DEV) ## formatting, lint and spelling
@@ -35,6 +35,9 @@ types: $(DEV) ## mypy, strict
 
 contracts: $(DEV) ## who may import whom
 	$(BIN)/lint-imports
+
+runtimes: $(DEV) ## what the tests of phones and browsers need beside it
+	PYTHON=$(BIN)/python scripts/test_setup.sh
 
 unit: $(DEV) ## the fast tests and the docstring examples
 	$(THREADS) $(BIN)/python -m pytest -n $(WORKERS) tests/unit src
