@@ -67,7 +67,8 @@ class Work:
     """What it took to segment an image.
 
     Args:
-        backend: What computed the networks.
+        backend: What computed the networks: a name of `vesalius.predict.backends`, or several, the busiest first, where
+            it was being found out which is the fastest.
         reading_s: From files to an image, seconds of the clock, like all that follows.
         computing_s: From the image to labels.
         writing_s: From labels to files that are on the disk.
@@ -199,11 +200,11 @@ def _read(job: FileJob) -> _Loaded:
 
 
 def _compute(job: FileJob, loaded: _Loaded, segmenter: Segmenter, progress: Callable[[int, int], None] | None) -> _Made:
-    began = perf_counter()
+    began, counted = perf_counter(), segmenter.afresh()
     try:
         prediction = segment(
             loaded.image,
-            segmenter,
+            counted,
             channels=job.channels,
             mirror=job.mirror,
             overlap=job.overlap,
@@ -215,8 +216,10 @@ def _compute(job: FileJob, loaded: _Loaded, segmenter: Segmenter, progress: Call
         )
     except MemoryError:
         raise VesaliusError("there is not enough memory for this image; try a smaller --memory") from None
-    backend = str(prediction.provenance.get("backend", segmenter.backend))
-    return _Made(prediction, segmenter.bundle.plan.calibrated, backend, loaded.reading_s, perf_counter() - began)
+    engines = sorted(counted.engines, key=lambda name: -counted.engines[name])
+    return _Made(
+        prediction, segmenter.bundle.plan.calibrated, ", ".join(engines), loaded.reading_s, perf_counter() - began
+    )
 
 
 def _write(job: FileJob, made: _Made) -> FileResult:
@@ -288,7 +291,9 @@ def _here(
 ) -> Iterator[Outcome[FileResult]]:
     """One after the other, reading and writing beside."""
     first = jobs[0]
-    segmenter = load_segmenter(bundle, device=first.device, members=first.members, backend=first.backend)
+    segmenter = load_segmenter(
+        bundle, device=first.device, members=first.members, backend=first.backend, folder=first.bundle
+    )
 
     def compute(number: int, loaded: _Loaded) -> _Made:
         def tell(done: int, total: int) -> None:
