@@ -155,7 +155,7 @@ def closure(names: Iterable[str]) -> set[str]:
 @pytest.mark.parametrize(
     ("paths", "extras"),
     [
-        (SOURCES, ("demo", "monai", "tune", "tracking", "cluster")),
+        (SOURCES, ("demo", "monai", "tune", "tracking", "cluster", "export", "stream", "litert", "executorch")),
         (BENCHMARKS, ("benchmarks", "nnunet")),
         (TESTS, ("dev",)),
     ],
