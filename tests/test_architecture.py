@@ -157,12 +157,13 @@ def closure(names: Iterable[str]) -> set[str]:
     [
         (SOURCES, ("demo", "monai", "tune", "tracking", "cluster", "export", "stream", "litert", "executorch")),
         (BENCHMARKS, ("benchmarks", "nnunet")),
-        (TESTS, ("dev",)),
+        (TESTS, ("dev", "nnunet")),
     ],
     ids=["src", "benchmarks", "tests"],
 )
 def test_what_is_imported_is_declared(paths, extras):
     packages = imported(paths)
+    packages.pop("triton", None)  # comes with a torch for CUDA, and is asked after, not imported
     missing = {p: at for p, at in packages.items() if not distributions([p]) & requirements(*extras)}
     assert missing == {}
 
@@ -215,7 +216,9 @@ def test_names_say_what_things_are():
     def bad(node: ast.AST) -> bool:
         if isinstance(node, ast.ClassDef):
             return bool(re.search(r"(Manager|Handler)$|^Base[A-Z]", node.name))
-        return isinstance(node, ast.FunctionDef) and node.name.lstrip("_").startswith(("get_", "process_"))
+        called_by_others = {"get_next"}  # ONNX Runtime's CalibrationDataReader
+        name = node.name.lstrip("_") if isinstance(node, ast.FunctionDef) else ""
+        return name.startswith(("get_", "process_")) and name not in called_by_others
 
     assert [place(p, node) for p in SOURCES for node in ast.walk(tree(p)) if bad(node)] == []
 
