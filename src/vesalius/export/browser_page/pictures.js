@@ -91,13 +91,14 @@ function unfilter(block, rows, size, step) {
       const left = n >= step ? block[start + n - step] : 0;
       const up = row > 0 ? block[start + n - 1 - size] : 0;
       const corner = n >= step && row > 0 ? block[start + n - 1 - size - step] : 0;
-      const guess = [0, left, up, (left + up) >> 1, kind === 4 ? paeth(left, up, corner) : 0][kind];
+      const guess = [0, left, up, (left + up) >> 1, kind === 4 ? nearestOf(left, up, corner) : 0][kind];
       block[start + n] = (block[start + n] + guess) & 255;
     }
   }
 }
 
-function paeth(left, up, corner) {
+/** The neighbour that is nearest to a plane through all three: filter 4. */
+function nearestOf(left, up, corner) {
   const near = [left, up, corner].map((value) => Math.abs(left + up - corner - value));
   if (near[0] <= near[1] && near[0] <= near[2]) return left;
   return near[1] <= near[2] ? up : corner;
