@@ -7,9 +7,10 @@ from monai.networks.nets.mednext import create_mednext
 from monai.networks.nets.segresnet import SegResNet
 from monai.networks.nets.segresnet_ds import SegResNetDS
 from monai.networks.nets.swin_unetr import SwinUNETR
+from monai.networks.nets.unet import UNet
 from monai.networks.nets.unetr import UNETR
 
-from vesalius.nets import MedNeXtSpec, SegResNetSpec, SwinUNETRSpec, UNETRSpec, UNetSpec, build
+from vesalius.nets import MedNeXtSpec, MonaiUNetSpec, SegResNetSpec, SwinUNETRSpec, UNETRSpec, UNetSpec, build
 from vesalius.nets.attention import AttentionGate
 from vesalius.nets.conv_lstm import ConvLSTM
 
@@ -40,8 +41,15 @@ MONAI = {"spatial_dims": 3, "in_channels": 1, "out_channels": 2}
             lambda: UNETR(**MONAI, img_size=(16, 16, 32), feature_size=4, hidden_size=24, mlp_dim=32, num_heads=2),
             (16, 16, 32),
         ),
+        (
+            MonaiUNetSpec(
+                **IMAGE, features=(4, 8, 16), strides=((2, 2, 2),) * 2, residual_units=2, norm="batch", bias=False
+            ),
+            lambda: UNet(**MONAI, channels=(4, 8, 16), strides=(2, 2), num_res_units=2, norm="batch", bias=False),
+            (8, 8, 12),
+        ),
     ],
-    ids=["segresnet", "segresnet deep", "swin_unetr", "unetr"],
+    ids=["segresnet", "segresnet deep", "swin_unetr", "unetr", "unet"],
 )
 @pytest.mark.parametrize("training", [False, True])
 def test_logits_are_those_of_monais_module_with_the_same_weights(spec, theirs, size, training):

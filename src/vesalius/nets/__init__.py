@@ -14,6 +14,7 @@ from vesalius.nets.spec import (
     EncoderUNetSpec,
     FCNSpec,
     MedNeXtSpec,
+    MonaiUNetSpec,
     NetworkSpec,
     PlainSpec,
     RecurrentUNetSpec,
@@ -39,6 +40,7 @@ __all__ = [
     "EncoderUNetSpec",
     "FCNSpec",
     "MedNeXtSpec",
+    "MonaiUNetSpec",
     "NetworkSpec",
     "PlainSpec",
     "RecurrentUNetSpec",
@@ -67,6 +69,7 @@ ARCHITECTURES: dict[str, str] = {
     "swin_unetr": "vesalius.nets.from_monai:FromMonai",
     "unetr": "vesalius.nets.from_monai:FromMonai",
     "mednext": "vesalius.nets.from_monai:FromMonai",
+    "monai_unet": "vesalius.nets.from_monai:FromMonai",
     "slices": "vesalius.nets.slices:Slices",
     "recurrent_unet": "vesalius.nets.recurrent_unet:RecurrentUNet",
 }

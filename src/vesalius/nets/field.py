@@ -12,6 +12,7 @@ from vesalius.nets.spec import (
     EncoderUNetSpec,
     FCNSpec,
     MedNeXtSpec,
+    MonaiUNetSpec,
     NetworkSpec,
     RecurrentUNetSpec,
     SegResNetSpec,
@@ -69,7 +70,9 @@ def receptive_field(spec: NetworkSpec) -> Field:
     return tuple(max(last - first + 1 for first, last in places) for places in spans)
 
 
-def _seen(spec: UNetSpec | FCNSpec | EncoderUNetSpec | SegResNetSpec | MedNeXtSpec, axis: int, voxel: int) -> Span:
+def _seen(
+    spec: UNetSpec | FCNSpec | EncoderUNetSpec | SegResNetSpec | MedNeXtSpec | MonaiUNetSpec, axis: int, voxel: int
+) -> Span:
     span = voxel, voxel
     match spec:
         case UNetSpec():
@@ -82,6 +85,8 @@ def _seen(spec: UNetSpec | FCNSpec | EncoderUNetSpec | SegResNetSpec | MedNeXtSp
             return _segresnet_decoder(spec, axis, 0, span)
         case MedNeXtSpec():
             return _mednext_decoder(spec, 0, span)
+        case MonaiUNetSpec():
+            return _monai_unet(spec, axis, 0, span)
 
 
 def _unet_decoder(spec: UNetSpec, axis: int, stage: int, span: Span) -> Span:
@@ -193,6 +198,24 @@ def _mednext_encoder(spec: MedNeXtSpec, stage: int, span: Span) -> Span:
         if at > 0:
             span = _conv(span, spec.kernel, 2)
     return span
+
+
+def _monai_unet(spec: MonaiUNetSpec, axis: int, level: int, span: Span) -> Span:
+    """What a level sees of the one above it, which is the image for the first."""
+    kernel, last = spec.kernel[axis], level == len(spec.strides)
+    if last:
+        return _monai_unit(spec, axis, 1, span)
+    stride = spec.strides[level][axis]
+    if spec.residual_units:
+        span = _conv(span, kernel)  # the unit on the way up has one convolution; its shortcut sees less
+    span = _transposed(span, spec.up_kernel[axis], stride, spec.up_kernel[axis] // 2)
+    return _monai_unit(spec, axis, stride, _hull(span, _monai_unet(spec, axis, level + 1, span)))
+
+
+def _monai_unit(spec: MonaiUNetSpec, axis: int, stride: int, span: Span) -> Span:
+    for _ in range(spec.residual_units - 1):
+        span = _conv(span, spec.kernel[axis])
+    return _conv(span, spec.kernel[axis], stride)
 
 
 def _transposed(span: Span, kernel: int, stride: int, padding: int) -> Span:

@@ -1,4 +1,4 @@
-"""Networks that MONAI builds: SegResNet, SwinUNETR, UNETR, MedNeXt. MONAI is imported when one is built."""
+"""Networks that MONAI builds: SegResNet, SwinUNETR, UNETR, MedNeXt, its U-Net. MONAI is imported when one is built."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from vesalius.errors import MissingDependencyError, PlanError
 from vesalius.nets.blocks import GROUPS, check_size
 from vesalius.nets.specs.frame import Norm
 from vesalius.nets.specs.mednext import MEDNEXT_BLOCKS, MEDNEXT_WIDENING, MedNeXtSpec
+from vesalius.nets.specs.monai_unet import MonaiUNetSpec
 from vesalius.nets.specs.segresnet import SegResNetSpec
 from vesalius.nets.specs.swin_unetr import SwinUNETRSpec
 from vesalius.nets.specs.unetr import TOKEN, UNETRSpec
 
-MonaiSpec = SegResNetSpec | SwinUNETRSpec | UNETRSpec | MedNeXtSpec
+MonaiSpec = SegResNetSpec | SwinUNETRSpec | UNETRSpec | MedNeXtSpec | MonaiUNetSpec
 
 
 class FromMonai(nn.Module):
@@ -82,6 +83,8 @@ def _made(spec: MonaiSpec) -> nn.Module:
             return _unetr(spec)
         case MedNeXtSpec():
             return _mednext(spec)
+        case MonaiUNetSpec():
+            return _unet(spec)
 
 
 def _segresnet(spec: SegResNetSpec) -> nn.Module:
@@ -173,6 +176,30 @@ def _mednext(spec: MedNeXtSpec) -> nn.Module:
         blocks_down=blocks[:4],
         blocks_bottleneck=blocks[4],
         blocks_up=blocks[5:],
+    )
+
+
+def _unet(spec: MonaiUNetSpec) -> nn.Module:
+    from monai.networks.nets.unet import UNet
+
+    acts: dict[str, tuple[str, dict[str, object]]] = {
+        "prelu": ("prelu", {}),
+        "relu": ("relu", {}),
+        "leaky_relu": ("leakyrelu", {"negative_slope": 0.01}),
+    }
+    return UNet(
+        spatial_dims=spec.ndim,
+        in_channels=spec.in_channels,
+        out_channels=spec.out_channels,
+        channels=spec.features,
+        strides=spec.strides,  # type: ignore[arg-type]  # on each axis, as its layers take them
+        kernel_size=spec.kernel,
+        up_kernel_size=spec.up_kernel,
+        num_res_units=spec.residual_units,
+        act=acts[spec.activation],
+        norm=_norm(spec.norm),
+        dropout=spec.dropout,
+        bias=spec.bias,
     )
 
 

@@ -11,6 +11,7 @@ from vesalius.nets.specs.encoder_unet import EncoderUNetSpec
 from vesalius.nets.specs.fcn import FCNSpec
 from vesalius.nets.specs.frame import Sizes
 from vesalius.nets.specs.mednext import MedNeXtSpec
+from vesalius.nets.specs.monai_unet import MonaiUNetSpec
 from vesalius.nets.specs.recurrent_unet import RecurrentUNetSpec
 from vesalius.nets.specs.segresnet import SegResNetSpec
 from vesalius.nets.specs.slices import PlainSpec, SlicesSpec
@@ -23,6 +24,7 @@ __all__ = [
     "EncoderUNetSpec",
     "FCNSpec",
     "MedNeXtSpec",
+    "MonaiUNetSpec",
     "NetworkSpec",
     "PlainSpec",
     "RecurrentUNetSpec",

@@ -15,6 +15,7 @@ from vesalius.nets import (
     EncoderUNetSpec,
     FCNSpec,
     MedNeXtSpec,
+    MonaiUNetSpec,
     RecurrentUNetSpec,
     SegResNetSpec,
     SlicesSpec,
@@ -45,6 +46,10 @@ NETWORKS = {
     "swin_unetr": (SwinUNETRSpec(**IMAGE, features=12, window=3), (32, 32, 64)),
     "unetr": (UNETRSpec(**IMAGE, image_size=(16, 32, 16), features=4, hidden=24, mlp=32, heads=2), (16, 32, 16)),
     "mednext": (MedNeXtSpec(**IMAGE, features=4, deep_supervision=True), (16, 16, 32)),
+    "monai_unet": (
+        MonaiUNetSpec(**IMAGE, features=(4, 8, 8), strides=((2, 2, 1), (2, 2, 2)), residual_units=2, norm="batch"),
+        (8, 4, 6),
+    ),
     "slices": (SlicesSpec(inner=replace(PLANE, in_channels=3), axis=1, context=1), (8, 3, 12)),
     "recurrent_unet": (RecurrentUNetSpec(inner=PLANE, axis=2, skips=True), (8, 4, 3)),
 }
@@ -126,6 +131,7 @@ def test_a_plan_carries_every_spec_through_json(spec, size):
         ("swin_unetr", {"features": 25}),
         ("unetr", {"image_size": [16, 24, 16]}),
         ("mednext", {"kernel": 4}),
+        ("monai_unet", {"activation": "gelu"}),
         ("slices", {"axis": 3}),
         ("recurrent_unet", {"kernel": 2}),
     ],

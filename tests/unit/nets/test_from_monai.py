@@ -8,7 +8,16 @@ import pytest
 import torch
 
 from vesalius.errors import MissingDependencyError, PlanError
-from vesalius.nets import MedNeXtSpec, SegResNetSpec, SwinUNETRSpec, UNETRSpec, build, parameter_count, receptive_field
+from vesalius.nets import (
+    MedNeXtSpec,
+    MonaiUNetSpec,
+    SegResNetSpec,
+    SwinUNETRSpec,
+    UNETRSpec,
+    build,
+    parameter_count,
+    receptive_field,
+)
 
 IMAGE = {"ndim": 2, "in_channels": 1, "out_channels": 2}
 SEGRESNET = SegResNetSpec(**IMAGE, features=8, encoder_blocks=(1, 1), decoder_blocks=(1,))
@@ -16,9 +25,10 @@ DEEP = replace(SEGRESNET, deep_supervision=True)
 SWIN = SwinUNETRSpec(**IMAGE, features=12, window=3)
 UNETR = UNETRSpec(**IMAGE, image_size=(16, 32), features=4, hidden=24, mlp=32, heads=2)
 MEDNEXT = MedNeXtSpec(**IMAGE, features=2)
+UNET = MonaiUNetSpec(**IMAGE, features=(2, 2, 2), strides=((2, 2), (2, 2)), activation="relu")
 
 
-@pytest.mark.parametrize("spec", [SEGRESNET, DEEP, SWIN, UNETR, MEDNEXT], ids=lambda s: s.architecture)
+@pytest.mark.parametrize("spec", [SEGRESNET, DEEP, SWIN, UNETR, MEDNEXT, UNET], ids=lambda s: s.architecture)
 def test_without_monai_the_message_says_what_to_install(spec, monkeypatch):
     for name in [n for n in sys.modules if n.partition(".")[0] == "monai"]:
         monkeypatch.delitem(sys.modules, name)
@@ -57,6 +67,10 @@ def test_specs_and_figures_on_paper_need_no_monai():
         (MEDNEXT, {"kernel": 4}, "kernel must be odd"),
         (MEDNEXT, {"kernel": 1}, "at least 3"),
         (MEDNEXT, {"features": 0}, "features must be a whole number"),
+        (UNET, {"features": (2,)}, "at least 2 levels"),
+        (UNET, {"strides": ((2, 2),)}, "strides must have an entry for each of the 2"),
+        (UNET, {"kernel": (2, 3)}, "kernel must be odd"),
+        (UNET, {"residual_units": -1}, "residual_units must be a whole number"),
     ],
 )
 def test_what_cannot_be_built_is_refused(spec, change, message):
@@ -142,8 +156,10 @@ def _axis_support(spec, length, across):
         (replace(DEEP, encoder_blocks=(1, 2, 1), decoder_blocks=(2, 1), spacing_mm=(2.0, 1.0)), 160),
         (MEDNEXT, 320),
         (replace(MEDNEXT, kernel=5), 608),
+        (UNET, 64),
+        (replace(UNET, strides=((2, 2), (1, 2)), residual_units=3, kernel=(5, 3)), 160),
     ],
-    ids=["segresnet", "three levels", "deep", "deep anisotropic", "mednext", "mednext of 5"],
+    ids=["segresnet", "three levels", "deep", "deep anisotropic", "mednext", "mednext of 5", "unet", "residual unet"],
 )
 def test_the_receptive_field_is_the_support_of_the_gradient(spec, length):
     assert _axis_support(spec, length, spec.divisor[1]) == receptive_field(spec)[0]

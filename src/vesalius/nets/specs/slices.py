@@ -11,6 +11,7 @@ from vesalius.nets.specs.encoder_unet import EncoderUNetSpec
 from vesalius.nets.specs.fcn import FCNSpec
 from vesalius.nets.specs.frame import Sizes, check_whole, is_whole
 from vesalius.nets.specs.mednext import MedNeXtSpec
+from vesalius.nets.specs.monai_unet import MonaiUNetSpec
 from vesalius.nets.specs.segresnet import SegResNetSpec
 from vesalius.nets.specs.swin_unetr import SwinUNETRSpec
 from vesalius.nets.specs.unet import UNetSpec
@@ -25,6 +26,7 @@ PlainSpec = (
     | SwinUNETRSpec
     | UNETRSpec
     | MedNeXtSpec
+    | MonaiUNetSpec
 )  # fmt: skip
 """The networks that come in 2D and in 3D."""
 
