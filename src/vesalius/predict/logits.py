@@ -18,7 +18,7 @@ from vesalius.plan import Plan, Prepared
 from vesalius.predict.backends import RunFor
 from vesalius.predict.backends.eager import fast_eager
 from vesalius.predict.places import LINES, STARTS
-from vesalius.predict.scratch import scratch
+from vesalius.predict.scratch import give_back, scratch
 from vesalius.predict.window import Walk, iterate_slabs
 
 
@@ -63,6 +63,7 @@ def slabs_of(
         walk=chosen,
         progress=progress,
     ):
+        give_back()
         yield start, slab.numpy()
 
 

@@ -179,11 +179,10 @@ def needed_bytes(
     if device.type == "cpu":
         network = int(_ENGINE * forward_bytes(plan.network, tuple(patch), batch=walk.batch_size))
     result = math.prod(target) * (1 if outputs <= 256 else 2)
-    windows = held + answer * answers + network + result
-    if whole:
-        result += outputs * math.prod(target) * 4
-        windows += min(4 * outputs * math.prod(shape), IN_MEMORY_BYTES)
-    return max(windows, result + math.prod(target) * _AFTER) + _SPARE
+    if whole:  # probabilities, and the logits that they are made of
+        result += 4 * outputs * math.prod(target)
+        held += min(4 * outputs * math.prod(shape), IN_MEMORY_BYTES)
+    return result + max(held + answer * answers + network, math.prod(target) * _AFTER) + _SPARE
 
 
 def _too_little(needed: int, room: int, memory_gib: float | None, what: str) -> PlanError:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +48,26 @@ def scratch(shape: tuple[int, ...]) -> Iterator[NDArray[np.float32]]:
             else:
                 file.truncate(4 * math.prod(shape))
         yield np.memmap(path, dtype=np.float32, mode="r+", shape=shape)
+
+
+def give_back() -> None:
+    """Hand memory that is free inside this process back to the system.
+
+    Arrays of some megabytes that come and go on several threads leave holes that glibc would keep: seen, 350 MB of them
+    beside 400 MB in use.
+    """
+    trim = _trim()
+    if trim is not None:
+        trim(0)
+
+
+@cache
+def _trim() -> Callable[[int], int] | None:
+    if not sys.platform.startswith("linux"):
+        return None
+    import ctypes
+
+    return getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, other C libraries do not
 
 
 def slabs(shape: tuple[int, ...]) -> Iterator[slice]:
