@@ -51,7 +51,8 @@ def convert_apart(module: str, network: nn.Module, window: Tensor, path: Path) -
 
     from vesalius.export.describe import INPUT
 
-    named = _named(network).eval().to(memory_format=torch.contiguous_format)
+    named: nn.Module = _named(network).eval()
+    named = named.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     with tempfile.TemporaryDirectory(prefix="vesalius-") as folder:
         program = Path(folder) / "network.pt2"
         with warnings.catch_warnings():
