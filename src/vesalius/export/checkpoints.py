@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -18,14 +19,15 @@ from vesalius.errors import BundleError
 _NUMBERS = (np.float64, np.float32, np.int64, np.int32, np.bool_)
 
 
-def read_checkpoint(path: Path) -> Mapping[str, Any]:
+def read_checkpoint(source: Path | bytes, name: str | None = None) -> Mapping[str, Any]:
     """Read a file that ``torch.save`` wrote: tensors, numbers, texts, and lists and dictionaries of them.
 
-    Single numbers of numpy are let through, which training logs hold; nothing else is. Tensors stay in the file until
-    they are used.
+    Single numbers of numpy are let through, which training logs hold; nothing else is. Tensors of a file stay there
+    until they are used.
 
     Args:
-        path: The file.
+        source: The file, or what is in it.
+        name: Of the file, for messages; that of ``source`` when left out.
 
     Raises:
         BundleError: It is not there, damaged, larger inside than outside, not a dictionary, or holds anything that
@@ -33,15 +35,15 @@ def read_checkpoint(path: Path) -> Mapping[str, Any]:
 
     Source: PyTorch's ``weights_only`` unpickler, which knows no instruction that could import or call.
     """
-    name = path.name
-    if not path.is_file():
+    name = name or (source.name if isinstance(source, Path) else "the checkpoint")
+    if isinstance(source, Path) and not source.is_file():
         raise BundleError(f"{name}: there is no such file")
-    _refuse_bomb(path)
+    _refuse_bomb(source, name)
     try:
         with torch.serialization.safe_globals(_numpy_scalars()):
-            held = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            held = torch.load(_opened(source), map_location="cpu", weights_only=True, mmap=isinstance(source, Path))
     except pickle.UnpicklingError:
-        raise BundleError(f"{name}: {_strangers(path)}; it was not opened, and nothing of it was run") from None
+        raise BundleError(f"{name}: {_strangers(source)}; it was not opened, and nothing of it was run") from None
     except Exception as error:  # a damaged file fails in any way
         raise BundleError(f"{name}: damaged, or not a file of tensors ({type(error).__name__})") from None
     if not isinstance(held, dict):
@@ -91,21 +93,25 @@ def _check(tensor: Any, shape: Sequence[int], what: str) -> None:
         raise BundleError(f"{what} claims more numbers than the file holds")
 
 
-def _refuse_bomb(path: Path) -> None:
+def _opened(source: Path | bytes) -> Path | io.BytesIO:
+    return source if isinstance(source, Path) else io.BytesIO(source)
+
+
+def _refuse_bomb(source: Path | bytes, name: str) -> None:
     """``torch.save`` never compresses, so that what is inside cannot be larger than the file."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(_opened(source)) as archive:
             inside = sum(part.file_size for part in archive.infolist())
     except (zipfile.BadZipFile, OSError, ValueError):
-        raise BundleError(f"{path.name}: damaged, or not a file that torch.save wrote (a zip archive)") from None
-    if inside > path.stat().st_size:
-        raise BundleError(f"{path.name}: the parts of the archive unpack to more than the file holds")
+        raise BundleError(f"{name}: damaged, or not a file that torch.save wrote (a zip archive)") from None
+    if inside > (source.stat().st_size if isinstance(source, Path) else len(source)):
+        raise BundleError(f"{name}: the parts of the archive unpack to more than the file holds")
 
 
-def _strangers(path: Path) -> str:
+def _strangers(source: Path | bytes) -> str:
     """What the file would have had imported, in words."""
     try:
-        names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+        names = torch.serialization.get_unsafe_globals_in_checkpoint(_opened(source))
     except Exception:  # the pickle itself is broken
         names = []
     if not names:
