@@ -11,7 +11,7 @@ the same windows (nnU-Net's patch, overlap of a half) and the same mirror images
 its own, which holds MONAI as well; see time_to_dice.py for why.
 
 Each side stays loaded in a process of its own, and they take turns: every image is segmented by each of them, in an
-order that changes from image to image, with one image before that does not count. An image counts from its file to
+order that changes from image to image, after a few images that do not count. An image counts from its file to
 the file of its labels. Two clocks: wall time, and processor time of all threads, which says more where other work
 shares the machine. "Network" is the wall time within the network's forward passes, and "around it" the rest.
 
@@ -35,6 +35,7 @@ import statistics
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +82,8 @@ def ways(backends: Sequence[str], *, peers: Sequence[str]) -> list[Way]:
     return found
 
 
-def take_turns(args: argparse.Namespace, cases: Mapping[str, Sequence[Path]], chosen: Sequence[Way]) -> dict[str, Any]:
-    """Every case by every way; ``{way: {case: times}}``."""
+def take_turns(args: argparse.Namespace, cases: Mapping[str, Sequence[Path]], chosen: Sequence[Way]) -> None:
+    """Every case by every way; writes ``times.json``, ``{way: {case: times}}``, after each."""
     bundle = import_model(args)
     environment = environment_of(args)
     told: dict[str, dict[str, Any]] = {way.name: {} for way in chosen}
@@ -93,17 +94,17 @@ def take_turns(args: argparse.Namespace, cases: Mapping[str, Sequence[Path]], ch
             False: Player([*peers, "--cores", str(args.cores)], environment=environment, log=log),
             True: Player([*ours, "--cores", str(args.cores)], environment=environment, log=log),
         }
-        for way in chosen:  # the first of each loads, times, compiles
-            first, files = next(iter(cases.items()))
-            ask(players[way.ours], way, first, files, args.work)
+        for case, files in islice(cases.items(), args.warm_up):
+            for way in chosen:
+                ask(players[way.ours], way, case, files, args.work)
         for number, (case, files) in enumerate(cases.items()):
             turn = number % len(chosen)
             for way in (*chosen[turn:], *chosen[:turn]):
                 told[way.name][case] = ask(players[way.ours], way, case, files, args.work)
             print(f"  {case}: " + ", ".join(f"{way.name} {told[way.name][case]['wall_s']:.2f} s" for way in chosen))
+            write_text(args.work / "times.json", json.dumps(told, indent=1))
         for player in players.values():
             player.end()
-    return told
 
 
 def ask(player: Player, way: Way, case: str, files: Sequence[Path], work: Path) -> dict[str, Any]:
@@ -245,6 +246,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--references", type=Path, help="folder of label maps, named CASE")
     parser.add_argument("--fold", default="all", help="of the model (all)")
     parser.add_argument("--cases", type=int, help="the first so many (all)")
+    parser.add_argument("--warm-up", type=int, default=3, help="images before those that count (3)")
     parser.add_argument("--cores", type=int, default=2, help="that each side may use (2)")
     parser.add_argument("--backends", nargs="+", default=["auto", "torch-float32"], help="of Vesalius, the best first")
     parser.add_argument(
@@ -275,11 +277,9 @@ def main() -> None:
     if args.folder:
         time_folder(args, cases)
         return
-    times = args.work / "times.json"
     if not args.report:
-        told = take_turns(args, cases, ways(args.backends, peers=args.peers))
-        write_text(times, json.dumps(told, indent=1))
-    tell(args, json.loads(times.read_text()), ending)
+        take_turns(args, cases, ways(args.backends, peers=args.peers))
+    tell(args, json.loads((args.work / "times.json").read_text()), ending)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from against_nnunet.turns import Clock, serve
-from vesalius.bundle import Bundle
 from vesalius.predict import Segmenter, load_segmenter
 from vesalius.predict.backends import Run
 from vesalius.predict.folder import FileJob, segment_file
@@ -26,7 +25,6 @@ class Ours:
     def __init__(self, bundle: str) -> None:
         self.clock = Clock()
         self.place = bundle
-        self.bundle = Bundle.load(bundle)
         self.ready: dict[str, Segmenter] = {}
         run_of = Segmenter.run
 
@@ -51,7 +49,7 @@ class Ours:
             **request["settings"],
         )
         if job.backend not in self.ready:
-            self.ready[job.backend] = load_segmenter(self.bundle, device="cpu", backend=job.backend)
+            self.ready[job.backend] = load_segmenter(self.place, device="cpu", backend=job.backend)
         with self.clock.work():
             result = segment_file(job, segmenter=self.ready[job.backend])
         assert result.work is not None
