@@ -8,6 +8,8 @@ from itertools import combinations
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vesalius.predict.backends.engine import Mean
+
 
 def averaged(networks: Sequence[nn.Module]) -> nn.Module:
     """A network whose logits are the mean of those of several; of one, that one.
@@ -33,21 +35,6 @@ def mirrored(network: nn.Module, axes: Sequence[int]) -> nn.Module:
         True
     """
     return Mirrored(network, axes).eval() if axes else network
-
-
-class Mean(nn.Module):
-    """The mean of the logits of several networks."""
-
-    def __init__(self, networks: Sequence[nn.Module]) -> None:
-        super().__init__()
-        self.networks = nn.ModuleList(networks)
-
-    def forward(self, x: Float[Tensor, "b c *grid"]) -> Float[Tensor, "b outputs *grid"]:
-        """Ask all of them."""
-        total: Tensor = self.networks[0](x)
-        for network in self.networks[1:]:
-            total = total + network(x)
-        return total / len(self.networks)
 
 
 class Mirrored(nn.Module):

@@ -119,6 +119,11 @@ def _notes(plan: Plan) -> list[str]:
     how, notes = plan.preparation, []
     if how.window_places == "even":
         notes.append("MONAI lays windows from the start in whole steps, Vesalius evenly over the image")
+    if how.window_weight != "constant":
+        notes.append(
+            "in MONAI no voxel of a window weighs less than a thousandth, so that windows are blended otherwise "
+            "at the border of an image"
+        )
     if how.window_weight == "gaussian_upper":
         notes.append("MONAI weighs windows about their middle, nnU-Net about the voxel above it")
     if plan.calibrated and how.extent != "anchored":
@@ -203,7 +208,9 @@ def _after(bundle: Bundle) -> tuple[list[dict[str, Any]], list[str]]:
 
     plan = bundle.plan
     steps: list[dict[str, Any]] = [
-        # As in Vesalius, logits go straight to the image's own grid: beyond what was seen they are 0, background.
+        # As in Vesalius, logits go straight to the image's own grid. Further than half a voxel from what was seen all
+        # is background; a channel of ones that goes the same way tells how far that is.
+        _by("$lambda x: torch.cat([x, torch.ones_like(x[:1])])"),
         {
             "_target_": "ResampleToMatchd",
             "keys": "pred",
@@ -211,12 +218,13 @@ def _after(bundle: Bundle) -> tuple[list[dict[str, Any]], list[str]]:
             "mode": "bilinear",
             "padding_mode": "zeros",
             "dtype": "$torch.float32",
-        }
+        },
+        _by("$lambda x: x[:-1] * (x[-1:] > 0.5)"),
     ]
     if plan.regions:
         # The number of the topmost region whose logit is above 0.
         numbers = f"torch.arange(1, {len(plan.outputs) + 1}, device=x.device).reshape(-1, *[1] * {plan.ndim})"
-        steps.append({"_target_": "Lambdad", "keys": "pred", "func": f"$lambda x: ((x > 0) * {numbers}).amax(0, True)"})
+        steps.append(_by(f"$lambda x: ((x > 0) * {numbers}).amax(0, True)"))
         values = [painted[0] for painted in painted_values(plan.outputs)]
     else:
         steps.append({"_target_": "AsDiscreted", "keys": "pred", "argmax": True})
@@ -231,6 +239,10 @@ def _after(bundle: Bundle) -> tuple[list[dict[str, Any]], list[str]]:
     ending = {} if plan.ndim == 3 else {"output_ext": ".png"}
     steps.append({"_target_": "SaveImaged", "keys": "pred", **saved, **ending, "separate_folder": False})
     return steps, [words for found, words in said if found is None]
+
+
+def _by(function: str) -> dict[str, Any]:
+    return {"_target_": "Lambdad", "keys": "pred", "func": function}
 
 
 def _in_words(bundle: Bundle) -> list[tuple[Step, str]]:

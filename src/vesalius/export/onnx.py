@@ -24,7 +24,6 @@ RUNTIME = "onnxruntime"
 FILE = "model.onnx"
 LARGEST = (1 << 31) - 1
 """Bytes of a file. Source: protobuf's limit of 2 GiB a message."""
-_LARGEST_SIZE = 1 << 14  # of a free axis; a bound is needed, and no image reaches it
 
 
 def refuses(bundle: Bundle) -> str | None:
@@ -65,6 +64,8 @@ def save(network: nn.Module, windows: Tensor, free: dict[int, int], path: Path) 
     """
     import torch
 
+    from vesalius.export.sizes import symbols
+
     try:
         import onnx
         import onnxscript  # noqa: F401  # torch's exporter needs it, and says so less plainly
@@ -72,7 +73,6 @@ def save(network: nn.Module, windows: Tensor, free: dict[int, int], path: Path) 
         raise MissingDependencyError(
             "export to ONNX needs onnx and onnxscript: pip install 'vesalius[export]'"
         ) from error
-    axes = {axis: _axis(axis, step) for axis, step in free.items()}
     try:
         with _quiet():
             program = torch.onnx.export(
@@ -80,7 +80,7 @@ def save(network: nn.Module, windows: Tensor, free: dict[int, int], path: Path) 
                 (windows.contiguous(),),
                 input_names=[INPUT],
                 output_names=[OUTPUT],
-                dynamic_shapes=(axes,),
+                dynamic_shapes=symbols(free),
                 dynamo=True,
                 external_data=False,
                 verbose=False,
@@ -155,14 +155,6 @@ def _tensors(message: Any) -> Iterator[Any]:
         for field, value in one.ListFields():
             if field.message_type is not None:
                 waiting += value if field.is_repeated else [value]
-
-
-def _axis(axis: int, step: int) -> Any:
-    """A size that may vary, in torch's words: a multiple of the step."""
-    from torch.export import Dim
-
-    name = Dim(f"size_{axis}", min=1 if axis == 0 or step > 1 else 2, max=_LARGEST_SIZE // step)
-    return step * name if step > 1 else name
 
 
 def _first_line(error: BaseException) -> str:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import sys
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vesalius.errors import MissingDependencyError
+from vesalius.errors import MissingDependencyError, PlanError
 from vesalius.export.describe import INPUT, OUTPUT
 from vesalius.export.targets import Artefact, Model, Precision
+from vesalius.predict.backends.openvino import import_openvino
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from vesalius.bundle import Bundle
     from vesalius.predict.backends import Run
@@ -32,16 +33,12 @@ def refuses(bundle: Bundle) -> str | None:  # noqa: ARG001
 
 def write(model: Model, folder: Path) -> Artefact:
     """Write ``model.xml``, the graph, and ``model.bin``, the weights."""
-    import torch
-
     from vesalius.export.sizes import free_axes
 
-    ov = _openvino()
+    ov = import_openvino()
     free = free_axes(model.bundle.plan.network)
-    shape = [-1 if axis in free else size for axis, size in enumerate(model.windows.shape)]
-    with warnings.catch_warnings(), torch.inference_mode():
-        warnings.simplefilter("ignore")  # that TorchScript is being retired, and last digits of a second trace
-        graph = ov.convert_model(model.network, example_input=model.windows, input=[ov.PartialShape(shape)])
+    graph = to_graph(model.network, model.windows, free)
+    graph.reshape(ov.PartialShape([-1 if axis in free else size for axis, size in enumerate(model.windows.shape)]))
     graph.input(0).get_tensor().set_names({INPUT})
     graph.output(0).get_tensor().set_names({OUTPUT})
     if model.precision == "int8":
@@ -49,6 +46,43 @@ def write(model: Model, folder: Path) -> Artefact:
     path = folder / FILE
     ov.save_model(graph, str(path), compress_to_fp16=model.precision == "fp16")
     return Artefact(path=path, free_axes=free, notes=(_in_bfloat16(model, path),))
+
+
+def to_graph(network: nn.Module, windows: Tensor, free: Mapping[int, int]) -> Any:
+    """An `openvino.Model` of a network, which takes any size on its free axes.
+
+    As in `vesalius.predict.backends.openvino`, it goes through `torch.export`, which keeps what TorchScript loses, and
+    instance norm stays whole.
+
+    Args:
+        network: In evaluation mode.
+        windows: ``(b, c, *patch)`` to export it with.
+        free: As for `Artefact`.
+
+    Raises:
+        PlanError: OpenVINO does not take the network.
+    """
+    import torch
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.fx_decoder import TorchFXPythonDecoder
+    from openvino.frontend.pytorch.torchdynamo.export_decompositions import ops_to_not_decompose
+    from torch.export.decomp_utils import CustomDecompTable
+
+    from vesalius.export.sizes import symbols
+
+    apart = CustomDecompTable()
+    for operator in (*ops_to_not_decompose(), torch.ops.aten.instance_norm.default):
+        with contextlib.suppress(KeyError):  # this torch does not take it apart anyhow
+            apart.pop(operator)
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # torch speaks of its own older functions
+            program = torch.export.export(network, (windows.contiguous(),), dynamic_shapes=symbols(free))
+            decoder = TorchFXPythonDecoder(program.run_decompositions(apart).module(), dynamic_shapes=True)
+        frontend = FrontEndManager().load_by_framework("pytorch")
+        return frontend.convert(frontend.load(decoder))
+    except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
+        raise PlanError(f"OpenVINO does not take this network: {' '.join(str(error).split())[:300]}") from error
 
 
 def load(path: Path) -> Run:
@@ -65,7 +99,7 @@ def load_in(path: Path, precision: str) -> Run:
     """
     import torch
 
-    ov = _openvino()
+    ov = import_openvino()
     core = ov.Core()
     compiled: dict[tuple[int, ...], Any] = {}
 
@@ -84,7 +118,7 @@ def _in_bfloat16(model: Model, path: Path) -> str:
     """What OpenVINO does unless it is told otherwise, and what that changes, measured where it can be."""
     from vesalius.export.parity import compare
 
-    if "BF16" not in _openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if "BF16" not in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         return "on processors with matrix units OpenVINO computes in bfloat16 unless it is told not to; not tried here"
     exact, fast = load(path), load_in(path, "bf16")
     found = compare(exact, fast, [model.windows[:1]], source="", regions=model.bundle.plan.regions)
@@ -109,12 +143,3 @@ def _to_int8(graph: Any, calibration: tuple[Tensor, ...]) -> Any:
             preset=nncf.QuantizationPreset.MIXED,  # leaky activations are not symmetric
             subset_size=len(windows),
         )
-
-
-def _openvino() -> Any:
-    """OpenVINO, without the usage reports that it and NNCF send to Google Analytics unless they are kept from it."""
-    # What is None in this table cannot be imported, and both then go without.
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    import openvino
-
-    return openvino

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from vesalius.nets import NetworkSpec, RecurrentUNetSpec, SlicesSpec, divisor
 
 FIXED = frozenset({"swin_unetr", "unetr"})
 """Networks whose graph holds the size that they were traced with: windows of attention, and learned positions."""
+
+_LARGEST = 1 << 14  # size of a free axis: a bound is needed, and no image reaches it
 
 
 def free_axes(spec: NetworkSpec) -> dict[int, int]:
@@ -28,3 +33,18 @@ def free_axes(spec: NetworkSpec) -> dict[int, int]:
     if isinstance(spec, RecurrentUNetSpec):
         free.pop(spec.axis + 2)  # the walk along the slices is written out, step by step
     return free
+
+
+def symbols(free: Mapping[int, int]) -> tuple[dict[int, Any]]:
+    """Free axes in the words of `torch.export`: the ``dynamic_shapes`` of a network with one input.
+
+    Args:
+        free: See `free_axes`.
+    """
+    from torch.export import Dim
+
+    def symbol(axis: int, step: int) -> Any:
+        size = Dim(f"size_{axis}", min=2 if axis > 0 and step == 1 else 1, max=_LARGEST // step)
+        return step * size if step > 1 else size
+
+    return ({axis: symbol(axis, step) for axis, step in free.items()},)
