@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 
 from vesalius.errors import GeometryError
 from vesalius.image import LabelMap
+
+_SLAB = 1 << 20  # voxels looked at at a time
+_FEW = 16  # values that are compared one by one sooner than looked up
 
 
 def label_components(
@@ -137,13 +141,51 @@ def _cleaned(
     connectivity: int | None,
     unwanted: Callable[[NDArray[np.intp]], NDArray[np.bool_]],
 ) -> LabelMap:
+    """Only the box that holds the structure is looked at, and only where something goes is the array copied."""
     targets = [labelmap.labels.members(name) for name in names] if names is not None else [labelmap.labels.values]
-    array = labelmap.array.copy(order="K")
+    array, copied = labelmap.array, False
     for members in targets:
-        pieces, sizes = label_components(np.isin(array, members), connectivity=connectivity)
-        if sizes.size:
-            array[np.concatenate(([False], unwanted(sizes)))[pieces]] = 0
-    return LabelMap(array, labelmap.grid, labelmap.labels)
+        box = _box_of(array, members)
+        if box is None:
+            continue
+        pieces, sizes = label_components(_members(array[box], members), connectivity=connectivity)
+        goes = np.concatenate(([False], unwanted(sizes)))
+        if not goes.any():
+            continue
+        if not copied:
+            array, copied = array.copy(order="K"), True
+        array[box][goes[pieces]] = 0
+    return replace(labelmap, array=array) if copied else labelmap
+
+
+def _members(array: NDArray[Any], members: Sequence[int]) -> NDArray[np.bool_]:
+    if len(members) <= _FEW:
+        inside = np.zeros(array.shape, np.bool_)
+        for value in members:
+            inside |= array == value
+        return inside
+    table = np.zeros(max(int(array.max(initial=0)), *members) + 1, np.bool_)
+    table[list(members)] = True
+    return table.take(array)
+
+
+def _box_of(array: NDArray[Any], members: Sequence[int]) -> tuple[slice, ...] | None:
+    """The box that holds some values, found a slab at a time."""
+    order = np.argsort([-abs(step) for step in array.strides], kind="stable")
+    laid = array.transpose(order)
+    seen = [np.zeros(n, np.bool_) for n in laid.shape]
+    rows = max(1, _SLAB // max(1, laid[:1].size))
+    for low in range(0, len(laid), rows):
+        inside = _members(laid[low : low + rows], members)
+        for axis in range(laid.ndim):
+            found = inside.any(axis=tuple(a for a in range(laid.ndim) if a != axis))
+            where = slice(low, low + rows) if axis == 0 else slice(None)
+            seen[axis][where] |= found
+    spans = [np.flatnonzero(one) for one in seen]
+    if spans[0].size == 0:
+        return None
+    box = [slice(int(at[0]), int(at[-1]) + 1) for at in spans]
+    return tuple(box[int(place)] for place in np.argsort(order))
 
 
 def _box(binary: NDArray[Any]) -> tuple[slice, ...] | None:

@@ -82,6 +82,12 @@ def test_partners_whole_logits_and_mirroring_take_more(plan):
     assert needed_bytes(plan, SHAPE, TARGET, walk, **(HOW | {"device": torch.device("cuda")})) < plain
 
 
+def test_networks_side_by_side_share_the_room(plan, room):
+    room(int(1.5 * needed_bytes(plan, SHAPE, TARGET, Walk(axis=2, batch_size=4), **HOW)))
+    assert choose_walk(plan, SHAPE, TARGET, **HOW) == Walk(axis=2, batch_size=4)
+    assert choose_walk(plan, SHAPE, TARGET, parts=2, **HOW).batch_size < 4
+
+
 def test_a_batch_has_no_more_windows_than_a_slab(plan):
     assert choose_walk(plan, (32, 32, 90), (32, 32, 90), **HOW).batch_size == 1
     assert choose_walk(plan, (32, 40, 90), (32, 40, 90), **HOW).batch_size == 2

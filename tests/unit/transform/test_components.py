@@ -1,5 +1,7 @@
 """Connected components, and what is kept of them."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -135,3 +137,50 @@ def test_the_size_must_fit_the_dimensions(sizes: dict[str, float]) -> None:
 def test_an_unknown_name() -> None:
     with pytest.raises(DataError, match="did you mean 'tumour'"):
         keep_largest(labelmap(), names=["tumor"])
+
+
+# --- only what is needed ----------------------------------------------------------------------------------------------
+
+
+def test_what_needs_no_cleaning_is_returned_as_it_is() -> None:
+    clean = labelmap(np.array([[1, 1, 0], [0, 0, 0], [2, 2, 2]], np.uint8))
+    assert keep_largest(clean, names=("organ", "tumour")) is clean
+    assert remove_small(clean, min_area_mm2=1.0) is clean
+    nothing = labelmap(np.zeros((4, 4), np.uint8))
+    assert keep_largest(nothing) is nothing
+
+
+def test_only_the_box_that_holds_the_structure_is_worked_on() -> None:
+    array = np.zeros((160, 160, 160), np.uint8)
+    array[80:90, 80:90, 80:90] = 1
+    array[95, 95, 95] = 1
+    tracemalloc.start()
+    cleaned = keep_largest(labelmap(array))
+    top = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert cleaned.array[95, 95, 95] == 0
+    assert cleaned.counts()[1] == 1000
+    assert top < 2.5 * array.nbytes  # a copy, and slabs; numbers of pieces alone would be four times the array
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
+def test_however_an_array_lies_in_memory(order: tuple[int, ...], rng: np.random.Generator) -> None:
+    array = rng.choice(np.array([0, 1, 2], np.uint8), (9, 8, 7), p=[0.8, 0.1, 0.1])
+    laid = np.ascontiguousarray(array.transpose(order)).transpose(np.argsort(order))
+    names = ("organ", "tumour")
+    assert np.array_equal(
+        keep_largest(labelmap(laid), names=names).array, keep_largest(labelmap(array), names=names).array
+    )
+    flipped = keep_largest(labelmap(np.flip(array, 1)), names=("tumour",), connectivity=1).array
+    again = keep_largest(labelmap(np.flip(array, 1).copy()), names=("tumour",), connectivity=1).array
+    assert np.array_equal(flipped, again)
+
+
+def test_structures_of_many_labels() -> None:
+    labels = Labels.of({f"part {n}": n for n in range(1, 41)}, regions={"all": tuple(range(1, 41))})
+    array = np.zeros((50, 3), np.uint8)
+    array[:40, 0] = np.arange(1, 41)
+    array[45, 2] = 40
+    cleaned = keep_largest(LabelMap(array, Grid.from_spacing((50, 3), (1.0, 1.0)), labels), names=("all",)).array
+    assert cleaned[:40, 0].tolist() == list(range(1, 41))
+    assert cleaned[45, 2] == 0
