@@ -1,6 +1,5 @@
 """Imported MONAI bundles against MONAI's own networks and transforms."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +8,6 @@ import torch
 from monai.data.meta_tensor import MetaTensor
 from monai.inferers.inferer import SlidingWindowInferer
 from monai.transforms import Orientation, ResampleToMatch, ScaleIntensityRange, Spacing
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "export"))
 from monai_bundles import NETWORKS, PATCHES, network_of, write_bundle
 
 from vesalius.export.monai import import_monai

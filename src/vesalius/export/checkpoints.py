@@ -69,11 +69,11 @@ def tensor_of(tensors: Mapping[str, Any], names: Sequence[str], shape: Sequence[
         raise BundleError(f"{file}: the tensor {names[0]} is missing: these are not weights of the network described")
     for tensor in found:
         _check(tensor, shape, f"{file}: the tensor {names[0]}")
-    if any(not torch.equal(found[0], other) for other in found[1:]):
-        raise BundleError(f"{file}: the tensor {names[0]} is there twice, with different numbers")
     made = found[0].detach().to(torch.float32)
     if not bool(made.isfinite().all()):
         raise BundleError(f"{file}: the tensor {names[0]} holds values that are not finite")
+    if any(not torch.equal(found[0], other) for other in found[1:]):
+        raise BundleError(f"{file}: the tensor {names[0]} is there twice, with different numbers")
     return np.asarray(made.numpy())
 
 
@@ -111,7 +111,8 @@ def _refuse_bomb(source: Path | bytes, name: str) -> None:
 def _strangers(source: Path | bytes) -> str:
     """What the file would have had imported, in words."""
     try:
-        names = torch.serialization.get_unsafe_globals_in_checkpoint(_opened(source))
+        with torch.serialization.safe_globals(_numpy_scalars()):
+            names = torch.serialization.get_unsafe_globals_in_checkpoint(_opened(source))
     except Exception:  # the pickle itself is broken
         names = []
     if not names:
