@@ -11,7 +11,7 @@ from skimage import measure
 from skimage import transform as sk
 
 from vesalius.image import Grid, LabelMap, Labels, Volume
-from vesalius.transform import Normalisation, label_components, normalise, resample, respace
+from vesalius.transform import Normalisation, label_components, normalise, resample, respace, stretch
 
 ITK = {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor, "cubic": sitk.sitkBSpline}
 
@@ -247,3 +247,12 @@ def test_scikit_image_finds_the_same_components(connectivity: int, rng: np.rando
     _, sizes = label_components(binary, connectivity=connectivity)
     peer = np.bincount(measure.label(binary, connectivity=connectivity).ravel())[1:]
     assert sorted(sizes) == sorted(peer)
+
+
+@pytest.mark.parametrize("shape", [(10, 5, 13), (33, 9, 4), (1, 9, 11)])
+@pytest.mark.parametrize(("order", "interpolation"), [(3, "cubic"), (1, "linear")])
+def test_stretching_is_scikit_images_resize(shape, order, interpolation):
+    array = np.random.default_rng(0).normal(size=(7, 9, 11))
+    volume = Volume(array[None], Grid.from_spacing(array.shape, (1.0, 1.0, 1.0)))
+    expected = sk.resize(array, shape, order, mode="edge", anti_aliasing=False)
+    np.testing.assert_allclose(stretch(volume, shape, interpolation=interpolation).array[0], expected, atol=2e-6)
