@@ -44,14 +44,11 @@ def run(args: argparse.Namespace) -> int:
         "regions": [region.name for region in plan.labels.regions],
         "configuration": plan.configuration,
         "members": len(bundle.members),
-        "left_out": list(bundle.provenance.get("left_out", ())),
     }
     if args.json:
         print(json.dumps(told))
         return 0
     print(f"{place}  {bundle.card.name}: {', '.join(plan.labels.names)} in {', '.join(plan.channels)}")
-    for one in told["left_out"]:
-        print(f"left out: {one}")
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,6 +104,13 @@ def _values(plan: Plan) -> dict[str, str]:
         "foreground_fraction": f"{plan.foreground_fraction:.2f}",
         "mirror_axes": ", ".join(map(str, plan.mirror_axes)) or "none",
     }
+    customs = [
+        f"{field.name} {getattr(plan.preparation, field.name)}"
+        for field in fields(plan.preparation)
+        if getattr(plan.preparation, field.name) != getattr(type(plan.preparation)(), field.name)
+    ]
+    if customs:
+        values["preparation"] = ", ".join(customs)
     if plan.coarse_labels:
         values["coarse_labels"] = str(plan.coarse_labels)
     if plan.input_scales != (1.0,):

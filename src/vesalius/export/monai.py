@@ -215,7 +215,7 @@ def _windows(config: Mapping[str, Any], ndim: int) -> tuple[tuple[int, ...], flo
         or said.get("cval", 0)
     ):
         raise BundleError("inferer: only sigma_scale 0.125 and padding by 0 can be expressed")
-    return tuple(patch), float(overlap), mode  # type: ignore[return-value]
+    return tuple(patch), float(overlap), mode
 
 
 _WINDOWING = ("roi_size", "overlap", "mode", "sigma_scale", "padding_mode", "cval")

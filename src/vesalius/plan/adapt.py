@@ -13,6 +13,7 @@ from vesalius.plan.candidates import encoder_of
 from vesalius.plan.choice import Candidate, StepSeconds, Stopwatch, enough_steps, expected_steps, measured
 from vesalius.plan.fingerprint import Fingerprint
 from vesalius.plan.plan import Plan, Reason
+from vesalius.plan.preparation import Preparation
 from vesalius.plan.regions import region_outputs
 
 SAME_SPACING = 1.5
@@ -31,7 +32,8 @@ def adapt_plan(
     """Plan to go on from a trained network on other data: other cases, labels, channels.
 
     The network's topology, the patch, the configuration and the recipe are those of the base, so that its weights fit.
-    Labels, channels and normalisation are those of the new data, and so is the spacing where it differs much.
+    Labels, channels and normalisation are those of the new data, and so is the spacing where it differs much. Images
+    that were taken as they are stored (by a network from elsewhere) are turned to LPS from now on, like all others.
 
     Args:
         facts: About the new data.
@@ -88,6 +90,7 @@ def adapt_plan(
         labels=labels,
         calibrated=facts.calibrated,
         spacing_mm=spacing,
+        preparation=_turned(base),
         normalisation=schemes,
         network=network,
         loss=replace(base.loss, class_weights=()),
@@ -116,6 +119,12 @@ def _joined(old: Labels, new: Labels) -> Labels:
             joined.append(replace(label, value=free))
     joined += [label for label in new.labels if label.name not in old.names]
     return Labels(tuple(joined), ignore=new.ignore)
+
+
+def _turned(base: Plan) -> Preparation:
+    """The facts about data are told on turned axes, so that a plan after them must turn images, too."""
+    how = base.preparation
+    return replace(how, orientation="LPS") if how.orientation == "stored" else how
 
 
 def _spacing(facts: Fingerprint, base: Plan) -> tuple[tuple[float, ...], str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +15,12 @@ from vesalius.image import Grid, LabelMap, Volume
 from vesalius.plan.plan import Plan
 from vesalius.plan.preparation import Extent, thick_axis
 from vesalius.plan.regions import painted_values
-from vesalius.transform import crop_to_content, normalise, reorient, resample, respace
+from vesalius.transform import Interpolation, crop_to_content, normalise, reorient, resample, respace
 from vesalius.transform.stretch import anchor, stretch
 
 IGNORE = -1
 """Class of a voxel that nobody looked at: it counts in no loss."""
+Image = TypeVar("Image", Volume, LabelMap)
 _MOST_VALUES = 1 << 34  # 64 GiB of float32: more than one image can be
 
 
@@ -90,11 +91,7 @@ def prepare(image: Volume, plan: Plan, *, channels: Sequence[str] | None = None)
     return Prepared(array, scaled.grid, turned.grid, thick)
 
 
-@overload
-def turn(image: Volume, plan: Plan) -> Volume: ...
-@overload
-def turn(image: LabelMap, plan: Plan) -> LabelMap: ...
-def turn(image: Volume | LabelMap, plan: Plan) -> Volume | LabelMap:
+def turn(image: Image, plan: Plan) -> Image:
     """Turn the axes of a 3D image as the plan says; nothing is interpolated.
 
     Args:
@@ -121,7 +118,7 @@ def _respaced(image: Volume, plan: Plan) -> Volume:
         return image
     how, own = plan.preparation, image.grid.spacing_mm
     wanted = _target_mm(own, plan)
-    through_plane = "nearest" if how.through_plane != "neither" else None
+    through_plane: Interpolation | None = "nearest" if how.through_plane != "neither" else None
     shape = _target_shape(image.grid, wanted, how.extent)
     if image.channels * math.prod(shape) > _MOST_VALUES:
         raise DataError(

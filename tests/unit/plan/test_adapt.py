@@ -7,6 +7,7 @@ from vesalius.errors import PlanError
 from vesalius.image import Labels
 from vesalius.nets.channels import replace_channels
 from vesalius.plan import Budget, Loss, adapt_plan, make_cascade, make_plan
+from vesalius.plan.preparation import NNUNET
 
 FACTS_1MM = replace(FACTS, shapes=((64, 64, 48),), spacings_mm=((1.0, 1.0, 1.0),))
 BASE = make_plan(FACTS_1MM, Budget(time_s=600, memory_gib=64), step_seconds=lambda *_: 0.05)
@@ -27,6 +28,13 @@ def test_topology_and_patch_stay_and_the_data_are_new() -> None:
     assert [scheme.scheme for scheme in plan.normalisation] == ["z_score", "ct"]
     assert plan.budget == BUDGET
     assert plan.why("network")
+
+
+@pytest.mark.parametrize(("orientation", "then"), [("stored", "LPS"), ("RAS", "RAS")])
+def test_customs_stay_but_images_are_turned(orientation: str, then: str) -> None:
+    how = replace(NNUNET, orientation=orientation)  # type: ignore[arg-type]
+    plan = adapt_plan(FACTS_1MM, BUDGET, replace(BASE, preparation=how), step_seconds=quick)
+    assert plan.preparation == replace(how, orientation=then)  # type: ignore[arg-type]
 
 
 def test_warm_up_and_average_follow_the_new_number_of_steps() -> None:
