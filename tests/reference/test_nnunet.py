@@ -11,6 +11,7 @@ from vesalius.image import Volume
 from vesalius.io import read
 from vesalius.io.layouts.load import read_channels
 from vesalius.predict import load_segmenter, segment
+from vesalius.predict.places import window_starts
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "nnunet"
 NAMES = ("plain", "residual", "thick", "slices", "picture")
@@ -37,3 +38,12 @@ def test_the_label_map_is_nnunets(name: str, tmp_path: Path) -> None:
     assert found.shape == theirs.shape
     assert len(np.unique(theirs)) > 1
     assert (found == theirs).mean() >= 0.9999
+
+
+@pytest.mark.parametrize("patch", [20, 40, 56, 112])
+def test_windows_begin_where_nnunets_do(patch: int) -> None:
+    for length in range(patch, 900):
+        # nnU-Net's ``compute_steps_for_sliding_window`` at a step of a half, in its own order of operations.
+        count = int(np.ceil((length - patch) / (patch * 0.5))) + 1
+        step = (length - patch) / max(1, count - 1)
+        assert window_starts((length,), (patch,)) == (tuple(int(np.round(step * k)) for k in range(count)),)

@@ -51,7 +51,8 @@ def window_starts(
     for n, p, share in zip(shape, patch, overlaps, strict=True):
         room = max(0, n - p)
         steps = math.ceil(room / max(1.0, p * (1 - share)))
-        starts.append(tuple(round(room * k / max(1, steps)) for k in range(steps + 1)))
+        step = room / max(1, steps)  # before it is multiplied, as in nnU-Net: half a voxel is rounded as it is there
+        starts.append(tuple(round(step * k) for k in range(steps + 1)))
     return tuple(starts)
 
 
