@@ -14,6 +14,7 @@ from vesalius.cli.arguments import BACKENDS, add_device
 from vesalius.cli.progress import counting
 
 if TYPE_CHECKING:
+    from vesalius.bundle import Bundle
     from vesalius.image import LeftOut
     from vesalius.predict.folder import FileJob, FileResult
 
@@ -95,8 +96,6 @@ class _Source:
 def run(args: argparse.Namespace) -> int:
     """Segment everything; a broken image is reported and the rest goes on."""
     from vesalius.bundle import Bundle
-    from vesalius.errors import VesaliusError
-    from vesalius.predict.folder import segment_files
     from vesalius.predict.stages import Look
 
     bundle = Bundle.load(args.bundle)
@@ -111,22 +110,12 @@ def run(args: argparse.Namespace) -> int:
         _say(f"{folder['image']}: {folder['error']}")
     targets, journal = _targets(sources, Path(args.output), resume=args.resume)
     jobs = [_job(args, source, target, channels) for source, target in zip(sources, targets, strict=True)]
-    done: dict[int, dict[str, Any]] = {}
-    with counting(sources[0].name if len(jobs) == 1 else "images", shown=not args.json) as progress:
-        for outcome in segment_files(
-            jobs, bundle, journal=journal, resume=args.resume, cluster=args.cluster, progress=progress
-        ):
-            name = sources[outcome.number].name
-            if outcome.error is not None:
-                if len(jobs) == 1 or not isinstance(outcome.error, VesaliusError):
-                    raise outcome.error
-                done[outcome.number] = {"image": name, "error": str(outcome.error)}
-                _say(f"{name}: {outcome.error}")
-                continue
-            found = outcome.unwrap()
-            done[outcome.number] = {"image": name, "output": str(targets[outcome.number]), **_told(found)}
-            if not args.json and found.work is not None:
-                print(f"{targets[outcome.number]}  {_sizes(found)}", flush=True)
+    try:
+        done = _done(args, jobs, [source.name for source in sources], bundle, journal=journal)
+    except KeyboardInterrupt:
+        if journal and not args.json:
+            _say("interrupted; the same command with --resume goes on")
+        raise
     before = sum("done_before" in one for one in done.values())
     if before:
         _say(f"{before} of {len(jobs)} were done before")
@@ -136,6 +125,33 @@ def run(args: argparse.Namespace) -> int:
         others = [{"id": case.id, "reason": case.reason} for case in left_out]
         print(json.dumps({"images": images, "failed": failed, "left_out": others}))
     return 1 if failed else 0
+
+
+def _done(
+    args: argparse.Namespace, jobs: Sequence[FileJob], names: Sequence[str], bundle: Bundle, *, journal: bool
+) -> dict[int, dict[str, Any]]:
+    """Do the jobs and tell each outcome; what machines are told, by the job's number."""
+    from vesalius.errors import VesaliusError
+    from vesalius.predict.folder import segment_files
+
+    done: dict[int, dict[str, Any]] = {}
+    with counting(names[0] if len(jobs) == 1 else "images", shown=not args.json) as progress:
+        for outcome in segment_files(
+            jobs, bundle, journal=journal, resume=args.resume, cluster=args.cluster, progress=progress
+        ):
+            name, error = names[outcome.number], outcome.error
+            if error is not None:
+                if len(jobs) == 1 or not isinstance(error, VesaliusError):
+                    raise error
+                done[outcome.number] = {"image": name, "error": str(error)}
+                _say(str(error) if str(error).startswith(name) else f"{name}: {error}")
+                continue
+            found = outcome.unwrap()
+            target = str(Path(args.output) / found.target.name) if journal else args.output
+            done[outcome.number] = {"image": name, "output": target, **_told(found)}
+            if not args.json and found.work is not None:
+                print(f"{target}  {_sizes(found)}", flush=True)
+    return done
 
 
 def _told(found: FileResult) -> dict[str, Any]:

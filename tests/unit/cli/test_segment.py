@@ -302,6 +302,16 @@ def test_of_several_folders_one_may_be_no_data_set(deep, tmp_path, told):
     assert error["message"] == done["images"][1]["error"]
 
 
+def test_a_broken_image_is_named_once(deep, tmp_path, printed):
+    images = [volume(tmp_path / "a.nii"), tmp_path / "b.nii", tmp_path / "c.nii"]
+    images[1].write_bytes(b"no image")
+    write(paired(1)[0], images[2])
+    words = printed("segment", *images, "--bundle", deep, "-o", tmp_path / "out", "--no-mirror", code=1).splitlines()
+    assert words[0].startswith(str(tmp_path / "out" / "a.nii.gz"))
+    assert words[1].startswith("vesalius: b.nii: ")
+    assert words[2] == "vesalius: c: the image has 2 channels; the plan needs T1"
+
+
 def test_the_backends_that_are_offered_are_those_that_there_are():
     assert set(BACKENDS) == set(backends.BACKENDS)
 
