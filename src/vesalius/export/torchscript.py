@@ -46,7 +46,7 @@ def trace(network: nn.Module, windows: Tensor, path: Path) -> None:
     with warnings.catch_warnings(), torch.inference_mode():
         # That TorchScript is being retired, and that sizes are checked, which a trace leaves out.
         warnings.simplefilter("ignore")
-        traced = torch.jit.trace(network, windows.contiguous(), check_trace=False)  # type: ignore[no-untyped-call]
+        traced = torch.jit.trace(network, windows.contiguous(), check_trace=False)
         torch.jit.save(traced, str(path))
 
 
@@ -56,7 +56,7 @@ def load(path: Path) -> Run:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        network = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
+        network = torch.jit.load(str(path), map_location="cpu")
 
     @torch.inference_mode()
     def run(windows: Tensor) -> Tensor:

@@ -128,7 +128,7 @@ class _Alive(TorchDispatchMode):
     """Adds up the storages that operators make, until they go."""
 
     def __init__(self, known: set[int]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.known = known
         self.total = self.peak = 0
 

@@ -106,7 +106,7 @@ def unfold(x: Float[Tensor, "b_slices c *plane"], batch: int | Tensor, axis: int
         batch: How many 3D images there are; while it is traced, this number is a tensor.
         axis: Slices lie across it.
     """
-    return x.reshape(batch, -1, *x.shape[1:]).movedim(1, axis + 2)
+    return x.reshape(batch, -1, *x.shape[1:]).movedim(1, axis + 2)  # type: ignore[arg-type]
 
 
 def in_the_plane(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def _timed_runs(
         with torch.autocast(place.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
             logits = net(image)
         outputs = logits if isinstance(logits, list) else [logits]
-        torch.stack([out.float().square().mean() for out in outputs]).sum().backward()  # type: ignore[no-untyped-call]
+        torch.stack([out.float().square().mean() for out in outputs]).sum().backward()
         if place.type == "cuda":
             torch.cuda.synchronize(place)
         return time.perf_counter() - start, (time.process_time() - computed) / torch.get_num_threads()

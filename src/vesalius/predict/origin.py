@@ -6,11 +6,11 @@ import glob
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
-from vesalius import __version__
 from vesalius.bundle import Bundle
 from vesalius.io.layouts.files import stem, suffix
 from vesalius.plan import plan_to_json
@@ -28,7 +28,7 @@ def origin_of(images: Sequence[Path], made_by: str, settings: Mapping[str, objec
         made_by: The bundle's digest, see `bundle_digest`.
         settings: That matter, by name; values of JSON.
     """
-    told = [__version__, made_by, dict(settings), [_stamps(path) for path in images]]
+    told = [version("vesalius"), made_by, dict(settings), [_stamps(path) for path in images]]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 

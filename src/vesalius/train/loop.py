@@ -184,7 +184,7 @@ def _stepper(training: Training, setting: Setting) -> Callable[[RawBatch, float]
         )
         for optimiser in training.optimisers:
             optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         length = nn.utils.clip_grad_norm_(network.parameters(), plan.optimisation.gradient_clip)
         if not math.isfinite(float(length)):
             return math.nan

@@ -75,7 +75,9 @@ def stretch(
     if grid.shape == volume.grid.shape:
         return volume
     taps = [
-        _taps((n / m) * (np.arange(m) + 0.5) - 0.5, n, "nearest" if axis == thick_axis else interpolation)
+        _taps(
+            n / m * (np.arange(m, dtype=np.float64) + 0.5) - 0.5, n, "nearest" if axis == thick_axis else interpolation
+        )
         for axis, (n, m) in enumerate(zip(volume.grid.shape, grid.shape, strict=True))
     ]
     made = _made(volume, taps)
