@@ -30,7 +30,7 @@ VERBS = {
     "tune": "search the recipe by short trainings, and write the best one as a plan",
     "segment": "segment images with a trained segmenter",
     "stream": "segment a camera, a video, a DICOM cine or a folder of pictures as it plays",
-    "export": "write a segmenter for another runtime: ONNX, OpenVINO, TorchScript, a MONAI bundle",
+    "export": "write a segmenter for another runtime: ONNX, OpenVINO, phones, browsers, MONAI",
     "import": "turn a model that nnU-Net or MONAI trained into a segmenter",
     "evaluate": "score predictions against references",
     "show": "describe a trained segmenter, a plan or an image",

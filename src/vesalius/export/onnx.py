@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vesalius.errors import BundleError, MissingDependencyError, PlanError
+from vesalius.errors import BundleError, MissingDependencyError
 from vesalius.export.describe import INPUT, OUTPUT
+from vesalius.export.sizes import free_axes, size_symbols
 from vesalius.export.targets import Artefact, Model, Precision
+from vesalius.predict.backends.onnxruntime import to_onnx
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -30,14 +29,13 @@ def refuses(bundle: Bundle) -> str | None:
     """One file of protobuf holds no more than 2 GiB."""
     size = 4 * sum(array.size for weights in bundle.members for array in weights.values())
     if size > LARGEST:
-        return f"its weights take {size / 2**30:.1f} GiB, and one ONNX file holds 2; choose fewer members (openvino)"
+        return f"its weights take {size / 2**30:.1f} GiB, and one ONNX file holds 2: choose openvino, or fewer members"
     return None
 
 
 def write(model: Model, folder: Path) -> Artefact:
     """Write one file that holds the graph and all weights."""
     from vesalius.export.onnx_narrow import to_fp16, to_int8
-    from vesalius.export.sizes import free_axes
 
     path = folder / FILE
     free = free_axes(model.bundle.plan.network)
@@ -62,33 +60,10 @@ def save(network: nn.Module, windows: Tensor, free: dict[int, int], path: Path) 
         MissingDependencyError: ONNX is not installed.
         PlanError: The network has an operator that ONNX does not know.
     """
-    import torch
+    symbols = size_symbols(free) if free else None
+    path.write_bytes(to_onnx(network, tuple(windows.shape), free=symbols, names=(INPUT, OUTPUT)))
+    import onnx
 
-    from vesalius.export.sizes import symbols
-
-    try:
-        import onnx
-        import onnxscript  # noqa: F401  # torch's exporter needs it, and says so less plainly
-    except ImportError as error:
-        raise MissingDependencyError(
-            "export to ONNX needs onnx and onnxscript: pip install 'vesalius[export]'"
-        ) from error
-    try:
-        with _quiet():
-            program = torch.onnx.export(
-                network,
-                (windows.contiguous(),),
-                input_names=[INPUT],
-                output_names=[OUTPUT],
-                dynamic_shapes=symbols(free),
-                dynamo=True,
-                external_data=False,
-                verbose=False,
-            )
-            assert program is not None  # as ever with dynamo=True
-            program.save(str(path), external_data=False)
-    except (torch.onnx.OnnxExporterError, RuntimeError) as error:
-        raise PlanError(f"ONNX cannot take this network: {_first_line(error)}") from error
     onnx.checker.check_model(str(path))
 
 
@@ -155,23 +130,3 @@ def _tensors(message: Any) -> Iterator[Any]:
         for field, value in one.ListFields():
             if field.message_type is not None:
                 waiting += value if field.is_repeated else [value]
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0][:300]
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what torch and its exporter say of operators that we do not have and of their own older functions."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")]
-    levels = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

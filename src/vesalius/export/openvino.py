@@ -5,18 +5,16 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vesalius.errors import MissingDependencyError, PlanError
+from vesalius.errors import MissingDependencyError
 from vesalius.export.describe import INPUT, OUTPUT
 from vesalius.export.targets import Artefact, Model, Precision
-from vesalius.predict.backends.openvino import import_openvino
+from vesalius.predict.backends.openvino import import_openvino, to_graph
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from vesalius.bundle import Bundle
     from vesalius.predict.backends import Run
@@ -33,11 +31,11 @@ def refuses(bundle: Bundle) -> str | None:  # noqa: ARG001
 
 def write(model: Model, folder: Path) -> Artefact:
     """Write ``model.xml``, the graph, and ``model.bin``, the weights."""
-    from vesalius.export.sizes import free_axes
+    from vesalius.export.sizes import free_axes, size_symbols
 
     ov = import_openvino()
     free = free_axes(model.bundle.plan.network)
-    graph = to_graph(model.network, model.windows, free)
+    graph = to_graph(model.network, tuple(model.windows.shape), free=size_symbols(free))
     graph.reshape(ov.PartialShape([-1 if axis in free else size for axis, size in enumerate(model.windows.shape)]))
     graph.input(0).get_tensor().set_names({INPUT})
     graph.output(0).get_tensor().set_names({OUTPUT})
@@ -46,43 +44,6 @@ def write(model: Model, folder: Path) -> Artefact:
     path = folder / FILE
     ov.save_model(graph, str(path), compress_to_fp16=model.precision == "fp16")
     return Artefact(path=path, free_axes=free, notes=(_in_bfloat16(model, path),))
-
-
-def to_graph(network: nn.Module, windows: Tensor, free: Mapping[int, int]) -> Any:
-    """An `openvino.Model` of a network, which takes any size on its free axes.
-
-    As in `vesalius.predict.backends.openvino`, it goes through `torch.export`, which keeps what TorchScript loses, and
-    instance norm stays whole.
-
-    Args:
-        network: In evaluation mode.
-        windows: ``(b, c, *patch)`` to export it with.
-        free: As for `Artefact`.
-
-    Raises:
-        PlanError: OpenVINO does not take the network.
-    """
-    import torch
-    from openvino.frontend import FrontEndManager
-    from openvino.frontend.pytorch.fx_decoder import TorchFXPythonDecoder
-    from openvino.frontend.pytorch.torchdynamo.export_decompositions import ops_to_not_decompose
-    from torch.export.decomp_utils import CustomDecompTable
-
-    from vesalius.export.sizes import symbols
-
-    apart = CustomDecompTable()
-    for operator in (*ops_to_not_decompose(), torch.ops.aten.instance_norm.default):
-        with contextlib.suppress(KeyError):  # this torch does not take it apart anyhow
-            apart.pop(operator)
-    try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # torch speaks of its own older functions
-            program = torch.export.export(network, (windows.contiguous(),), dynamic_shapes=symbols(free))
-            decoder = TorchFXPythonDecoder(program.run_decompositions(apart).module(), dynamic_shapes=True)
-        frontend = FrontEndManager().load_by_framework("pytorch")
-        return frontend.convert(frontend.load(decoder))
-    except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
-        raise PlanError(f"OpenVINO does not take this network: {' '.join(str(error).split())[:300]}") from error
 
 
 def load(path: Path) -> Run:

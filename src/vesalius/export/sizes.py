@@ -35,8 +35,8 @@ def free_axes(spec: NetworkSpec) -> dict[int, int]:
     return free
 
 
-def symbols(free: Mapping[int, int]) -> tuple[dict[int, Any]]:
-    """Free axes in the words of `torch.export`: the ``dynamic_shapes`` of a network with one input.
+def size_symbols(free: Mapping[int, int]) -> dict[int, Any]:
+    """Free axes in the words of `torch.export`: a symbol for the size of each.
 
     Args:
         free: See `free_axes`.
@@ -47,4 +47,4 @@ def symbols(free: Mapping[int, int]) -> tuple[dict[int, Any]]:
         size = Dim(f"size_{axis}", min=2 if axis > 0 and step == 1 else 1, max=_LARGEST // step)
         return step * size if step > 1 else size
 
-    return ({axis: symbol(axis, step) for axis, step in free.items()},)
+    return {axis: symbol(axis, step) for axis, step in free.items()}

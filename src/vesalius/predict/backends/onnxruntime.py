@@ -6,7 +6,8 @@ import contextlib
 import importlib.util
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,16 +38,14 @@ class OnnxRuntime:
     def load(self, networks: Sequence[nn.Module], window: tuple[int, ...]) -> Run:
         """Export the networks for a single window of known size, and optimise the graph: 5 to 20 s."""
         try:
-            import onnx  # noqa: F401
             import onnxruntime
-            import onnxscript  # noqa: F401
         except ImportError as error:
             raise MissingDependencyError(f"this engine needs ONNX Runtime: {_INSTALL}") from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 3
         shape = (1, *window[1:])
-        graph = _to_onnx(Mean(networks), shape)
+        graph = to_onnx(Mean(networks), shape)
         session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         (entry,), (result,) = session.get_inputs(), session.get_outputs()
 
@@ -63,11 +62,42 @@ class OnnxRuntime:
         return run
 
 
-def _to_onnx(network: nn.Module, window: tuple[int, ...]) -> bytes:
-    """A network as an ONNX file, in memory."""
+def to_onnx(
+    network: nn.Module,
+    window: tuple[int, ...],
+    *,
+    free: Mapping[int, Any] | None = None,
+    names: tuple[str, str] = ("image", "logits"),
+) -> bytes:
+    """A network as an ONNX file that holds all weights itself.
+
+    Args:
+        network: In evaluation mode, on the processor.
+        window: ``(b, c, *patch)``; the graph takes no other, but for what is free.
+        free: Axes whose size may vary, and the symbol of `torch.export` for it. A batch that may vary must not be one.
+        names: Of the input and the output.
+
+    Raises:
+        MissingDependencyError: ONNX is not installed.
+        PlanError: The network has something that cannot be exported.
+    """
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401  # torch's exporter needs both, and says so less plainly
+    except ImportError as error:
+        raise MissingDependencyError(f"ONNX takes onnx and onnxscript: {_INSTALL}") from error
+    entry, result = names
     try:
         with _quiet():
-            program = torch.onnx.export(network, (torch.zeros(window),), dynamo=True, verbose=False)
+            program = torch.onnx.export(
+                network,
+                (torch.zeros(window),),
+                input_names=[entry],
+                output_names=[result],
+                dynamic_shapes=None if free is None else (dict(free),),
+                dynamo=True,
+                verbose=False,
+            )
             assert program is not None  # as ever with dynamo=True
             file: bytes = program.model_proto.SerializeToString()
     except (torch.onnx.OnnxExporterError, RuntimeError, ValueError) as error:

@@ -6,7 +6,7 @@ import contextlib
 import importlib.util
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
@@ -83,7 +83,7 @@ class OpenVINO:
         return run
 
 
-def to_graph(network: nn.Module, window: tuple[int, ...]) -> Any:
+def to_graph(network: nn.Module, window: tuple[int, ...], *, free: Mapping[int, Any] | None = None) -> Any:
     """An `openvino.Model` of a network.
 
     It goes through `torch.export`, which computes nothing (tracing a window of 128³ would take as long as ten of
@@ -92,7 +92,8 @@ def to_graph(network: nn.Module, window: tuple[int, ...]) -> Any:
 
     Args:
         network: In evaluation mode, on the processor.
-        window: ``(b, c, *patch)``; the graph takes no other.
+        window: ``(b, c, *patch)``; the graph takes no other, but for what is free.
+        free: Axes whose size may vary, and the symbol of `torch.export` for it. A batch that may vary must not be one.
 
     Raises:
         MissingDependencyError: OpenVINO is not installed.
@@ -104,19 +105,27 @@ def to_graph(network: nn.Module, window: tuple[int, ...]) -> Any:
     from openvino.frontend.pytorch.torchdynamo.export_decompositions import ops_to_not_decompose
     from torch.export.decomp_utils import CustomDecompTable
 
-    apart = CustomDecompTable()  # type: ignore[no-untyped-call]
+    apart = CustomDecompTable()
     for operator in (*ops_to_not_decompose(), torch.ops.aten.instance_norm.default):
         with contextlib.suppress(KeyError):  # this torch does not take it apart anyhow
-            apart.pop(operator)  # type: ignore[no-untyped-call]
+            apart.pop(operator)
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # torch speaks of its own older functions
-            program = torch.export.export(network, (torch.zeros(window),)).run_decompositions(apart)
+            sizes = None if free is None else (dict(free),)
+            program = torch.export.export(network, (torch.zeros(window),), dynamic_shapes=sizes)
+            program = program.run_decompositions(apart)
         frontend = FrontEndManager().load_by_framework("pytorch")
-        decoder = TorchFXPythonDecoder(program.module(), dynamic_shapes=False)  # must live until all is converted
-        return frontend.convert(frontend.load(decoder))
+        # It must live until all is converted.
+        decoder = TorchFXPythonDecoder(program.module(), dynamic_shapes=free is not None)
+        graph = frontend.convert(frontend.load(decoder))
     except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
         raise PlanError(f"OpenVINO does not take this network: {' '.join(str(error).split())[:300]}") from error
+    for node in graph.get_ops():
+        # OpenVINO 2026.4 has it that torch takes the first voxel where one is left of an axis; torch takes the middle.
+        if node.get_attributes().get("coordinate_transformation_mode") == "pytorch_half_pixel":
+            node.set_attribute("coordinate_transformation_mode", "half_pixel")
+    return graph
 
 
 def import_openvino() -> Any:
