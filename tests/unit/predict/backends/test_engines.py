@@ -116,7 +116,7 @@ def not_compiled(monkeypatch: pytest.MonkeyPatch) -> list[torch.Size]:
     """Shapes that a network is asked for that is only said to be compiled, in float32."""
     seen = []
 
-    def watched(network, *, dynamic):
+    def watched(network, *, dynamic, options):
         assert not dynamic
         network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape))
         return network
@@ -135,7 +135,7 @@ def test_a_compiled_network_sees_one_shape_only(not_compiled):
 
 
 def test_a_network_that_cannot_be_compiled_is_refused_in_words(monkeypatch):
-    def broken(network, *, dynamic):
+    def broken(network, *, dynamic, options):
         def run(x):
             raise RuntimeError("LoweringException: no such operator\nand a long story")
 
@@ -186,6 +186,20 @@ def test_a_processor_without_bfloat16_is_told(monkeypatch):
     monkeypatch.setattr(openvino, "_core", Core)
     assert OpenVINO("bf16").refuses(FLAT, CPU) == "this processor has no instructions for bfloat16"
     assert OpenVINO("f32").refuses(FLAT, CPU) is None
+
+
+class Halved(nn.Module):
+    """Means of neighbours, given back to each of them."""
+
+    def forward(self, x):
+        half = nn.functional.interpolate(x, size=[n // 2 for n in x.shape[2:]], mode="trilinear")
+        return half.repeat_interleave(2, 2).repeat_interleave(2, 3).repeat_interleave(2, 4)
+
+
+def test_an_axis_of_which_one_voxel_is_left():
+    x = torch.randn(1, 2, 2, 4, 6)
+    right = nn.functional.avg_pool3d(x, 2).repeat_interleave(2, 2).repeat_interleave(2, 3).repeat_interleave(2, 4)
+    torch.testing.assert_close(OpenVINO("f32").load([Halved()], x.shape)(x), right)
 
 
 class Odd(nn.Module):
