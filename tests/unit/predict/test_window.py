@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from vesalius.errors import PlanError
-from vesalius.predict.places import gaussian_line, regular_starts, upper_gaussian_line, window_starts
+from vesalius.predict.places import gaussian_line, window_starts
 from vesalius.predict.window import Walk, iterate_slabs, sliding_window
 
 
