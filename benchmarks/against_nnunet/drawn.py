@@ -21,6 +21,7 @@ from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
 _SHAPE = (160, 128, 128)  # slices first, as nnU-Net has it
 _LABELS = {"background": 0, "one": 1, "two": 2}
+_INTENSITIES = ("max", "mean", "median", "min", "percentile_00_5", "percentile_99_5", "std")  # no z-score asks for them
 
 
 def configuration() -> dict[str, Any]:
@@ -84,7 +85,7 @@ def main() -> None:
         "configurations": {"3d_fullres": held},
         "experiment_planner_used": "ExperimentPlanner",
         "label_manager": "LabelManager",
-        "foreground_intensity_properties_per_channel": {"0": {}},
+        "foreground_intensity_properties_per_channel": {"0": dict.fromkeys(_INTENSITIES, 1.0)},
     }
     dataset = {"channel_names": {"0": "MR"}, "labels": _LABELS, "numTraining": 1, "file_ending": ".nii.gz"}
     torch.manual_seed(0)
