@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from vesalius.errors import VesaliusError
-from vesalius.io.atomic import atomic_path, write_bytes, write_text
+from vesalius.io.atomic import atomic_folder, atomic_path, write_bytes, write_text
 
 
 def names(folder: Path) -> list[str]:
@@ -126,3 +126,61 @@ def test_an_error_about_another_file_passes(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="elsewhere"), atomic_path(tmp_path / "a.txt"):
         (tmp_path / "elsewhere").read_text()
     assert names(tmp_path) == []
+
+
+# --- folders ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_appears_when_it_is_full(tmp_path: Path) -> None:
+    with atomic_folder(tmp_path / "results") as folder:
+        assert folder.parent == tmp_path
+        assert folder.name.startswith(".")
+        (folder / "inner").mkdir()
+        (folder / "inner" / "a.txt").write_text("a")
+        assert not (tmp_path / "results").exists()
+    assert names(tmp_path) == ["results"]
+    assert (tmp_path / "results" / "inner" / "a.txt").read_text() == "a"
+
+
+@pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt, VesaliusError])
+def test_a_failed_block_leaves_no_folder(tmp_path: Path, failure: type[BaseException]) -> None:
+    with pytest.raises(failure), atomic_folder(tmp_path / "results") as folder:
+        (folder / "a.txt").write_text("a")
+        raise failure
+    assert names(tmp_path) == []
+
+
+def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    with atomic_folder(tmp_path / "results") as folder:
+        (folder / "a.txt").write_text("a")
+    assert names(tmp_path / "results") == ["a.txt"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_what_stands_there_is_not_replaced(tmp_path: Path, kind: str) -> None:
+    standing = tmp_path / "results"
+    if kind == "folder":
+        standing.mkdir()
+        (standing / "mine.txt").write_text("mine")
+    else:
+        standing.write_text("mine")
+    with (
+        pytest.raises(VesaliusError, match="cannot write the folder results: it is there already"),
+        atomic_folder(standing),
+    ):
+        pytest.fail("nothing may be written")
+    assert names(tmp_path) == ["results"]
+
+
+def test_a_full_disk_is_told_in_our_words(tmp_path: Path) -> None:
+    full = pytest.raises(VesaliusError, match="cannot write results: the disk is full")
+    with full, atomic_folder(tmp_path / "results") as folder:
+        raise OSError(errno.ENOSPC, "No space left on device", str(folder / "a.bin"))
+    assert names(tmp_path) == []
+
+
+def test_a_folder_needs_one_above_it(tmp_path: Path) -> None:
+    missing = pytest.raises(VesaliusError, match="cannot write results: its folder does not exist")
+    with missing, atomic_folder(tmp_path / "nowhere" / "results"):
+        pytest.fail("nothing may be written")
