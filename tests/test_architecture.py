@@ -15,7 +15,6 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-from importlinter.cli import lint_imports
 from jaxtyping import TypeCheckError
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -54,10 +53,11 @@ def tree(path: Path) -> ast.Module:
 # --- who may import whom ----------------------------------------------------------------------------------------------
 
 
-def test_the_contracts_are_kept(monkeypatch, capsys):
-    monkeypatch.chdir(ROOT)
-    code = lint_imports(config_filename="pyproject.toml", cache_dir=None)
-    assert code == 0, capsys.readouterr().out
+def test_the_contracts_are_kept():
+    # In a process of its own: beside what OpenVINO leaves in this one, it closes the standard output.
+    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"]
+    found = subprocess.run([*command, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stdout + found.stderr
 
 
 def test_the_contracts_speak_of_every_package():
