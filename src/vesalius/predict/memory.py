@@ -23,7 +23,7 @@ from vesalius.transform.sampling import tile_shape
 _GIB = 1 << 30
 _SHARE = 0.9  # of what is free: other programs want some too
 _ENGINE = 1.25  # what a pass takes, to what its tensors take at a time: 1.19 seen with PyTorch, 1.0 with OpenVINO
-_SPARE = 96 << 20  # threads' stacks, tiles, what the allocator keeps
+_SPARE = 160 << 20  # modules that are imported late, threads' stacks, tiles, what the allocator keeps
 _AFTER = 8  # bytes a voxel while the label map is cleaned up and brought to its own grid
 
 
@@ -80,6 +80,7 @@ def choose_walk(
     overlap: float,
     mirrored: bool,
     device: torch.device,
+    engines: int = 1,
     memory_gib: float | None = None,
     parts: int = 1,
     axis: int | None = None,
@@ -97,6 +98,7 @@ def choose_walk(
         overlap: Of neighbouring windows.
         mirrored: Whether mirror images are looked at too.
         device: Where the network is computed: only the processor's memory is counted.
+        engines: How many are ready to compute it at a time.
         memory_gib: See `room_bytes`.
         parts: How many networks go through the image side by side; each may take its part.
         axis: Along which slabs must run.
@@ -112,7 +114,15 @@ def choose_walk(
     room, needed = room_bytes(memory_gib), 0
     for walk in _walks(along, batch_size):
         needed = parts * needed_bytes(
-            plan, shape, target, walk, overlap=overlap, mirrored=mirrored, device=device, whole=whole
+            plan,
+            shape,
+            target,
+            walk,
+            overlap=overlap,
+            mirrored=mirrored,
+            device=device,
+            engines=engines,
+            whole=whole,
         )
         if needed <= room:
             return walk
@@ -152,6 +162,7 @@ def needed_bytes(
     overlap: float,
     mirrored: bool,
     device: torch.device,
+    engines: int = 1,
     whole: bool = False,
 ) -> int:
     """What going through the windows takes at most, with what comes of it, and without the prepared image.
@@ -164,6 +175,7 @@ def needed_bytes(
         overlap: Of neighbouring windows.
         mirrored: Whether mirror images are looked at too.
         device: Where the network is computed.
+        engines: How many are ready to compute it at a time.
         whole: Whether the logits of the whole image are wanted at once.
     """
     patch = windows_of(plan, shape, overlap)[0]
@@ -174,10 +186,11 @@ def needed_bytes(
     rows = math.ceil(tile_shape(order, *LABEL_TILE)[0] * shape[axis] / target[axis]) + 2
     held = outputs * across * (patch[axis] + min(rows, shape[axis])) * bytes_held
     answer = outputs * math.prod(patch) * 4
-    answers = walk.batch_size * (walk.ahead + 2 + mirrored) + walk.remember  # 2: what is computed, and its copy
-    network = 0
+    answers = walk.batch_size * (walk.ahead + mirrored) + walk.remember
+    network = walk.batch_size * 2 * answer  # what it says, and the same as it is laid out here
     if device.type == "cpu":
-        network = int(_ENGINE * forward_bytes(plan.network, tuple(patch), batch=walk.batch_size))
+        passing = forward_bytes(plan.network, tuple(patch), batch=walk.batch_size)
+        network = max(network, engines * int(_ENGINE * passing))
     result = math.prod(target) * (1 if outputs <= 256 else 2)
     if whole:  # probabilities, and the logits that they are made of
         result += 4 * outputs * math.prod(target)
@@ -193,5 +206,5 @@ def _too_little(needed: int, room: int, memory_gib: float | None, what: str) -> 
         )
     return PlanError(
         f"{what} takes {(needed + taken_bytes()) / _GIB:.2f} GiB in all, and memory_gib is {memory_gib:g}: allow that "
-        "much, or do without what takes more (mirroring, probabilities, partners)"
+        "much, or do without what takes more (mirroring, probabilities, partners; backend 'auto', which tries several)"
     )

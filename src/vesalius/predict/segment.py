@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +22,6 @@ from vesalius.predict.focus import cropped, focus_boxes
 from vesalius.predict.segmenter import Segmenter, load_segmenter
 from vesalius.predict.stages import Classes, Look, all_logits, classes_on, flow_of, flowing_classes, see
 from vesalius.transform import postprocess as clean_up
-from vesalius.transform import reorient
-
-Image = TypeVar("Image", Volume, LabelMap)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,10 +112,10 @@ def segment(
     look.check(segmenter.bundle)
     plan, steps = segmenter.bundle.plan, segmenter.bundle.postprocessing
     classes, canonical, chances, how = _classes(image, segmenter, look, probabilities=probabilities)
-    found = LabelMap(to_values(classes, plan), canonical, plan.labels)
+    values = to_values(classes, plan)
     del classes
-    if postprocess:
-        found = clean_up(found, steps)
+    if postprocess and steps.steps:
+        values = clean_up(LabelMap(values, canonical, plan.labels), steps).array
     told: dict[str, Any] = {
         "bundle": segmenter.bundle.card.name,
         "members": list(segmenter.members),
@@ -130,16 +127,21 @@ def segment(
         "postprocessing": list(steps.words) if postprocess else [],
         "device": str(segmenter.device),
     }
-    labels = LabelMap(_turned_back(found, image.grid).array, image.grid, plan.labels)
+    labels = LabelMap(_turned_back(values, canonical, image.grid), image.grid, plan.labels)
     if chances is None:
         return Prediction(labels, None, told)
-    turned = _turned_back(Volume(chances, canonical), image.grid)
-    return Prediction(labels, Volume(turned.array, image.grid, Meta(calibrated=image.meta.calibrated)), told)
+    turned = _turned_back(chances, canonical, image.grid)
+    return Prediction(labels, Volume(turned, image.grid, Meta(calibrated=image.meta.calibrated)), told)
 
 
-def _turned_back(x: Image, grid: Grid) -> Image:
+def _turned_back(array: NDArray[Any], canonical: Grid, grid: Grid) -> NDArray[Any]:
     """What lies on an image's canonical grid, its axes in the image's own order and sense; a view, nothing is moved."""
-    return x if grid.ndim == 2 else reorient(x, grid.axis_codes)
+    (ours, our_signs), (theirs, their_signs) = canonical.nearest_axes(), grid.nearest_axes()
+    order = [ours.index(axis) for axis in theirs]
+    leading = array.ndim - grid.ndim
+    turned = array.transpose(*range(leading), *(leading + axis for axis in order))
+    flipped = tuple(leading + k for k, axis in enumerate(order) if our_signs[axis] != their_signs[k])
+    return np.asarray(np.flip(turned, flipped))
 
 
 def _segmenter(

@@ -175,6 +175,7 @@ def walk_of(
         overlap=look.overlap_of(plan),
         mirrored=bool(look.mirror_axes(plan)),
         device=segmenter.device,
+        engines=2 if segmenter.backend == "auto" else 1,  # the fastest is found by comparing
         memory_gib=look.memory_gib,
         parts=parts,
         axis=axis,

@@ -185,17 +185,21 @@ def iterate_slabs(
             # Windows of a batch share their row, so that a slab is finished as early as can be.
             yield from batches(seen, chosen.batch_size, remember=chosen.remember)
 
+    def add(places: Sequence[Sequence[int]], logits: Sequence[Tensor]) -> None:
+        for place, result in zip(places, logits, strict=True):
+            weight = _outer([share[k] for share, k in zip(shares, place, strict=True)])
+            corner = _corner(starts, place)
+            across = [slice(c, c + p) for c, p in zip(corner, patch, strict=True)]
+            for at, rows in _turns(corner[axis], thickness, thickness):
+                across[axis] = at
+                _add(ring[:, *across], result.narrow(1 + axis, *rows), weight.narrow(axis, *rows))
+
     done = 0
     with closing(answers(asked(), network, mirror_axes, classes, ahead=chosen.ahead)) as answered:
         for batch, logits in answered:
-            for place, result in zip(batch.places, logits, strict=True):
-                weight = _outer([share[k] for share, k in zip(shares, place, strict=True)])
-                corner = _corner(starts, place)
-                across = [slice(c, c + p) for c, p in zip(corner, patch, strict=True)]
-                for at, rows in _turns(corner[axis], thickness, thickness):
-                    across[axis] = at
-                    _add(ring[:, *across], result.narrow(1 + axis, *rows), weight.narrow(axis, *rows))
+            add(batch.places, logits)
             done += len(batch.places)
+            del batch, logits  # with many classes an answer is large
             if progress is not None:
                 progress(done, in_row * len(starts[axis]))
             if done % in_row:
