@@ -23,7 +23,7 @@ from vesalius.predict import Segmenter, load_segmenter, segment
 from vesalius.predict.backends import Run
 
 SETTINGS: list[dict[str, Any]] = [
-    *({"overlap": overlap, "mirror": mirror} for mirror in (False, True) for overlap in (0.0, 0.25, 0.5, 0.75)),
+    *({"overlap": overlap, "mirror": mirror} for mirror in (False, True) for overlap in (0.0, 0.25, 0.5)),
     {"overlap": 0.5, "mirror": False, "focus": True},
     {"overlap": 0.5, "mirror": True, "focus": True},
 ]

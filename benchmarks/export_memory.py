@@ -8,7 +8,8 @@ Every way runs in a process of its own, which reports its time and its peak memo
 - naive: all classes resampled at once, then the argmax;
 - nnunet: nnU-Net's ``export_prediction_from_logits`` in half precision, as its predictor hands logits over (needs
   ``--nnunet``, a Python with nnunetv2);
-- end to end: `vesalius.segment` with a network of 117 outputs that costs next to nothing, told to keep under 3 GiB.
+- end to end: `vesalius.segment` with a network of 117 outputs that costs next to nothing, in windows of ``--patch``
+  voxels, told to keep under ``--memory`` GiB.
 
 The naive way and nnU-Net's do not fit into most machines: they run on ``--part`` slices, and figures for all are what
 follows by proportion, marked with ~. The streamed label map is compared with the naive one, a class at a time.
@@ -194,10 +195,10 @@ def end_to_end(slices: int, target: Path, patch: int, memory_gib: float) -> None
         normalisation=(Normalisation("none"),),
         spacing_mm=(SPACING_MM,) * 3,
         patch_size=(patch,) * 3,
-        batch_size=2,
+        batch_size=1,
         mirror_axes=(),
     )
-    ready = load_segmenter(base, device="cpu")
+    ready = load_segmenter(base, device="cpu", backend="torch-float32")
     ready = replace(ready, bundle=replace(ready.bundle, plan=plan))
     object.__setattr__(ready, "run", lambda *_: network)
     array = np.zeros((512, 512, slices), np.int16)
@@ -254,7 +255,7 @@ def main() -> None:
     parser.add_argument("--nnunet", metavar="PYTHON")
     parser.add_argument("--way", help=argparse.SUPPRESS)
     parser.add_argument("--target", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--patch", type=int, default=96)
+    parser.add_argument("--patch", type=int, default=80)
     parser.add_argument("--memory", type=float, default=3.0)
     args = parser.parse_args()
     ways = {"vesalius": vesalius, "naive": naive, "difference": difference}
