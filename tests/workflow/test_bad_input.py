@@ -361,5 +361,5 @@ def test_no_room_for_the_logits(image, bundle, tmp_path, refused, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    told = refused("segment", image, "--bundle", bundle, "-o", tmp_path / "out")
+    told = refused("segment", image, "--bundle", bundle, "-o", tmp_path / "out", "--probabilities")
     assert "cannot write intermediate results to the temporary folder: the disk is full" in told

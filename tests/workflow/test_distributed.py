@@ -55,7 +55,7 @@ def losses(out: Path) -> list[float]:
 @pytest.mark.parametrize("optimiser", ["adamw", "muon"])
 def test_two_processes_have_the_loss_curve_of_one(optimiser: str, tmp_path: Path) -> None:
     """In single precision: in half, a sum in another order is soon another number."""
-    plan = plan_of(f"optimisation.optimiser={optimiser}", "foreground_fraction=0.5")
+    plan = plan_of(f"optimisation.optimiser={optimiser}", "optimisation.learning_rate=0.02", "foreground_fraction=0.5")
     done = run_two(tmp_path, plan, tmp_path / "two")
     assert done.returncode == 0, done.stderr
     single = Workshop(number_format="float32")

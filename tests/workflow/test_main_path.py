@@ -287,7 +287,7 @@ def test_one_file_becomes_the_file_that_was_named(volume_way, tmp_path):
 def test_probabilities_lie_beside_the_labels(volume_way, tmp_path):
     data, bundle = volume_way
     told("segment", data / "images", "--bundle", bundle, "-o", tmp_path, "--probabilities")
-    assert len(list(tmp_path.iterdir())) == 8
+    assert len(list(tmp_path.glob("*.nii.gz"))) == 8
     chances = read(tmp_path / "case0-probabilities.nii.gz")
     assert chances.channels == 3
     np.testing.assert_allclose(chances.array.sum(axis=0), 1, atol=1e-5)
@@ -322,7 +322,7 @@ def test_a_broken_image_does_not_stop_the_others(volume_way, tmp_path):
     assert done["failed"] == 1
     assert [("error" in one) for one in done["images"]] == [False, False, True, False]
     assert "case2.nii.gz" in done["images"][2]["error"]
-    assert sorted(p.name for p in (tmp_path / "found").iterdir()) == [f"case{n}.nii.gz" for n in (0, 1, 3)]
+    assert sorted(p.name for p in (tmp_path / "found").glob("*.nii.gz")) == [f"case{n}.nii.gz" for n in (0, 1, 3)]
 
 
 def test_as_many_colour_pictures_as_channels_are_as_many_images(tmp_path):

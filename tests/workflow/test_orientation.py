@@ -142,7 +142,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def segmented(image: Path, bundle: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
     out = image.parent / "found"
     assert main(["segment", str(image), "--bundle", str(bundle), "-o", str(out), "--no-mirror"]) == 0
-    (path,) = out.iterdir()
+    (path,) = (one for one in out.iterdir() if one.suffix != ".jsonl")
     found = read_labels(path)
     return found.array, found.grid.affine
 

@@ -91,6 +91,8 @@ def test_interrupted_it_ends_cleanly(words: list[str], tmp_path: Path) -> None:
             time.sleep(0.002)
         child.send_signal(signal.SIGINT)
         _, errors = child.communicate(timeout=60)
+    if child.returncode == 0:
+        pytest.skip("it was done before it could be interrupted")
     assert child.returncode == 1
     told = ["vesalius: interrupted; the same command with --resume goes on", "vesalius: error: interrupted"]
     assert errors.decode().splitlines() == told

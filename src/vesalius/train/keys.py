@@ -37,6 +37,7 @@ def plan_key(plan: Plan, *, amend_key: str = "") -> str:
         "calibrated": plan.calibrated,
         "spacing_mm": plan.spacing_mm,
         "normalisation": [asdict(how) for how in plan.normalisation],
+        "preparation": asdict(plan.preparation),
         "amend": amend_key,
         "cache": CACHE_VERSION,
         "vesalius": version("vesalius"),

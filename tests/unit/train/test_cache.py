@@ -96,7 +96,7 @@ def test_all_that_preparing_reads_of_the_plan_is_in_the_key(plan: Plan) -> None:
     case = CASES[0]
     assert case.reference is not None
     prepare_reference(case.reference, prepare(case.image, watched).grid, watched)  # type: ignore[arg-type]
-    assert watched.read == {"ndim", "channels", "calibrated", "normalisation", "spacing_mm"}
+    assert watched.read == {"ndim", "channels", "calibrated", "normalisation", "preparation", "spacing_mm"}
     assert labels.read == {"labels"}
     known = {name: getattr(plan, name) for name in (*watched.read, "labels")}
     changes = {
@@ -105,6 +105,7 @@ def test_all_that_preparing_reads_of_the_plan_is_in_the_key(plan: Plan) -> None:
         "calibrated": False,
         "normalisation": (replace(plan.normalisation[0], scheme="rgb"),),
         "spacing_mm": (1.0, 1.0, 1.5),
+        "preparation": replace(plan.preparation, orientation="RAS"),
         "labels": Labels.of({"ball": 1, "core": 3}),
     }
     key_of = unwrap(plan_key)  # annotations unchecked: a plan would refuse such parts
