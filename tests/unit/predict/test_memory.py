@@ -1,6 +1,7 @@
 """Memory that is planned: what is chosen, what is refused, and what a process really takes."""
 
 import json
+import resource
 import subprocess
 import sys
 from dataclasses import replace
@@ -180,7 +181,8 @@ def test_a_process_stays_under_what_it_may_take(walk, plan, tmp_path):
     )
     assert ran.returncode == 0, ran.stderr[-2000:]
     told = json.loads(ran.stdout)
-    if told["peak_gib"] > 1.5:  # Linux hands the peak of the parent, which ran other tests, on to its child
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    if told["peak_gib"] <= 1.05 * own:  # Linux hands the peak of the parent, which ran other tests, on to its child
         pytest.skip("the peak that the system tells is that of the tests before")
     assert told["peak_gib"] < told["memory_gib"]
     assert told["logits_held_as"] == str(walk.held_as).removeprefix("torch.")
