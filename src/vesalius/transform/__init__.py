@@ -3,6 +3,7 @@
 from vesalius.transform.argmax import resample_argmax, resample_painted, stream_argmax, stream_painted
 from vesalius.transform.components import keep_largest, label_components, remove_small
 from vesalius.transform.crop import content_box, content_mask, crop, crop_to_content, pad
+from vesalius.transform.grey import GreyChannel, grey
 from vesalius.transform.kernels import Interpolation
 from vesalius.transform.normalise import Normalisation, Scheme, normalise
 from vesalius.transform.postprocess import KeepLargest, Postprocessing, RemoveSmall, postprocess
@@ -13,6 +14,7 @@ from vesalius.transform.sampling import coarse_axis
 from vesalius.transform.stretch import anchor, stretch, stretched_grid
 
 __all__ = [
+    "GreyChannel",
     "Interpolation",
     "KeepLargest",
     "LabelInterpolation",
@@ -26,6 +28,7 @@ __all__ = [
     "content_mask",
     "crop",
     "crop_to_content",
+    "grey",
     "keep_largest",
     "label_components",
     "normalise",
