@@ -23,7 +23,7 @@ from vesalius.predict import Segmenter, load_segmenter, segment
 from vesalius.predict.backends import Run
 
 SETTINGS: list[dict[str, Any]] = [
-    *({"overlap": overlap, "mirror": mirror} for mirror in (False, True) for overlap in (0.0, 0.25, 0.5)),
+    *({"overlap": overlap, "mirror": mirror} for mirror in (False, "opposite", True) for overlap in (0.0, 0.25, 0.5)),
     {"overlap": 0.5, "mirror": False, "focus": True},
     {"overlap": 0.5, "mirror": True, "focus": True},
 ]
@@ -97,7 +97,10 @@ def main() -> None:
     print("| --- | ---: | --- | ---: | ---: | ---: | ---: |")
     for setting in SETTINGS:
         score, seconds, seen, share = measured(cases, ready, windows, setting)
-        mirror, focus = ("on" if setting["mirror"] else "off"), ("on" if setting.get("focus") else "off")
+        mirror, focus = (
+            {False: "no", True: "all"}.get(setting["mirror"], setting["mirror"]),
+            ("on" if setting.get("focus") else "off"),
+        )
         figures = f"{score:.4f} | {seconds:.1f} | {seen:.0f} | {share:.0%}"
         print(f"| {mirror} | {setting['overlap']:g} | {focus} | {figures} |", flush=True)
 

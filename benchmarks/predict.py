@@ -76,6 +76,8 @@ def ways(backends: Sequence[str], *, peers: Sequence[str]) -> list[Way]:
     found += [Way(f"Vesalius, {name}", True, {"settings": {"backend": name, "mirror": True}}) for name in backends]
     if "plain" in peers:
         found.append(Way("nnU-Net, no mirroring", False, {"way": "nnunet", "mirror": False}))
+    opposite = {"backend": backends[0], "mirror": "opposite"}
+    found.append(Way("Vesalius, two mirror images", True, {"settings": opposite}))
     best = {"backend": backends[0], "mirror": False}
     found.append(Way("Vesalius, no mirroring", True, {"settings": best}))
     found.append(Way("Vesalius, no mirroring, overlap 1/4", True, {"settings": {**best, "overlap": 0.25}}))

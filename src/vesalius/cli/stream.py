@@ -51,8 +51,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--whole-frame", action="store_true", help="show the network the frame as a whole, not window by window"
     )
-    parser.add_argument(
-        "--mirror", action=argparse.BooleanOptionalAction, help="average over mirror images (as planned)"
+    mirroring = parser.add_mutually_exclusive_group()
+    mirroring.add_argument("--mirror", action="store_true", default=None, help="average over all mirror images")
+    mirroring.add_argument(
+        "--mirror-opposite",
+        dest="mirror",
+        action="store_const",
+        const="opposite",
+        help="over the image and its opposite, mirrored on all axes at once",
+    )
+    mirroring.add_argument(
+        "--no-mirror", dest="mirror", action="store_false", help="do not mirror (all three: as planned)"
     )
     parser.add_argument("--overlap", type=float, help="of neighbouring windows, 0 to 0.9 (as planned)")
     parser.add_argument(

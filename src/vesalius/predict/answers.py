@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import combinations
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from vesalius.errors import PlanError
+from vesalius.predict.views import Views
 
 Network = Callable[[Tensor], Tensor]
 
@@ -66,7 +66,7 @@ def single_value(window: Float[Tensor, "c *patch"]) -> tuple[float, ...] | None:
 
 
 def answers(
-    asked: Iterator[Batch], network: Network, mirror_axes: Sequence[int], classes: int, *, ahead: int
+    asked: Iterator[Batch], network: Network, views: Views, classes: int, *, ahead: int
 ) -> Generator[tuple[Batch, list[Tensor]]]:
     """What the network says of each batch, in their order, computed on a thread of its own.
 
@@ -77,7 +77,7 @@ def answers(
     Args:
         asked: Made on the caller's thread, ``ahead`` before they are needed.
         network: See `vesalius.predict.window.iterate_slabs`.
-        mirror_axes: Axes of the grid; the answer is the mean over all combinations of mirroring them.
+        views: The mirror images that are looked at; the answer is their mean.
         classes: Channels of the answer.
         ahead: Batches that are computed before the caller is done with the last one; 0 computes on the caller's
             thread.
@@ -94,14 +94,14 @@ def answers(
         if value not in known:
             known.clear()  # one at a time: with many classes an answer is large
             once = network(window[None])
-            (known[value],) = mirrored(lambda _: once, window[None], mirror_axes, classes)
+            (known[value],) = mirrored(lambda _: once, window[None], views, classes)
         return known[value]
 
     @torch.inference_mode()
     def answer(batch: Batch) -> list[Tensor]:
         both = list(zip(batch.windows, batch.values, strict=True))
         new = [window for window, value in both if value is None]
-        fresh = iter(mirrored(network, torch.stack(new), mirror_axes, classes) if new else ())
+        fresh = iter(mirrored(network, torch.stack(new), views, classes) if new else ())
         return [next(fresh) if value is None else of_one(value, window) for window, value in both]
 
     if ahead == 0:
@@ -129,35 +129,35 @@ def _first(waiting: deque[tuple[Batch, Future[list[Tensor]]]]) -> tuple[Batch, l
 
 
 def mirrored(
-    network: Network, windows: Float[Tensor, "b c *patch"], mirror_axes: Sequence[int], classes: int
+    network: Network, windows: Float[Tensor, "b c *patch"], views: Views, classes: int
 ) -> Float[Tensor, "b classes *patch"]:
-    """Mean of the logits over every combination of mirrored axes, each turned back, float32, contiguous.
+    """Mean of the logits over mirror images, each turned back, float32, contiguous.
 
     Args:
         network: As for `answers`.
         windows: What it sees.
-        mirror_axes: Axes of the grid.
+        views: The mirror images that are looked at.
         classes: Channels of its result.
 
     Raises:
         PlanError: The network's result has another shape.
     """
-    axes = [axis + 2 for axis in mirror_axes]
     expected = (len(windows), classes, *windows.shape[2:])
 
-    def seen(turn: tuple[int, ...]) -> Tensor:
-        logits = network(windows.flip(turn) if turn else windows)
+    def seen(view: tuple[int, ...]) -> Tensor:
+        logits = network(windows.flip([axis + 2 for axis in view]) if view else windows)
         if tuple(logits.shape) != expected:
             raise PlanError(f"the network must give logits of shape {expected}, not {tuple(logits.shape)}")
         return logits.float().contiguous()
 
-    total = seen(())
-    if not axes:
+    first, *others = views
+    total = seen(first).flip([axis + 2 for axis in first]) if first else seen(())
+    if not others:
         return total
     total = total.clone()  # what the network gave is not ours to change
-    for turn in (turn for count in range(1, len(axes) + 1) for turn in combinations(axes, count)):
+    for view in others:
         # Class by class, so that what is turned back stays in the processor's cache.
-        for one, other in zip(total.flatten(0, 1), seen(turn).flatten(0, 1), strict=True):
-            one += other.flip([axis - 2 for axis in turn])
-    total /= 2 ** len(axes)
+        for one, other in zip(total.flatten(0, 1), seen(view).flatten(0, 1), strict=True):
+            one += other.flip(view)
+    total /= len(views)
     return total

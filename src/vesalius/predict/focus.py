@@ -49,7 +49,7 @@ def focus_boxes(seen: Prepared, segmenter: Segmenter, look: Look) -> list[Box] |
         PlanError: There is too little memory.
     """
     plan, overlap = segmenter.bundle.plan, look.overlap_of(segmenter.bundle.plan)
-    everywhere = count_windows(plan, seen.grid.shape, overlap) * 2 ** len(look.mirror_axes(plan))
+    everywhere = count_windows(plan, seen.grid.shape, overlap) * len(look.views(plan))
     if plan.coarse_labels:
         grid, cost = seen.grid, 0
         found = (seen.array[-plan.coarse_labels :] > 0).any(axis=0)
@@ -65,7 +65,7 @@ def focus_boxes(seen: Prepared, segmenter: Segmenter, look: Look) -> list[Box] |
     if not boxes:
         return None
     closely = sum(count_windows(plan, cropped(seen, box).grid.shape, overlap) for box in boxes)
-    if cost + closely * 2 ** len(look.mirror_axes(plan)) >= everywhere:
+    if cost + closely * len(look.views(plan)) >= everywhere:
         return None
     return boxes
 

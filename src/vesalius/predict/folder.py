@@ -21,6 +21,7 @@ from vesalius.predict.origin import bundle_digest, origin_of
 from vesalius.predict.pipeline import overlapped
 from vesalius.predict.segment import Prediction, segment
 from vesalius.predict.segmenter import Segmenter, load_segmenter
+from vesalius.predict.views import Mirror
 
 _NO_SETTING = {"images", "target", "bundle", "device", "memory_gib"}  # of a job: what its result does not depend on
 
@@ -39,7 +40,7 @@ class FileJob:
         memory_gib: To take at most; nothing is read ahead then.
         channels: Those that the image holds.
         members: Those that are used.
-        mirror: Whether to average over mirror images.
+        mirror: Over which mirror images to average.
         overlap: Of neighbouring windows.
         focus: Whether a coarse look finds where to look closely.
         postprocess: Whether to clean up.
@@ -55,7 +56,7 @@ class FileJob:
     memory_gib: float | None = None
     channels: tuple[str, ...] | None = None
     members: tuple[int, ...] | None = None
-    mirror: bool | None = None
+    mirror: Mirror | None = None
     overlap: float | None = None
     focus: bool = False
     postprocess: bool = True

@@ -19,6 +19,7 @@ from vesalius.predict.backends import RunFor
 from vesalius.predict.backends.eager import fast_eager
 from vesalius.predict.places import LINES, STARTS
 from vesalius.predict.scratch import give_back, scratch
+from vesalius.predict.views import AS_IT_IS, Views
 from vesalius.predict.window import Walk, iterate_slabs
 
 
@@ -28,7 +29,7 @@ def slabs_of(
     plan: Plan,
     *,
     walk: Walk | None = None,
-    mirror_axes: tuple[int, ...] = (),
+    views: Views = AS_IT_IS,
     overlap: float = 0.5,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[tuple[int, NDArray[Any]]]:
@@ -39,7 +40,7 @@ def slabs_of(
         run_for: Gives what computes windows, such as `Segmenter.run`, or `as_it_is` of a network.
         plan: Patch size, outputs, and where windows are and what weighs them.
         walk: How the windows are walked through; with the plan's batch when left out.
-        mirror_axes: Axes mirrored; all combinations are averaged.
+        views: Mirror images that are looked at; their logits are averaged.
         overlap: Of neighbouring windows.
         progress: Called with (done, total) windows.
 
@@ -50,14 +51,14 @@ def slabs_of(
     chosen = walk or Walk(batch_size=batch_size)
     starts_of = STARTS[plan.preparation.window_places]
     places = math.prod(len(at) for at in starts_of(prepared.grid.shape, patch, overlap=overlaps))
-    batches = math.ceil(places / chosen.batch_size) * 2 ** len(mirror_axes)
+    batches = math.ceil(places / chosen.batch_size) * len(views)
     for start, slab in iterate_slabs(
         torch.from_numpy(np.require(prepared.array, requirements="W")),
         run_for((chosen.batch_size, len(prepared.array), *patch), batches),
         patch,
         plan.network.out_channels,
         overlap=overlaps,
-        mirror_axes=mirror_axes,
+        views=views,
         line=LINES[plan.preparation.window_weight],
         starts_of=starts_of,
         walk=chosen,
@@ -74,7 +75,7 @@ def logits_of(
     plan: Plan,
     *,
     walk: Walk | None = None,
-    mirror_axes: tuple[int, ...] = (),
+    views: Views = AS_IT_IS,
     overlap: float = 0.5,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[NDArray[np.float32]]:
@@ -88,7 +89,7 @@ def logits_of(
         run_for: Gives what computes windows.
         plan: Patch size, outputs, and where windows are and what weighs them.
         walk: How the windows are walked through.
-        mirror_axes: Axes mirrored.
+        views: Mirror images that are looked at.
         overlap: Of neighbouring windows.
         progress: Called with (done, total) windows.
 
@@ -102,7 +103,7 @@ def logits_of(
             run_for,
             plan,
             walk=walk,
-            mirror_axes=mirror_axes,
+            views=views,
             overlap=overlap,
             progress=progress,
         ):

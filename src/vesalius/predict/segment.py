@@ -21,6 +21,7 @@ from vesalius.predict.chances import add_probabilities, flows_of, likeliest_clas
 from vesalius.predict.focus import cropped, focus_boxes
 from vesalius.predict.segmenter import Segmenter, load_segmenter
 from vesalius.predict.stages import Classes, Look, all_logits, classes_on, flow_of, flowing_classes, see
+from vesalius.predict.views import Mirror
 from vesalius.transform import postprocess as clean_up
 
 
@@ -48,7 +49,7 @@ def segment(
     channels: Sequence[str] | None = None,
     members: Sequence[int] | None = None,
     backend: str = "auto",
-    mirror: bool | None = None,
+    mirror: Mirror | None = None,
     overlap: float | None = None,
     postprocess: bool = True,
     probabilities: bool = False,
@@ -77,7 +78,8 @@ def segment(
             told already where a `Segmenter` is given.
         backend: What computes the networks, ``"auto"`` for the fastest here, or one of `vesalius.predict.backends`. A
             `Segmenter` keeps its own.
-        mirror: Average over mirror images; what the plan says when left out.
+        mirror: Average over mirror images: all combinations of the axes that were mirrored in training, none, or
+            ``"opposite"``, only the one with all these axes mirrored; what the plan says when left out.
         overlap: Of neighbouring windows, 0 to less than 1; what the plan says when left out.
         postprocess: Clean up as the bundle says.
         probabilities: Return these too: ``outputs`` times the memory of the image.
@@ -121,7 +123,7 @@ def segment(
         "members": list(segmenter.members),
         "partners": [partner.bundle.card.name for partner in segmenter.partners],
         "channels": list(plan.channels if channels is None else channels),
-        "mirror_axes": list(look.mirror_axes(plan)),
+        "views": [list(view) for view in look.views(plan)],
         "overlap": look.overlap_of(plan),
         **how,
         "postprocessing": list(steps.words) if postprocess else [],

@@ -19,6 +19,7 @@ from vesalius.plan.regions import painted_values
 from vesalius.predict.logits import logits_of, slabs_of
 from vesalius.predict.memory import check_preparing, choose_walk
 from vesalius.predict.segmenter import Segmenter
+from vesalius.predict.views import Mirror, Views, views_of
 from vesalius.predict.window import Walk
 from vesalius.transform import resample_argmax, resample_painted, stream_argmax, stream_painted
 from vesalius.transform.rows import Slabs
@@ -37,7 +38,7 @@ class Look:
 
     Args:
         channels: Which of the plan's channels the image holds; all, in order, when left out.
-        mirror: Average over mirror images; what each plan says when left out.
+        mirror: Average over mirror images, see `vesalius.predict.views`; what each plan says when left out.
         overlap: Of neighbouring windows; what each plan says when left out.
         memory_gib: That the process may take; most of what is free when left out.
         focus: Look closely only where a coarse look has found something.
@@ -45,17 +46,17 @@ class Look:
     """
 
     channels: tuple[str, ...] | None = None
-    mirror: bool | None = None
+    mirror: Mirror | None = None
     overlap: float | None = None
     memory_gib: float | None = None
     focus: bool = False
     progress: Progress | None = None
 
-    def mirror_axes(self, plan: Plan) -> tuple[int, ...]:
-        """The axes to mirror."""
+    def views(self, plan: Plan) -> Views:
+        """The mirror images to look at."""
         if self.mirror is None:
-            return plan.mirror_axes
-        return plan.augmentation.mirror_axes if self.mirror else ()
+            return views_of(plan.mirror_axes)
+        return views_of(plan.augmentation.mirror_axes, self.mirror)
 
     def overlap_of(self, plan: Plan) -> float:
         """Of neighbouring windows."""
@@ -173,7 +174,7 @@ def walk_of(
         seen.grid.shape,
         target.shape,
         overlap=look.overlap_of(plan),
-        mirrored=bool(look.mirror_axes(plan)),
+        mirrored=len(look.views(plan)) > 1,
         device=segmenter.device,
         engines=2 if segmenter.backend == "auto" else 1,  # the fastest is found by comparing
         memory_gib=look.memory_gib,
@@ -203,7 +204,7 @@ def flow_of(seen: Prepared, segmenter: Segmenter, look: Look, *, target: Grid, w
         segmenter.run,
         plan,
         walk=chosen,
-        mirror_axes=look.mirror_axes(plan),
+        views=look.views(plan),
         overlap=look.overlap_of(plan),
         progress=look.progress,
     )
@@ -232,7 +233,7 @@ def all_logits(
         segmenter.run,
         plan,
         walk=walk,
-        mirror_axes=look.mirror_axes(plan),
+        views=look.views(plan),
         overlap=look.overlap_of(plan),
         progress=look.progress,
     ) as logits:

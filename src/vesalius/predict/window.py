@@ -16,6 +16,7 @@ from torch import Tensor
 from vesalius.errors import PlanError
 from vesalius.predict.answers import Batch, answers, batches
 from vesalius.predict.places import WeightLine, WindowStarts, gaussian_line, window_starts
+from vesalius.predict.views import AS_IT_IS, Views
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +57,7 @@ def sliding_window(
     classes: int,
     *,
     overlap: float | Sequence[float] = 0.5,
-    mirror_axes: Sequence[int] = (),
+    views: Views = AS_IT_IS,
     line: WeightLine = gaussian_line,
     starts_of: WindowStarts = window_starts,
     walk: Walk | None = None,
@@ -73,7 +74,7 @@ def sliding_window(
         patch_size: Voxels of a window on each axis.
         classes: Channels of the network's result.
         overlap: Of neighbouring windows.
-        mirror_axes: Axes that are mirrored.
+        views: Mirror images of each that are looked at, too.
         line: What weighs the windows.
         starts_of: Where they are.
         walk: How they are walked through.
@@ -100,7 +101,7 @@ def sliding_window(
         patch_size,
         classes,
         overlap=overlap,
-        mirror_axes=mirror_axes,
+        views=views,
         line=line,
         starts_of=starts_of,
         walk=chosen,
@@ -119,7 +120,7 @@ def iterate_slabs(
     classes: int,
     *,
     overlap: float | Sequence[float] = 0.5,
-    mirror_axes: Sequence[int] = (),
+    views: Views = AS_IT_IS,
     line: WeightLine = gaussian_line,
     starts_of: WindowStarts = window_starts,
     walk: Walk | None = None,
@@ -146,7 +147,7 @@ def iterate_slabs(
         patch_size: Voxels of a window on each axis.
         classes: Channels of the network's result.
         overlap: As for `window_starts`.
-        mirror_axes: Axes of the grid; the logits are the mean over all combinations of mirroring them.
+        views: The mirror images of a window that are looked at, see `views_of`; the logits are their mean.
         line: What weighs the windows where they overlap, along each axis.
         starts_of: Where they are.
         walk: How they are walked through.
@@ -166,7 +167,7 @@ def iterate_slabs(
         [(0, 8), (8, 8), (16, 16)]
     """
     grid, patch, chosen = tuple(image.shape[1:]), tuple(patch_size), walk or Walk()
-    _check(grid, classes, mirror_axes, chosen)
+    _check(grid, classes, views, chosen)
     starts = starts_of(grid, patch, overlap=overlap)
     padded = tuple(max(n, p) for n, p in zip(grid, patch, strict=True))
     before = tuple((m - n) // 2 for m, n in zip(padded, grid, strict=True))
@@ -195,7 +196,7 @@ def iterate_slabs(
                 _add(ring[:, *across], result.narrow(1 + axis, *rows), weight.narrow(axis, *rows))
 
     done = 0
-    with closing(answers(asked(), network, mirror_axes, classes, ahead=chosen.ahead)) as answered:
+    with closing(answers(asked(), network, views, classes, ahead=chosen.ahead)) as answered:
         for batch, logits in answered:
             add(batch.places, logits)
             done += len(batch.places)
@@ -238,15 +239,15 @@ def _add(total: Tensor, logits: Tensor, weight: Tensor) -> None:
         held.copy_(torch.addcmul(held.float(), one, weight))  # rounded once
 
 
-def _check(grid: tuple[int, ...], classes: int, mirror_axes: Sequence[int], walk: Walk) -> None:
+def _check(grid: tuple[int, ...], classes: int, views: Views, walk: Walk) -> None:
     if len(grid) not in (2, 3):
         raise PlanError(f"the image must have a channel axis and 2 or 3 more, not {1 + len(grid)} axes in all")
     if classes < 1:
         raise PlanError(f"classes must be at least 1, not {classes}")
     if walk.axis >= len(grid):
         raise PlanError(f"slabs of {len(grid)} axes follow each other along 0 to {len(grid) - 1}, not {walk.axis}")
-    if len(set(mirror_axes)) != len(mirror_axes) or not all(0 <= a < len(grid) for a in mirror_axes):
-        raise PlanError(f"mirror_axes must be different axes of 0 to {len(grid) - 1}, not {tuple(mirror_axes)}")
+    if not views or any(len(set(v)) != len(v) or not all(0 <= a < len(grid) for a in v) for v in views):
+        raise PlanError(f"views must be lists of different axes of 0 to {len(grid) - 1}, at least one, not {views}")
 
 
 def _shares(line: Tensor, starts: Sequence[int]) -> Tensor:

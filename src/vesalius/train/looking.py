@@ -16,6 +16,7 @@ from vesalius.nets import build
 from vesalius.plan import Plan, Prepared
 from vesalius.plan.prepare import IGNORE, memberships
 from vesalius.predict import as_it_is, logits_of, with_coarse
+from vesalius.predict.views import AS_IT_IS, Views, views_of
 from vesalius.train.cache import CachedCase
 
 MARGIN_S = 6.0
@@ -33,21 +34,19 @@ class Looking:
             network = build(plan.network).to(device).eval()
             for _ in range(2):
                 start = time.monotonic()
-                self._says(watched[0], network, plan.mirror_axes)
+                self._says(watched[0], network, views_of(plan.mirror_axes))
                 seconds = time.monotonic() - start
             self.reserve_s += 2.5 * seconds * validations
             if plan.budget.time_s is not None:
                 self.reserve_s = min(self.reserve_s, MARGIN_S + 0.08 * plan.budget.time_s)
 
-    def _says(self, case: CachedCase, network: nn.Module, mirror_axes: tuple[int, ...]) -> NDArray[np.bool_]:
+    def _says(self, case: CachedCase, network: nn.Module, views: Views) -> NDArray[np.bool_]:
         """``(outputs, *grid)``: where the network sees each label or region."""
         grid = Grid.from_spacing(case.classes.shape, self.plan.spacing_mm)
         prepared = Prepared(np.array(case.image), grid, grid)
         if case.coarse is not None:
             prepared = with_coarse(prepared, np.asarray(case.coarse), self.plan)
-        with logits_of(
-            prepared, as_it_is(network), self.plan, mirror_axes=mirror_axes, overlap=self.plan.overlap
-        ) as logits:
+        with logits_of(prepared, as_it_is(network), self.plan, views=views, overlap=self.plan.overlap) as logits:
             if self.plan.regions:
                 return np.asarray(logits > 0)
             numbers = np.arange(1, len(logits)).reshape(-1, *(1,) * grid.ndim)
@@ -59,7 +58,7 @@ class Looking:
         belongs = memberships(self.plan)
         for case in self.watched:
             reference = np.asarray(case.classes)
-            for mine, values in zip(self._says(case, network, ()), belongs, strict=True):
+            for mine, values in zip(self._says(case, network, AS_IT_IS), belongs, strict=True):
                 theirs = np.isin(reference, np.flatnonzero(values))
                 total = int((mine & (reference != IGNORE)).sum() + theirs.sum())
                 if total:

@@ -13,6 +13,7 @@ from vesalius.nets import SlicesSpec, UNetSpec
 from vesalius.plan import Plan, Prepared, prepare
 from vesalius.predict import as_it_is, load_network, load_segmenter, logits_of
 from vesalius.predict.logits import windows_of
+from vesalius.predict.views import views_of
 from vesalius.predict.window import Walk, sliding_window
 
 SHAPE = (20, 18, 16)
@@ -45,9 +46,9 @@ def test_two_identical_networks_are_one(plan, prepared):
 
 def test_different_networks_are_averaged(plan, prepared):
     networks = load_segmenter(drawn_bundle(plan, members=3), device="cpu").networks
-    each = [found(prepared, network, plan, mirror_axes=(1,)) for network in networks]
+    each = [found(prepared, network, plan, views=views_of((1,))) for network in networks]
     assert not np.allclose(each[0], each[1], atol=0.01)
-    np.testing.assert_allclose(found(prepared, networks, plan, mirror_axes=(1,)), np.mean(each, axis=0), atol=1e-5)
+    np.testing.assert_allclose(found(prepared, networks, plan, views=views_of((1,))), np.mean(each, axis=0), atol=1e-5)
 
 
 def test_windows_are_told_once_for_all_networks(plan, prepared):
@@ -84,7 +85,7 @@ def in_slices(plan: Plan, *, axis: int, context: int, depth: int = 1, batch_size
 def test_a_deep_window_says_what_single_slices_say(axis, plan, prepared):
     flat = in_slices(plan, axis=axis, context=0)
     network = load_network(flat.network, drawn_bundle(flat).weights, torch.device("cpu"))
-    deep = found(prepared, network, flat, mirror_axes=(0, 1, 2))
+    deep = found(prepared, network, flat, views=views_of((0, 1, 2)))
     with torch.inference_mode():
         shallow = sliding_window(
             torch.from_numpy(np.array(prepared.array)),
@@ -92,7 +93,7 @@ def test_a_deep_window_says_what_single_slices_say(axis, plan, prepared):
             flat.patch_size,
             3,
             walk=Walk(batch_size=2),
-            mirror_axes=(0, 1, 2),
+            views=views_of((0, 1, 2)),
         )
     np.testing.assert_allclose(deep, shallow.numpy(), atol=2e-5)
 

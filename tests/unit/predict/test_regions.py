@@ -12,6 +12,7 @@ from vesalius.image import Labels, Volume
 from vesalius.nets import UNetSpec
 from vesalius.plan import prepare
 from vesalius.predict import as_it_is, load_segmenter, logits_of, segment
+from vesalius.predict.views import views_of
 from vesalius.transform import resample
 
 pytestmark = pytest.mark.usefixtures("single_precision")
@@ -26,7 +27,7 @@ def scores(image: Volume, bundle: Bundle) -> np.ndarray:
     """Logits of every region on the image's own voxels, all of them at once."""
     prepared = prepare(image, bundle.plan)
     (network,) = load_segmenter(bundle, device="cpu").networks
-    with logits_of(prepared, as_it_is(network), bundle.plan, mirror_axes=bundle.plan.mirror_axes) as logits:
+    with logits_of(prepared, as_it_is(network), bundle.plan, views=views_of(bundle.plan.mirror_axes)) as logits:
         return resample(Volume(np.array(logits), prepared.grid), image.grid, fill=-1).array
 
 
@@ -48,7 +49,7 @@ def test_a_probability_for_each_output(regions, image):
     assert found.array.shape == (2, *image.grid.shape)
     prepared = prepare(image, regions.plan)
     (network,) = load_segmenter(regions, device="cpu").networks
-    with logits_of(prepared, as_it_is(network), regions.plan, mirror_axes=regions.plan.mirror_axes) as logits:
+    with logits_of(prepared, as_it_is(network), regions.plan, views=views_of(regions.plan.mirror_axes)) as logits:
         sigmoid = torch.sigmoid(torch.from_numpy(np.array(logits))).numpy()
     expected = resample(Volume(sigmoid, prepared.grid), image.grid).array
     np.testing.assert_allclose(found.array, expected, atol=1e-5)

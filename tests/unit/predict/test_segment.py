@@ -13,6 +13,7 @@ from vesalius.image import Grid, Labels, Meta, Volume
 from vesalius.nets import UNetSpec
 from vesalius.plan import prepare
 from vesalius.predict import as_it_is, load_network, logits_of, segment
+from vesalius.predict.views import views_of
 
 _SHAPE = (24, 20, 18)
 
@@ -44,7 +45,7 @@ def test_labels_lie_on_the_images_grid(bundle, image):
         "members": [0],
         "partners": [],
         "channels": ["T1"],
-        "mirror_axes": [],
+        "views": [[]],
         "overlap": 0.5,
         "logits_held_as": "float32",
         "focus": None,
@@ -70,7 +71,7 @@ def test_mirroring_is_the_mean_over_all_mirror_images(bundle, monkeypatch):
     plan = bundle.plan
     prepared = prepare(image, plan)
     network = load_network(plan.network, bundle.weights, torch.device("cpu"))
-    with logits_of(prepared, as_it_is(network), plan, mirror_axes=(0, 2)) as logits:
+    with logits_of(prepared, as_it_is(network), plan, views=views_of((0, 2))) as logits:
         found = logits.copy()
     turns = [(), (0,), (2,), (0, 2)]
     total = np.zeros_like(found)
@@ -81,10 +82,18 @@ def test_mirroring_is_the_mean_over_all_mirror_images(bundle, monkeypatch):
     np.testing.assert_allclose(found, total / len(turns), atol=1e-5)
 
 
-@pytest.mark.parametrize(("mirror", "axes"), [(None, [1]), (True, [0, 1, 2]), (False, [])])
-def test_mirroring_follows_the_plan_unless_it_is_asked_for(mirror, axes, bundle, image):
+@pytest.mark.parametrize(
+    ("mirror", "views"),
+    [
+        (None, [[], [1]]),
+        (True, [[], [0], [1], [2], [0, 1], [0, 2], [1, 2], [0, 1, 2]]),
+        ("opposite", [[], [0, 1, 2]]),
+        (False, [[]]),
+    ],
+)
+def test_mirroring_follows_the_plan_unless_it_is_asked_for(mirror, views, bundle, image):
     changed = replace(bundle, plan=replace(bundle.plan, mirror_axes=(1,)))
-    assert segment(image, changed, mirror=mirror).provenance["mirror_axes"] == axes
+    assert segment(image, changed, mirror=mirror).provenance["views"] == views
 
 
 def test_overlap_decides_how_many_windows_there_are(bundle, image):

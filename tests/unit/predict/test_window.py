@@ -12,6 +12,7 @@ import torch.nn.functional as F
 
 from vesalius.errors import PlanError
 from vesalius.predict.places import gaussian_line, window_starts
+from vesalius.predict.views import views_of
 from vesalius.predict.window import Walk, iterate_slabs, sliding_window
 
 
@@ -116,7 +117,7 @@ def test_a_weight_that_would_vanish_is_refused(scale):
 @pytest.mark.parametrize("overlap", [0.0, 0.5, 0.7])
 def test_a_pointwise_network_gives_what_it_gives_directly(shape, patch, overlap):
     image = picture(1, *shape)
-    logits = sliding_window(image, pointwise, patch, 2, overlap=overlap, mirror_axes=(0,), walk=Walk(batch_size=3))
+    logits = sliding_window(image, pointwise, patch, 2, overlap=overlap, views=views_of((0,)), walk=Walk(batch_size=3))
     assert logits.dtype == torch.float32
     torch.testing.assert_close(logits, pointwise(image[None])[0], rtol=1e-5, atol=1e-5)
 
@@ -186,8 +187,8 @@ def test_a_slab_may_be_changed():
 def test_the_sums_are_the_same_whatever_is_computed_ahead_or_remembered(walk):
     image = picture(1, 20, 9, 11)
     image[:, :12] = -1.5
-    expected = sliding_window(image, blurring, (6, 5, 5), 3, mirror_axes=(0, 2))
-    assert torch.equal(sliding_window(image, blurring, (6, 5, 5), 3, mirror_axes=(0, 2), walk=walk), expected)
+    expected = sliding_window(image, blurring, (6, 5, 5), 3, views=views_of((0, 2)))
+    assert torch.equal(sliding_window(image, blurring, (6, 5, 5), 3, views=views_of((0, 2)), walk=walk), expected)
 
 
 def test_half_precision_rounds_every_sum_to_eleven_bits():
@@ -227,10 +228,10 @@ def test_the_network_sees_a_window_of_one_value_only_once(batch_size, axes):
     image = picture(2, 40, 24)
     image[0, 8:], image[1, 8:] = 2.0, -1.0
     network, seen = counted(blurring)
-    found = sliding_window(image, network, (8, 8), 3, mirror_axes=axes, walk=Walk(batch_size=batch_size))
+    found = sliding_window(image, network, (8, 8), 3, views=views_of(axes), walk=Walk(batch_size=batch_size))
     every, all_seen = counted(blurring)
     walk = Walk(batch_size=batch_size, remember=False)
-    expected = sliding_window(image, every, (8, 8), 3, mirror_axes=axes, walk=walk)
+    expected = sliding_window(image, every, (8, 8), 3, views=views_of(axes), walk=walk)
     # In a batch of other size PyTorch adds in another order.
     assert torch.equal(found, expected) if batch_size == 1 else torch.allclose(found, expected, atol=1e-5)
     assert sum(all_seen) == 9 * 5 * 2 ** len(axes)
@@ -295,13 +296,21 @@ def test_all_logits_of_a_window_count_by_the_gaussian():
 def test_mirroring_makes_the_result_follow_a_mirrored_image(axes):
     image = picture(1, 12, 9, 13)  # sizes at which the windows lie symmetrically
 
-    def run(x, mirror_axes):
-        return sliding_window(x, blurring, (6, 6, 6), 3, mirror_axes=mirror_axes)
+    def run(x, mirrored):
+        return sliding_window(x, blurring, (6, 6, 6), 3, views=views_of(mirrored))
 
     for axis in axes:
         mirrored = run(image.flip([axis + 1]), axes).flip([axis + 1])
         torch.testing.assert_close(mirrored, run(image, axes), rtol=1e-4, atol=1e-4)
     assert not torch.allclose(run(image.flip([1]), ()).flip([1]), run(image, ()), atol=0.01)
+
+
+def test_an_image_and_its_opposite_have_opposite_answers():
+    image = picture(1, 12, 9, 13)
+    found = sliding_window(image, blurring, (6, 6, 6), 3, views=views_of((0, 1, 2), "opposite"))
+    opposite = sliding_window(image.flip([1, 2, 3]), blurring, (6, 6, 6), 3, views=views_of((0, 1, 2), "opposite"))
+    torch.testing.assert_close(opposite.flip([1, 2, 3]), found, rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(found, sliding_window(image, blurring, (6, 6, 6), 3), atol=0.01)
 
 
 def test_mirroring_averages_every_combination():
@@ -311,7 +320,7 @@ def test_mirroring_averages_every_combination():
         seen.append(x.clone())
         return x * 0 + float(len(seen))
 
-    logits = sliding_window(image, network, (4, 4), 1, mirror_axes=(0, 1))
+    logits = sliding_window(image, network, (4, 4), 1, views=views_of((0, 1)))
     assert [torch.equal(x[0], image.flip(a)) for x, a in zip(seen, ([], [1], [2], [1, 2]), strict=True)] == [True] * 4
     torch.testing.assert_close(logits, torch.full((1, 4, 4), 2.5))
 
@@ -362,8 +371,9 @@ def test_no_gradients_are_kept():
         ({"classes": 2}, "the network must give"),
         ({"classes": 0}, "classes"),
         ({"walk": Walk(axis=2)}, "axes follow each other along 0 to 1, not 2"),
-        ({"mirror_axes": (2,)}, "mirror_axes"),
-        ({"mirror_axes": (0, 0)}, "mirror_axes"),
+        ({"views": ((), (2,))}, "views"),
+        ({"views": ((0, 0),)}, "views"),
+        ({"views": ()}, "views"),
         ({"overlap": 1.0}, "overlap"),
         ({"patch_size": (4,)}, "shape and patch"),
         ({"image": torch.zeros(1, 8)}, "2 or 3"),

@@ -127,19 +127,19 @@ class FrameSegmenter:
         shape, plan = prepared.grid.shape, self.plan
         if self.whole_frame:
             plan = replace(plan, patch_size=self._window_of(prepared.grid, image.grid))
-        overlap, axes = self.look.overlap_of(plan), self.look.mirror_axes(plan)
+        overlap, views = self.look.overlap_of(plan), self.look.views(plan)
         walk = choose_walk(
             plan,
             shape,
             image.grid.shape,
             overlap=overlap,
-            mirrored=bool(axes),
+            mirrored=len(views) > 1,
             device=self.segmenter.device,
             memory_gib=self.look.memory_gib,
             whole=True,
         )
         walk = replace(walk, ahead=0)  # on this thread: there is nothing to be done meanwhile
-        with logits_of(prepared, self._run, plan, walk=walk, mirror_axes=axes, overlap=overlap) as logits:
+        with logits_of(prepared, self._run, plan, walk=walk, views=views, overlap=overlap) as logits:
             yield logits, prepared
 
     def _run(self, window: tuple[int, ...], count: int) -> Run:

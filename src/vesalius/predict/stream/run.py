@@ -20,6 +20,7 @@ from vesalius.predict.stages import Look
 from vesalius.predict.stream.frames import FrameSegmenter
 from vesalius.predict.stream.queue import LatestQueue
 from vesalius.predict.stream.smoothing import Smoothing
+from vesalius.predict.views import Mirror
 
 STALE_AFTER_S = 0.2
 """Age from which a result no longer shows the present. Source: Xu et al. 2014, doi:10.1007/s00464-014-3504-z: surgeons
@@ -93,7 +94,7 @@ def stream(
     queue: int = 1,
     stale_after_s: float = STALE_AFTER_S,
     smooth: float | None = None,
-    mirror: bool | None = None,
+    mirror: Mirror | None = None,
     overlap: float | None = None,
     whole_frame: bool = False,
     postprocess: bool = True,
@@ -121,7 +122,7 @@ def stream(
         smooth: Weight of a new frame in the mean over time, above 0 to 1, see
             `vesalius.predict.stream.smoothing.Smoothing`; no smoothing when left out. Frames belong together when no
             more than ``stale_after_s`` lies between them, or one missing frame where that is longer.
-        mirror: Average over mirror images; what the plan says when left out.
+        mirror: Average over mirror images, as for `segment`; what the plan says when left out.
         overlap: Of neighbouring windows; what the plan says when left out.
         whole_frame: Show the network the frame as a whole, see `FrameSegmenter`.
         postprocess: Clean up as the bundle says.
