@@ -155,7 +155,10 @@ def closure(names: Iterable[str]) -> set[str]:
 @pytest.mark.parametrize(
     ("paths", "extras"),
     [
-        (SOURCES, ("demo", "monai", "tune", "tracking", "cluster", "export", "stream", "litert", "executorch")),
+        (
+            SOURCES,
+            ("demo", "monai", "tune", "tracking", "cluster", "export", "stream", "classical", "litert", "executorch"),
+        ),
         (BENCHMARKS, ("benchmarks", "nnunet")),
         (TESTS, ("dev", "nnunet")),
     ],
