@@ -27,12 +27,15 @@ class Meta:
         unit: Unit of the values, for example ``"HU"``; empty when they have none.
         calibrated: Whether the grid's spacing is physical. A PNG has none: spacing 1 means one pixel.
         notes: What a reader had to decide, in sentences, so that nothing is decided silently.
+        suv_factor: Of a PET: what its values must be multiplied with to be standardised uptake values by body weight
+            (`vesalius.transform.suv`); ``None`` where the header does not say.
     """
 
     modality: Modality = "OT"
     unit: str = ""
     calibrated: bool = True
     notes: tuple[str, ...] = ()
+    suv_factor: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from pydicom.uid import UID, ExplicitVRBigEndian, ImplicitVRLittleEndian
 from vesalius.errors import FormatError, GeometryError
 from vesalius.io.dicom.frame import Frame, PixelFormat, Source, Trait
 from vesalius.io.dicom.header import NATIVE, TABLES, Header
+from vesalius.io.dicom.suv import uptake_of
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 _NOT_IMAGES = {
@@ -94,6 +95,7 @@ def describe(header: Header) -> tuple[Frame, ...]:
         pixels=pixels,
         tables=_tables(header),
         refusal=_refusal(header, pixels),
+        uptake=uptake_of(elements),
     )
     per_frame = elements.get("PerFrameFunctionalGroupsSequence")
     if per_frame is not None:

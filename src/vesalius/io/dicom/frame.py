@@ -8,6 +8,8 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
+from vesalius.io.dicom.suv import Uptake
+
 Trait = tuple[str, float | str | tuple[float, ...]]
 """Something that tells apart the frames at one position: its name, and a value that can be sorted."""
 
@@ -70,6 +72,7 @@ class Source:
         calibrated: Whether the frames' spacing is known.
         refusal: Why its frames cannot be read as an image, in words that follow the file's name; empty when they can.
         notes: What was decided about its geometry.
+        uptake: Of a PET: dose, weight and times; never shown.
     """
 
     path: Path
@@ -86,6 +89,7 @@ class Source:
     calibrated: bool = True
     refusal: str = ""
     notes: tuple[str, ...] = ()
+    uptake: Uptake | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

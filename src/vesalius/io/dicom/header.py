@@ -24,6 +24,7 @@ from pydicom.uid import (
 )
 
 from vesalius.errors import FormatError, VesaliusError
+from vesalius.io.dicom import suv
 
 LARGEST_INFLATED = 1 << 30
 """Bytes that a deflated file may grow to: the syntax is meant for reports and masks; an image needs far less."""
@@ -50,9 +51,9 @@ _KEYWORDS = [
     *("PixelRepresentation", "RescaleSlope", "RescaleIntercept", "RescaleType", "Units"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "DetectorInformationSequence"),
     *("SliceVector", "FrameIncrementPointer", "FrameTime", "FrameTimeVector", "CineRate"),
-    *("RecommendedDisplayFrameRate", *TABLES),
+    *("RecommendedDisplayFrameRate", *TABLES, *suv.KEYWORDS),
 ]
-_TAGS: list[int] = [tag for tag in map(tag_for_keyword, _KEYWORDS) if tag is not None]
+_TAGS: list[int] = [*(tag for tag in map(tag_for_keyword, _KEYWORDS) if tag is not None), *suv.PRIVATE_TAGS]
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ class Header:
 
     Args:
         path: The file.
-        elements: Those elements before the pixel data that have to do with the image; no patient module.
+        elements: Those elements before the pixel data that have to do with the image; of the patient nothing but
+            the weight, by which a PET is scaled.
         syntax: How the file is encoded.
         pixels_at: Byte at which the pixel data element starts (in the inflated stream of a deflated file); ``None``
             when there is none.

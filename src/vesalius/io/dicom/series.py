@@ -15,6 +15,7 @@ from vesalius.io.dicom.frame import Frame, Source
 from vesalius.io.dicom.header import damage_is_a_format_error, read_header
 from vesalius.io.dicom.quiet import quiet
 from vesalius.io.dicom.stack import arrange, outline, split
+from vesalius.io.dicom.suv import suv_factor
 from vesalius.io.dicom.values import assemble, same_pixels
 
 _MODALITIES: dict[str, Modality] = {
@@ -258,6 +259,8 @@ def _read(chosen: _Found, name: str, others: Counter[str]) -> Volume:
         array = array[..., 0]
     sources = dict.fromkeys(frame.source for frame in chosen.frames)
     first = chosen.frames[0].source
+    uptakes = [source.uptake for source in sources if source.uptake is not None]
+    factor, reason = suv_factor(uptakes) if uptakes else (None, "")
     meta = Meta(
         modality=modality_of(first),
         unit=first.unit if len({source.unit for source in sources}) == 1 else "",
@@ -268,7 +271,9 @@ def _read(chosen: _Found, name: str, others: Counter[str]) -> Volume:
             *notes,
             *((f"{len(chosen.copies)} further copies of the same images are left aside",) if chosen.copies else ()),
             *(f"left aside in the folder: {n} x {kind}" for kind, n in others.items()),
+            *((reason,) if reason else ()),
         ),
+        suv_factor=factor,
     )
     return Volume(array, arrangement.grid, meta)
 
