@@ -1,0 +1,128 @@
+"""Lesion-wise scores against the definition of BraTS 2023, on lesions that can be counted by hand."""
+
+import numpy as np
+import pytest
+
+from vesalius.errors import DataError, GeometryError
+from vesalius.image import Grid, LabelMap, Labels
+from vesalius.metrics.lesions import LesionTask, lesion_wise
+
+LABELS = Labels.of({"oedema": 1, "core": 2}, regions={"whole": (1, 2)}, ignore=9)
+SHAPE = (40, 14, 14)
+CUBE = 216  # voxels of a lesion of 6 x 6 x 6
+
+
+def scored(prediction, reference, name="whole", *, spacing=(1.0, 1.0, 1.0), **how):
+    grid = Grid.from_spacing(SHAPE, spacing)
+    pair = [LabelMap(array.astype(np.uint8), grid, LABELS) for array in (prediction, reference)]
+    return lesion_wise(*pair, name, **how)
+
+
+def cubes(*starts: int, size: int = 6) -> np.ndarray:
+    array = np.zeros(SHAPE, np.uint8)
+    for start in starts:
+        array[start : start + size, 4 : 4 + size, 4 : 4 + size] = 1
+    return array
+
+
+def test_found_missed_and_made_up() -> None:
+    """Lesions at 2 and 30; the first is found exactly, the second missed, and one is made up at 16."""
+    found = scored(cubes(2, 16), cubes(2, 30))
+    assert (found.true_positive, found.false_negative, found.false_positive) == (1, 1, 1)
+    assert found.dice == pytest.approx(1 / 3)
+    assert found.hd95_mm == pytest.approx((0 + 374 + 374) / 3)
+    assert [one.volume_mm3 for one in found.lesions] == [CUBE, CUBE]
+
+
+def test_a_lesion_moved_by_a_voxel() -> None:
+    found = scored(cubes(3), cubes(2))
+    assert found.dice == pytest.approx(5 / 6)
+    assert found.hd95_mm == 1
+
+
+def test_pieces_that_meet_when_dilated_are_one_lesion() -> None:
+    """A gap of six voxels closes when both sides grow by three; of eight it does not, nor with one step of dilation."""
+    assert len(scored(cubes(), cubes(2, 14)).lesions) == 1
+    assert len(scored(cubes(), cubes(2, 16)).lesions) == 2
+    assert len(scored(cubes(), cubes(2, 14), task="brats-meningioma").lesions) == 2
+
+
+def test_a_piece_beside_the_lesion_belongs_to_it() -> None:
+    """Two voxels away: within the dilation, so neither a false positive nor a miss, but without overlap Dice is 0."""
+    reference = cubes(2)
+    near = scored(cubes(10), reference)
+    assert (near.true_positive, near.false_positive, near.dice) == (1, 0, 0)
+    assert near.hd95_mm < 374
+    far = scored(cubes(12), reference)
+    assert (far.true_positive, far.false_positive) == (0, 1)
+    assert far.hd95_mm == 374
+
+
+def test_dilation_goes_by_faces_and_edges() -> None:
+    """Three steps of the 18-neighbourhood reach (3, 3, 0) and (2, 2, 2), but not (3, 3, 3)."""
+    reference = np.zeros(SHAPE, np.uint8)
+    reference[10:16, 2:8, 2:8] = 1
+
+    def hit(*at: int) -> int:
+        prediction = np.zeros(SHAPE, np.uint8)
+        prediction[at] = 1
+        return scored(prediction, reference).true_positive
+
+    assert [hit(18, 10, 7), hit(17, 9, 9), hit(18, 10, 10), hit(19, 7, 7)] == [1, 1, 0, 0]
+
+
+def test_one_piece_over_two_lesions_is_scored_against_each() -> None:
+    bridge = np.zeros(SHAPE, np.uint8)
+    bridge[2:38, 4:10, 4:10] = 1
+    found = scored(bridge, cubes(2, 32))
+    assert (found.true_positive, found.false_positive) == (2, 0)
+    assert found.dice == pytest.approx(2 * 6 / (6 + 36))
+
+
+def test_small_lesions_are_left_out_with_what_was_said_of_them() -> None:
+    """27 mm³ count for metastases (above 2 mm³) and not for glioma; exactly the least volume does not count."""
+    small = cubes(2, size=3)
+    assert scored(small, small).lesions[0].counted is False
+    nothing = scored(small, small)
+    assert (nothing.dice, nothing.hd95_mm, nothing.false_positive) == (1, 0, 0)
+    assert scored(cubes(), small).dice == 1
+    assert scored(cubes(), small, task="brats-metastases").dice == 0
+    assert scored(cubes(), small, task=LesionTask(least_mm3=27.0)).dice == 1
+    assert scored(cubes(), small, task=LesionTask(least_mm3=26.9)).dice == 0
+
+
+def test_volumes_and_distances_are_in_millimetres() -> None:
+    found = scored(cubes(3), cubes(2), spacing=(3.0, 1.0, 0.5))
+    assert found.lesions[0].volume_mm3 == pytest.approx(CUBE * 1.5)
+    assert found.hd95_mm == pytest.approx(3.0)
+
+
+def test_both_empty() -> None:
+    found = scored(cubes(), cubes())
+    assert (found.dice, found.hd95_mm, found.lesions) == (1, 0, ())
+    wrong = scored(cubes(2), cubes())
+    assert (wrong.dice, wrong.hd95_mm) == (0, 374)
+
+
+def test_a_region_joins_its_labels_and_a_label_is_scored_alone() -> None:
+    reference = cubes(2)
+    reference[4:6, 6:8, 6:8] = 2
+    assert scored(cubes(2), reference).dice == 1
+    assert scored(cubes(2), reference, "core", task=LesionTask(least_mm3=0)).dice == 0
+
+
+def test_what_is_said_where_nobody_looked_is_no_lesion() -> None:
+    assert scored(cubes(2), cubes(2) * 9).false_positive == 0
+
+
+def test_no_dilation_and_bad_settings() -> None:
+    assert len(scored(cubes(), cubes(2, 10), task=LesionTask(dilation=0)).lesions) == 2
+    with pytest.raises(DataError, match="0 or more"):
+        scored(cubes(), cubes(), task=LesionTask(dilation=-1))
+    with pytest.raises(DataError, match="did you mean 'brats-glioma'"):
+        scored(cubes(), cubes(), task="brats-gliom")
+    with pytest.raises(DataError, match="unknown label 'tumour'"):
+        scored(cubes(), cubes(), "tumour")
+    other = LabelMap(np.zeros((4, 4), np.uint8), Grid.from_spacing((4, 4), (1.0, 1.0)), LABELS)
+    with pytest.raises(GeometryError, match="different grids"):
+        lesion_wise(other, LabelMap(cubes(), Grid.from_spacing(SHAPE, (1.0, 1.0, 1.0)), LABELS), "whole")
