@@ -21,13 +21,36 @@ Method = Callable[..., LabelMap]
 
 METHODS: dict[str, str] = {
     "threshold": "threshold",
+    "otsu": "threshold",
+    "multi-otsu": "threshold",
+    "li": "threshold",
+    "triangle": "threshold",
+    "yen": "threshold",
+    "isodata": "threshold",
+    "entropy": "threshold",
+    "hysteresis": "threshold",
+    "niblack": "local_threshold",
+    "sauvola": "local_threshold",
+    "phansalkar": "local_threshold",
+    "adaptive-mean": "local_threshold",
+    "adaptive-gaussian": "local_threshold",
+    "sobel": "edges",
+    "prewitt": "edges",
+    "canny": "edges",
+    "laplacian-of-gaussian": "edges",
+    "kmeans": "clusters",
+    "fuzzy-c-means": "clusters",
+    "mean-shift": "clusters",
+    "dbscan": "clusters",
+    "gaussian-mixture": "mixture",
+    "mixture-mrf": "mixture",
 }
 """Name of a method to its module here; the function has the name with underscores."""
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "thresholds": ("threshold", "local_threshold"),
     "regions": ("growing", "competition", "split_merge", "watershed", "superpixels", "random_walker", "graph_cut"),
-    "boundaries": ("edges", "snakes", "geodesic", "chan_vese", "level_set", "livewire"),
+    "boundaries": ("edges", "snake", "geodesic", "chan_vese", "level_set", "livewire"),
     "clusters": ("clusters", "mixture"),
 }
 """The modules of each family, as people look for them."""

@@ -43,7 +43,7 @@ def test_wrong_use(ct, tmp_path, printed, told):
     assert "METHOD" in printed("classical", code=2)
     assert "-o" in printed("classical", "threshold", ct, code=2)
     message = told("classical", "threshold", ct, "-o", tmp_path / "x.nii.gz", code=1)["error"]["message"]
-    assert message == "threshold needs above, below or both"
+    assert message == "threshold needs above, below or both, or a tissue"
     assert not (tmp_path / "x.nii.gz").exists()
 
 
