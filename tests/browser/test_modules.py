@@ -23,6 +23,7 @@ from vesalius.export.targets import Artefact
 from vesalius.image import Grid, LabelMap, Labels, Meta, Volume
 from vesalius.io import read, read_labels, write
 from vesalius.plan import Plan, prepare
+from vesalius.predict.views import views_of
 from vesalius.predict.window import sliding_window
 from vesalius.transform import Normalisation, postprocess, resample_argmax, resample_painted
 from vesalius.transform.postprocess import KeepLargest, Postprocessing, RemoveSmall, postprocessing_to_json
@@ -324,7 +325,7 @@ class TestWindows:
             }
             return made;
         }"""
-        expected = sliding_window(torch.from_numpy(image), network, size, 3, overlap=0.4, mirror_axes=axes)
+        expected = sliding_window(torch.from_numpy(image), network, size, 3, overlap=0.4, views=views_of(axes))
         windows = {"size": list(size), "overlap": 0.4, "sigmaShare": 0.125, "mirrorAxes": list(axes)}
         channels = [typed(channel) for channel in image]
         found = ask("windows.js", "slidingWindow", channels, list(shape), {"code": code}, 3, windows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import shutil
@@ -59,8 +58,7 @@ def picture_bundle() -> Bundle:
 
 
 def exported(bundle: Bundle | str, runtime: Path, folder: Path) -> Path:
-    with contextlib.chdir(runtime):
-        export(bundle, "browser", folder)
+    export(bundle, "browser", folder, runtime=runtime)
     return folder
 
 

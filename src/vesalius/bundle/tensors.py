@@ -35,6 +35,21 @@ def weights_to_bytes(weights: Mapping[str, NDArray[Any]], *, precision: Precisio
     return raw
 
 
+def exact_precision(weights: Mapping[str, NDArray[Any]]) -> Precision:
+    """The precision in which weights are written without losing a digit, and the fewest bytes.
+
+    Weights that were read from a bundle in half precision are exact in it.
+
+    Example:
+        >>> exact_precision({"a": np.float32([0.5])}), exact_precision({"a": np.float32([0.1])})
+        ('half', 'single')
+    """
+    exact = all(
+        np.array_equal(array, _compact(array).astype(array.dtype), equal_nan=True) for array in weights.values()
+    )
+    return "half" if exact else "single"
+
+
 def weights_from_bytes(data: bytes, name: str) -> dict[str, NDArray[Any]]:
     """Read weights, in single precision.
 

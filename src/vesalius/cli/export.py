@@ -45,6 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DICE",
         help="loss of Dice, of the label that loses most, above which a quantised artefact is refused (0.01)",
     )
+    parser.add_argument(
+        "--runtime",
+        metavar="FOLDER",
+        help="for the target browser: where `npm pack` or `npm install` left the runtime (the current folder)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -60,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
         precision=args.quantise or "fp32",
         cases=_cases(args),
         accepted_loss=args.accept_loss,
+        runtime=args.runtime,
     )
     if args.json:
         print(json.dumps({"output": args.output, **report.to_dict()}))

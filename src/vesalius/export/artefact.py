@@ -39,6 +39,7 @@ def export(
     precision: Precision = "fp32",
     cases: Dataset | None = None,
     accepted_loss: float = ACCEPTED_LOSS,
+    runtime: Path | str | None = None,
 ) -> ExportReport:
     """Write a bundle for another runtime.
 
@@ -58,14 +59,16 @@ def export(
         cases: Real cases to calibrate ``"int8"`` with, and to measure what quantisation costs; with references if
             there are any.
         accepted_loss: Loss of Dice (of the label that loses most) above which a quantised artefact is refused.
+        runtime: Where the runtime's own files are, for ``"browser"``: the folder in which `npm pack` or `npm install`
+            was run; the current one when left out.
 
     Returns:
         What was written, and the figures of the check; the same stands in ``vesalius.json``.
 
     Raises:
         BundleError: The bundle cannot be read.
-        PlanError: The target is unknown or cannot take the bundle, the precision is none of its own, what it wrote does
-            not say what the bundle says, or quantisation costs more than is accepted.
+        PlanError: The target is unknown or cannot take the bundle or a runtime, the precision is none of its own, what
+            it wrote does not say what the bundle says, or quantisation costs more than is accepted.
         DataError: ``"int8"`` without cases.
         MissingDependencyError: The target needs a package that is not installed.
         VesaliusError: The folder cannot be written.
@@ -80,6 +83,8 @@ def export(
     whole = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
     writer = find_target(target)
     _check(whole, target, writer, precision, cases)
+    if runtime is not None and target != "browser":
+        raise PlanError(f"{target} puts no runtime beside the network: leave runtime out (--runtime)")
     segmenter = load_segmenter(whole, device="cpu", backend="torch-float32")
     calibrated, measured = (None, None) if not cases else split(cases)
     image = cases[0].image if case is None and cases else case
@@ -96,6 +101,7 @@ def export(
                 windows=torch.cat((windows + windows)[:2]),
                 precision=precision,
                 calibration=_calibration(calibrated, one) if precision == "int8" else (),
+                runtime=None if runtime is None else Path(runtime),
             )
             artefacts[part] = writer.write(model, make_folder(folder / part))
             runs[part] = writer.load(artefacts[part].path)

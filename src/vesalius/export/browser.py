@@ -76,11 +76,11 @@ def refuses(bundle: Bundle) -> str | None:
 def write(model: Model, folder: Path) -> Artefact:
     """Write the page, the network, a window with its logits to check each browser with, and the runtime.
 
-    The runtime is taken from where `npm pack` or `npm install` leave it in the current folder; see `find_runtime`.
+    The runtime is taken from where `npm pack` or `npm install` leave it; see `find_runtime`.
     """
     from vesalius.nets.portable import portable
 
-    runtime = runtime_files(find_runtime(Path.cwd()))
+    runtime = runtime_files(find_runtime(model.runtime or Path.cwd()))
     network = portable(model.network)
     path = folder / onnx.FILE
     onnx.save(network, model.windows[:1], {}, path)
@@ -120,8 +120,9 @@ def find_runtime(folder: Path) -> Path:
         if place.exists():
             return place
     raise MissingDependencyError(
-        f"the page needs ONNX Runtime Web: run `npm pack {PACKAGE}@{PACKAGE_VERSION}` in this folder, or put "
-        f"{PACKAGE}-{PACKAGE_VERSION}.tgz here, and export again"
+        f"the page needs ONNX Runtime Web, and {folder.name or folder} holds none: run `npm pack "
+        f"{PACKAGE}@{PACKAGE_VERSION}` there, or name the folder of {PACKAGE}-{PACKAGE_VERSION}.tgz (--runtime), and "
+        "export again"
     )
 
 

@@ -9,7 +9,7 @@ from vesalius import __version__
 from vesalius.bundle import Bundle
 from vesalius.bundle.card import card_to_json
 from vesalius.bundle.parts import digest
-from vesalius.bundle.tensors import weights_to_bytes
+from vesalius.bundle.tensors import exact_precision, weights_to_bytes
 from vesalius.export.targets import Artefact
 from vesalius.nets import SlicesSpec
 from vesalius.plan import Plan
@@ -63,7 +63,7 @@ def describe(bundle: Bundle, artefact: Artefact) -> dict[str, Any]:
         "windows": _windows(plan, artefact),
         "output": _output(plan),
         "after": _after(bundle),
-        "weights_sha256": [digest(weights_to_bytes(weights)) for weights in bundle.members],
+        "weights_sha256": [digest(weights_to_bytes(w, precision=exact_precision(w))) for w in bundle.members],
         "members": len(bundle.members),
         "card": card_to_json(bundle.card),
     }
@@ -175,7 +175,7 @@ def _weights(kind: WindowWeight) -> dict[str, Any]:
     sigma = signature(gaussian_line).parameters["sigma_scale"].default
     return {
         "kind": "gaussian",
-        "sigma": f"{sigma} of the patch's edge, on each axis",
+        "sigma_of_edge": sigma,  # on each axis
         "centre": "(edge - 1) / 2" if kind == "gaussian" else "edge // 2",
         **blended,
     }

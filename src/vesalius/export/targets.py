@@ -41,6 +41,8 @@ class Model:
         windows: ``(b, c, *patch)`` float32, at least two, to trace the network with.
         precision: What is wanted, one of the target's.
         calibration: For int8: windows ``(1, c, *patch)`` of real cases.
+        runtime: Where the runtime's files are, for a target that puts them beside the network; the current folder when
+            left out.
     """
 
     bundle: Bundle
@@ -48,6 +50,7 @@ class Model:
     windows: Tensor
     precision: Precision = "fp32"
     calibration: tuple[Tensor, ...] = ()
+    runtime: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

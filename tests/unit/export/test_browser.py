@@ -100,6 +100,12 @@ def test_what_the_page_cannot_do_is_refused_with_the_reason():
     assert browser.refuses(bundle) is None
 
 
+def test_a_runtime_is_refused_where_none_is_written(solid, tmp_path):
+    with pytest.raises(PlanError, match="puts no runtime beside the network"):
+        export(solid, "torchscript", tmp_path / "model", runtime=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_without_the_runtime_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(MissingDependencyError, match="npm pack"):

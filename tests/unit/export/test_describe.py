@@ -39,13 +39,14 @@ def test_it_is_json_and_complete(bundle):
     assert [channel["name"] for channel in told["output"]["channels"]] == ["background", "ball", "core"]
     assert told["after"]["labels"][1]["value"] == 2
     assert told["after"]["labels"][1]["colour"] == list(bundle.plan.labels.colour(2))
-    assert told["windows"]["weights"]["sigma"].startswith("0.125 ")
+    assert told["windows"]["weights"]["sigma_of_edge"] == 0.125
     assert len(told["weights_sha256"]) == told["members"] == 1
 
 
-def test_the_hash_is_that_of_the_bundle(bundle, tmp_path):
+@pytest.mark.parametrize("precision", ["half", "single"])  # single: as what was imported is kept
+def test_the_hash_is_that_of_the_bundle(precision, bundle, tmp_path):
     """Who has a bundle can see whether an artefact was made of it."""
-    place = bundle.save(tmp_path / "saved")
+    place = bundle.save(tmp_path / "saved", precision=precision)
     stored = json.loads((place / "bundle.json").read_text())["members"][0]["sha256"]
     assert describe(Bundle.load(place), ARTEFACT)["weights_sha256"] == [stored]
 

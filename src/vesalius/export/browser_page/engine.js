@@ -127,7 +127,7 @@ function windowsOf(mirror) {
   return {
     size,
     overlap,
-    sigmaShare: Number.parseFloat(weights.sigma),
+    sigmaShare: weights.sigma_of_edge,
     mirrorAxes: mirror ? names.map((name) => axes.indexOf(name)) : [],
   };
 }
