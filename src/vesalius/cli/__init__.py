@@ -32,6 +32,7 @@ VERBS = {
     "stream": "segment a camera, a video, a DICOM cine or a folder of pictures as it plays",
     "export": "write a segmenter for another runtime: ONNX, OpenVINO, phones, browsers, MONAI",
     "import": "turn a model that nnU-Net or MONAI trained into a segmenter",
+    "preprocess": "denoise, correct and scale images by a list of steps that can be saved and replayed",
     "classical": "segment without training: thresholds, regions, boundaries, clusters",
     "evaluate": "score predictions against references",
     "show": "describe a trained segmenter, a plan or an image",
