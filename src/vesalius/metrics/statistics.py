@@ -145,10 +145,23 @@ def summarise(scores: Sequence[Scores], *, resamples: int = 2000, seed: int = 0)
     return Summary(values, row(len(targets)), len(scores), tolerances[0])
 
 
-def _intervals(
-    table: NDArray[np.float64], resamples: int, seed: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The 95 % percentile interval of the mean of each row ``(rows, cases)``, NaN left out."""
+def bootstrap_means(table: NDArray[np.float64], *, resamples: int = 2000, seed: int = 0) -> NDArray[np.float64]:
+    """Means of rows when the columns are drawn anew, all rows together.
+
+    Args:
+        table: ``(rows, cases)``; NaN is left out of a row's mean.
+        resamples: How often to draw, at least 1.
+        seed: Of the drawing.
+
+    Returns:
+        ``(resamples, rows)``; NaN where a draw holds no value of a row.
+
+    Example:
+        >>> bootstrap_means(np.array([[2.0, 2.0, np.nan]]), resamples=3, seed=1).ravel().tolist()
+        [2.0, 2.0, 2.0]
+
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), ch. 6.
+    """
     cases = table.shape[1]
     known = ~np.isnan(table)
     filled = np.where(known, table, 0)
@@ -160,6 +173,15 @@ def _intervals(
         drawn = generator.multinomial(cases, np.full(cases, 1 / cases), size=size).astype(np.float64)
         with np.errstate(invalid="ignore"):
             means[start : start + size] = (drawn @ filled.T) / (drawn @ known.T)
+    return means
+
+
+def _intervals(
+    table: NDArray[np.float64], resamples: int, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The 95 % percentile interval of the mean of each row ``(rows, cases)``, NaN left out."""
+    means = bootstrap_means(table, resamples=resamples, seed=seed)
+    known = ~np.isnan(table)
     low, high = np.full(len(table), np.nan), np.full(len(table), np.nan)
     for r in np.flatnonzero(known.sum(axis=1) >= 2):
         drawn_means = means[:, r][~np.isnan(means[:, r])]
