@@ -12,13 +12,12 @@ that marks what is not there.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
-_CHUNK = 1 << 16  # joint values of so many voxels, as int64, stay in the second-level cache
 
 
 @dataclass(frozen=True)
@@ -139,6 +138,132 @@ def iou(counts: Counts) -> float:
     return _share(counts.true_positive, union, counts, agreed=True)
 
 
+def f_beta(counts: Counts, *, beta: float = 2.0) -> float:
+    """F-beta, (1 + β²) TP / ((1 + β²) TP + β² FN + FP): Dice in which a miss weighs β² as much as a false alarm.
+
+    Both empty: 1; one empty: 0.
+
+    Example:
+        >>> f_beta(Counts(6, 3, 3, 88)), f_beta(Counts(6, 2, 2, 90), beta=1.0)
+        (0.6666666666666666, 0.75)
+
+    Source: van Rijsbergen, Information Retrieval (1979), chapter 7; checked against scikit-learn.
+    """
+    square = beta * beta
+    whole = (1 + square) * counts.true_positive + square * counts.false_negative + counts.false_positive
+    return _share((1 + square) * counts.true_positive, whole, counts, agreed=True)
+
+
+def negative_predictive_value(counts: Counts) -> float:
+    """Share of what the prediction left alone that is rightly so, TN / (TN + FN).
+
+    Prediction without background: 1 if the reference has none either, else 0.
+
+    Example:
+        >>> negative_predictive_value(Counts(6, 2, 10, 90))
+        0.9
+
+    Source: Taha and Hanbury, BMC Medical Imaging 15:29 (2015), doi:10.1186/s12880-015-0068-x.
+    """
+    left = counts.true_negative + counts.false_negative
+    return _share(counts.true_negative, left, counts, agreed=counts.false_positive == 0)
+
+
+def balanced_accuracy(counts: Counts) -> float:
+    """Mean of sensitivity and specificity, each with its own rule for empty masks; 0.5 is what chance gives.
+
+    Example:
+        >>> balanced_accuracy(Counts(6, 10, 2, 90))
+        0.825
+
+    Source: Brodersen et al., ICPR 2010, doi:10.1109/ICPR.2010.764; checked against scikit-learn.
+    """
+    return (sensitivity(counts) + specificity(counts)) / 2
+
+
+def matthews(counts: Counts) -> float:
+    """Matthews' correlation of reference and prediction, -1 … 1; 0 is what chance gives.
+
+    Where one side is empty or full the quotient has nothing to divide by: 1 if no voxel is wrong, else 0.
+
+    Example:
+        >>> round(matthews(Counts(6, 2, 2, 90)), 4)
+        0.7283
+
+    Source: Matthews, Biochimica et Biophysica Acta 405:442 (1975), doi:10.1016/0005-2795(75)90109-9; checked against
+    scikit-learn.
+    """
+    positive, negative = counts.true_positive, counts.true_negative
+    sides = (counts.reference, counts.total - counts.reference, counts.prediction, counts.total - counts.prediction)
+    if counts.total == 0 or 0 in sides:
+        return _share(0, 0, counts, agreed=counts.false_positive == counts.false_negative == 0)
+    # Python's integers are exact; the product of four counts would overflow numpy's.
+    return (positive * negative - counts.false_positive * counts.false_negative) / math.sqrt(math.prod(sides))
+
+
+def kappa(counts: Counts) -> float:
+    """Cohen's kappa: agreement beyond what chance gives (0); 1 is full agreement.
+
+    Where both sides are empty, or both full, chance alone agrees fully: 1. For classes that are grades use the weighted
+    kappa, `vesalius.metrics.agreement.cohen_kappa`; with two classes all weights give the same number.
+
+    Example:
+        >>> round(kappa(Counts(20, 5, 10, 15)), 12)
+        0.4
+
+    Source: Cohen, Educational and Psychological Measurement 20:37 (1960), doi:10.1177/001316446002000104; checked
+    against scikit-learn.
+    """
+    total = counts.total
+    if total == 0:
+        return float("nan")
+    chance = counts.reference * counts.prediction + (total - counts.reference) * (total - counts.prediction)
+    if chance == total * total:
+        return 1.0
+    right = counts.true_positive + counts.true_negative
+    return (right * total - chance) / (total * total - chance)
+
+
+def youden(counts: Counts) -> float:
+    """Youden's index (informedness), sensitivity + specificity - 1: -1 … 1; 0 is what chance gives.
+
+    Empty masks follow the rules of its two parts.
+
+    Example:
+        >>> round(youden(Counts(6, 10, 2, 90)), 12)
+        0.65
+
+    Source: Youden, Cancer 3:32 (1950), doi:10.1002/1097-0142(1950)3:1<32::AID-CNCR2820030106>3.0.CO;2-3.
+    """
+    return sensitivity(counts) + specificity(counts) - 1
+
+
+def volumetric_similarity(counts: Counts) -> float:
+    """How alike the volumes are, wherever they lie: 1 - |P - R| / (P + R). Both empty: 1; one empty: 0.
+
+    Example:
+        >>> volumetric_similarity(Counts(0, 6, 10, 84))
+        0.75
+
+    Source: Taha and Hanbury, BMC Medical Imaging 15:29 (2015), doi:10.1186/s12880-015-0068-x; checked against
+    SimpleITK, whose "volume similarity" is 2 (P - R) / (P + R).
+    """
+    both = counts.reference + counts.prediction
+    return _share(both - abs(counts.prediction - counts.reference), both, counts, agreed=True)
+
+
+def absolute_volume_difference(counts: Counts) -> float:
+    """How much the volumes differ, |P - R|, in ml (1000 mm³); 0 when both are empty, and never undefined.
+
+    Example:
+        >>> absolute_volume_difference(Counts(1500, 0, 500, 0, voxel_mm=2.0))
+        1.0
+
+    Source: Heimann et al., IEEE TMI 28:1251 (2009), doi:10.1109/TMI.2009.2013851, without the division by R.
+    """
+    return abs(counts.prediction - counts.reference) * counts.voxel_mm / 1000
+
+
 def relative_volume_difference(counts: Counts) -> float:
     """How much larger the prediction is than the reference, (P - R) / R; negative when it is smaller, 0 is best.
 
@@ -203,35 +328,6 @@ def area_prediction(counts: Counts) -> float:
     return counts.prediction * counts.voxel_mm
 
 
-def joint_histogram(reference: NDArray[np.integer], prediction: NDArray[np.integer], classes: int) -> NDArray[np.int64]:
-    """Count every pair of classes in one pass: the confusion matrix of all classes at once.
-
-    Args:
-        reference: Class numbers, 0 to ``classes - 1``, any shape.
-        prediction: Class numbers of the same shape.
-        classes: How many classes there are, at least 1.
-
-    Returns:
-        ``(classes, classes)``; row = class in the reference, column = class in the prediction.
-
-    Example:
-        >>> joint_histogram(np.array([0, 1, 1]), np.array([0, 0, 1]), 2)
-        array([[1, 0],
-               [1, 1]])
-
-    Source: Stehman, Remote Sensing of Environment 62:77 (1997), the error matrix.
-    """
-    rows, columns = reference.reshape(-1), prediction.reshape(-1)
-    total = np.zeros(classes * classes, dtype=np.int64)
-    joint = np.empty(min(_CHUNK, rows.size), dtype=np.intp)
-    for start in range(0, rows.size, _CHUNK):
-        part = joint[: min(_CHUNK, rows.size - start)]
-        np.multiply(rows[start : start + _CHUNK], classes, out=part, casting="unsafe", dtype=np.intp)
-        np.add(part, columns[start : start + _CHUNK], out=part, casting="unsafe", dtype=np.intp)
-        total += np.bincount(part, minlength=total.size)
-    return total.reshape(classes, classes)
-
-
 def counts_of(table: NDArray[np.int64], classes: Sequence[int], voxel_mm: float = 1.0) -> Counts:
     """Reduce a confusion matrix to the counts of one target, which may join several classes.
 
@@ -256,7 +352,7 @@ def counts_of(table: NDArray[np.int64], classes: Sequence[int], voxel_mm: float 
     return Counts(both, prediction - both, reference - both, neither, voxel_mm)
 
 
-def _share(part: int, whole: int, counts: Counts, *, agreed: bool) -> float:
+def _share(part: float, whole: float, counts: Counts, *, agreed: bool) -> float:
     if counts.total == 0:
         return float("nan")
     if whole == 0:
