@@ -11,8 +11,8 @@ from vesalius.errors import DataError, MissingDependencyError, VesaliusError, un
 from vesalius.image import Volume
 from vesalius.transform.boxes import positive
 
-BiasMask = Literal["otsu", "nonzero", "all"]
-"""Where the field is estimated: above Otsu's threshold, where the image is not 0, or everywhere."""
+BiasMask = Literal["otsu", "nonzero"]
+"""Where the field is estimated: above Otsu's threshold, or where the image is not 0 (whose logarithm there is not)."""
 
 
 def n4(
@@ -30,7 +30,7 @@ def n4(
         volume: 2D or 3D, without negative values; each channel by itself.
         shrink: The field is estimated on every n-th voxel of each axis, 1 to 16; an axis keeps at least 8 voxels. It
             is smooth, so that 4 loses nothing and is 30 times faster than 1.
-        mask: ``"otsu"``, ``"nonzero"`` or ``"all"``.
+        mask: ``"otsu"``, or ``"nonzero"`` for an image without background or without its skull.
         iterations: At most so many at each level; each level halves the mesh of the spline.
         tolerance: A level ends when the field changes by less than this (coefficient of variation), > 0.
         width: Full width at half maximum of the Gaussian that the histogram is sharpened with, > 0.
@@ -48,7 +48,7 @@ def n4(
         >>> x = np.linspace(0, 1, 32)
         >>> tissue = np.where(np.hypot(*np.meshgrid(x - 0.5, x - 0.5)) < 0.2, 60.0, 100.0)
         >>> shaded = Volume((tissue * (0.8 + 0.4 * x))[None], Grid.from_spacing((32, 32), (1.0, 1.0)))
-        >>> made = n4(shaded, shrink=1, mask="all").array[0]
+        >>> made = n4(shaded, shrink=1, mask="nonzero").array[0]
         >>> bool(made[tissue == 100].std() < 0.5 * shaded.array[0][tissue == 100].std())
         True
 
@@ -85,13 +85,10 @@ def _log_field(
     tolerance: float,
     width: float,
 ) -> NDArray[np.float64]:
+    chosen = channel > 0
     if mask == "otsu" and channel.max() > channel.min():
-        inside = sitk.GetArrayViewFromImage(
-            sitk.OtsuThreshold(sitk.GetImageFromArray(channel.T.astype(np.float32)), 0, 1)
-        )
-        chosen = inside.T > 0
-    else:
-        chosen = channel > 0
+        found = sitk.OtsuThreshold(sitk.GetImageFromArray(channel.T.astype(np.float32)), 0, 1)
+        chosen &= sitk.GetArrayFromImage(found).T > 0
     if np.unique(channel[chosen]).size < 2:
         return np.zeros(channel.shape)  # a flat image has no field
     # ITK's axes run the other way; only distances matter here, so that no direction is told.
@@ -100,7 +97,7 @@ def _log_field(
         one.SetSpacing([float(s) for s in spacing_mm])
     factors = [max(1, min(shrink, n // 8)) for n in channel.shape]
     small, small_where = sitk.Shrink(image, factors), sitk.Shrink(where, factors)
-    if not sitk.GetArrayViewFromImage(small_where).any():
+    if not sitk.GetArrayFromImage(small_where).any():
         small, small_where = image, where
     correct = sitk.N4BiasFieldCorrectionImageFilter()
     # How the work is cut decides on the last digits: always in the same number of pieces, on every machine.

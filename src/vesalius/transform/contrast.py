@@ -137,7 +137,7 @@ def equalise(volume: Volume, *, bins: int = 256, nonzero: bool = False) -> Volum
         nonzero: Whether only voxels that are not 0 count, as in an image without its background; the others become 0.
 
     Returns:
-        The image as float32, 0 to 1: each value's share of voxels that are not brighter. A flat channel becomes 1.
+        The image as float32, 0 to 1: each value's share of voxels that are not brighter. A flat channel becomes 0.5.
 
     Raises:
         DataError: ``bins`` is below 2.
@@ -195,6 +195,8 @@ def clahe(volume: Volume, *, size_mm: float | None = None, clip: float = 0.01, b
         from skimage.exposure import equalize_adapthist
     except ImportError as error:
         raise MissingDependencyError("CLAHE needs scikit-image: pip install 'vesalius[classical]'") from error
+    # What is wrapped around it takes a volume of 3 or 4 slices for a colour picture.
+    adapt = getattr(equalize_adapthist, "__wrapped__", equalize_adapthist)
     if size_mm is not None:
         positive(size_mm=size_mm)
     if not 0 <= clip <= 1 or bins < 2:
@@ -208,7 +210,7 @@ def clahe(volume: Volume, *, size_mm: float | None = None, clip: float = 0.01, b
         low, high = float(source.min()), float(source.max())
         if high > low:
             scaled = (source.astype(np.float64) - low) / (high - low)
-            target[...] = equalize_adapthist(scaled, kernel_size=size, clip_limit=clip, nbins=bins)
+            target[...] = adapt(scaled, kernel_size=size, clip_limit=clip, nbins=bins)
     return volume.with_array(made)
 
 

@@ -180,18 +180,20 @@ def noise_level(array: NDArray[Any]) -> float:
         array: One channel, 1D to 3D.
 
     Returns:
-        1.4826 times the median of the absolute second differences along the last axis that has three values, by √6;
-        taken over those that are not 0, so that an empty background has no say. 0 for a flat image.
+        1.4826 times the median of the absolute second differences, by √6, along the axis on which it is the least:
+        there the image itself changes least. Differences of 0 are left out, so that an empty background has no say.
+        0 for a flat image, and for one without three values in a row.
 
     Source: the median absolute deviation of a normal distribution is its standard deviation by 1.4826; a second
     difference 1, -2, 1 has 6 times the variance.
     """
-    axis = next((a for a in reversed(range(array.ndim)) if array.shape[a] >= 3), None)
-    if axis is None:
-        return 0.0
-    second = np.diff(array.astype(np.float32), n=2, axis=axis)
-    found = np.abs(second[second != 0])
-    return float(1.4826 * np.median(found) / np.sqrt(6.0)) if found.size else 0.0
+    values, found = array.astype(np.float32), []
+    for axis in (a for a in range(array.ndim) if array.shape[a] >= 3):
+        second = np.diff(values, n=2, axis=axis)
+        changes = np.abs(second[second != 0])
+        if changes.size:
+            found.append(float(1.4826 * np.median(changes) / np.sqrt(6.0)))
+    return min(found, default=0.0)
 
 
 def _nearness(offset: Sequence[int], spacing: Sequence[float], sigma_mm: float) -> float:
