@@ -8,18 +8,13 @@ spacings first, and the result is brought back.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vesalius.classical.channel import only_channel
 from vesalius.classical.extra import needed
-from vesalius.classical.gradients import otsu_of, slopes, smoothed, steepness
+from vesalius.classical.gradients import flatness
+from vesalius.classical.isotropic import brought_back, isotropic
 from vesalius.classical.start import starting_region, unlike
 from vesalius.errors import DataError
-from vesalius.image import Grid, LabelMap, Labels, Volume
-from vesalius.transform import resample
-
-_SAME = 0.01  # of a spacing: less is as good as isotropic
-_MOST = 1 << 28  # voxels of one size that are still worked on
+from vesalius.image import LabelMap, Volume
 
 
 def morphological_geodesic(
@@ -44,8 +39,8 @@ def morphological_geodesic(
         radius_mm: Its radius, mm, > 0.
         balloon: Where the image is flat the region grows (above 0) or shrinks (below 0); 0 moves it to near edges only.
         sigma_mm: Width of the Gaussian that smooths the image first, mm, ≥ 0.
-        edge_slope: The slope at which the image is half an edge, in its unit by mm, > 0; Otsu's threshold of the slopes
-            when left out.
+        edge_slope: The slope at which the image is half an edge, in its unit by mm, > 0; half of Otsu's threshold of
+            the slopes when left out.
         threshold: With a balloon: the boundary stops where the image is less flat than this, 0 (edge) to 1 (flat).
         smoothing: Rounds of smoothing the boundary in each step, ≥ 0.
         iterations: Steps, ≥ 1; the boundary moves by one voxel a step at most.
@@ -71,21 +66,17 @@ def morphological_geodesic(
     the equation: Caselles, Kimmel, Sapiro, Int J Computer Vision 22, 1997, doi:10.1023/A:1007979827043. Flatness is
     ``1 / (1 + (slope / edge_slope)²)``, as there.
     """
-    if not 0 < threshold < 1 or (edge_slope is not None and not edge_slope > 0):
-        raise DataError(f"threshold must be between 0 and 1 and edge_slope above 0, not {threshold} and {edge_slope}")
+    if not 0 < threshold < 1:
+        raise DataError(f"threshold must be between 0 and 1, not {threshold}")
     _check(smoothing, iterations)
     region, name = starting_region(image.grid, seeds, centre_mm, radius_mm)
-    values, inside, spacing_mm = _isotropic(image, region)
-    least = float(np.ptp(values))
+    values, inside, spacing_mm = isotropic(image, region)
     unlike(values)
-    size = steepness(slopes(smoothed(values, spacing_mm, sigma_mm), spacing_mm))
-    if edge_slope is None:
-        edge_slope = max(otsu_of(size), 1e-9 * least)
-    flatness = 1.0 / (1.0 + (size / edge_slope) ** 2)
+    flat = flatness(values, spacing_mm, sigma_mm=sigma_mm, edge_slope=edge_slope)
     found = needed("skimage.segmentation").morphological_geodesic_active_contour(
-        flatness, iterations, inside.astype(np.int8), smoothing=smoothing, threshold=threshold, balloon=balloon
+        flat, iterations, inside.astype(np.int8), smoothing=smoothing, threshold=threshold, balloon=balloon
     )
-    return _brought_back(found, image.grid, name)
+    return brought_back(found, image.grid, name)
 
 
 def morphological_chan_vese(
@@ -136,43 +127,13 @@ def morphological_chan_vese(
         raise DataError(f"the weights must be more than 0, not {inside_weight} and {outside_weight}")
     _check(smoothing, iterations)
     region, name = starting_region(image.grid, seeds, centre_mm, radius_mm)
-    values, inside, _ = _isotropic(image, region)
+    values, inside, _ = isotropic(image, region)
     found = needed("skimage.segmentation").morphological_chan_vese(
         unlike(values), iterations, inside.astype(np.int8), smoothing, inside_weight, outside_weight
     )
-    return _brought_back(found, image.grid, name)
+    return brought_back(found, image.grid, name)
 
 
 def _check(smoothing: int, iterations: int) -> None:
     if smoothing < 0 or iterations < 1:
         raise DataError(f"smoothing must be at least 0 and iterations at least 1, not {smoothing} and {iterations}")
-
-
-def _finest(grid: Grid) -> Grid:
-    """The grid of the least spacing on every axis; the same when it is that already."""
-    least = min(grid.spacing_mm)
-    if max(grid.spacing_mm) <= least * (1 + _SAME):
-        return grid
-    size = grid.size * float(np.prod(np.asarray(grid.spacing_mm) / least))
-    if size > _MOST:
-        raise DataError(
-            f"at {least:g} mm on every axis the image would have {size:.3g} voxels, and at most {_MOST:.3g} are worked "
-            "on: resample or crop it first"
-        )
-    return grid.with_spacing([least] * grid.ndim)
-
-
-def _isotropic(
-    image: Volume, region: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.bool_], tuple[float, ...]]:
-    values, grid = only_channel(image), _finest(image.grid)
-    if grid is image.grid:
-        return np.asarray(values, np.float64), region, grid.spacing_mm
-    start = LabelMap(region, image.grid, Labels.of({"object": 1}))
-    fine = resample(image, grid).array[0]
-    return np.asarray(fine, np.float64), resample(start, grid).array != 0, grid.spacing_mm
-
-
-def _brought_back(found: NDArray[np.integer], grid: Grid, name: str) -> LabelMap:
-    made = LabelMap(found != 0, _finest(grid), Labels.of({name: 1}))
-    return made if made.grid is grid else resample(made, grid)

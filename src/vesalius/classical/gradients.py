@@ -121,6 +121,42 @@ def crests(
     return made
 
 
+def flatness(
+    values: NDArray[np.float64], spacing_mm: Sequence[float], *, sigma_mm: float, edge_slope: float | None
+) -> NDArray[np.float64]:
+    """How flat the image is, from near 0 on edges to 1.
+
+    Args:
+        values: ``(*shape)``.
+        spacing_mm: Of each axis.
+        sigma_mm: Width of the Gaussian that smooths the values first, mm, ≥ 0.
+        edge_slope: The slope at which half is left, by mm, > 0; half of Otsu's threshold of the slopes when left out,
+            so that what is an edge by it keeps a fifth at most.
+
+    Returns:
+        ``1 / (1 + (slope / edge_slope)²)``; 1 for an image of one value.
+
+    Raises:
+        DataError: A number is out of range.
+
+    Example:
+        >>> flatness(np.array([0.0, 0, 2, 4, 4]), (1.0,), sigma_mm=0.0, edge_slope=2.0).tolist()
+        [1.0, 0.8, 0.5, 0.8, 1.0]
+
+    Source: Perona, Malik, IEEE Trans. PAMI 12, 1990, doi:10.1109/34.56205, equation 6; as edge indicator Caselles,
+    Kimmel, Sapiro, Int J Computer Vision 22, 1997, doi:10.1023/A:1007979827043.
+    """
+    if edge_slope is not None and not edge_slope > 0:
+        raise DataError(f"edge_slope must be more than 0, not {edge_slope}")
+    size = steepness(slopes(smoothed(values, spacing_mm, sigma_mm), spacing_mm))
+    if edge_slope is None:
+        most = float(size.max())
+        edge_slope = otsu_of(size) / 2.0 if most > 0 else 1.0
+        edge_slope = max(edge_slope, 1e-9 * most)
+    made: NDArray[np.float64] = 1.0 / (1.0 + (size / edge_slope) ** 2)
+    return made
+
+
 def otsu_of(values: NDArray[np.float64]) -> float:
     """The threshold that parts values into the two groups that differ most.
 
