@@ -1,0 +1,211 @@
+"""``vesalius evaluate A B C --reference R``: several methods on the same cases."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+from phantoms import LABELS, ball_case, write_cases
+
+from vesalius.cli.scoring import workers_for
+from vesalius.image import LabelMap
+from vesalius.io import write
+
+_SHAPE = (16, 18, 14)
+_CASES = 7
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A data set, and three methods: right; without the core; without the core and a case, one voxel aside."""
+    place = tmp_path_factory.mktemp("methods")
+    cases = [ball_case(n, shape=_SHAPE) for n in range(_CASES)]
+    write_cases(place / "data", cases)
+    for name in ("right", "coreless", "aside"):
+        (place / name).mkdir()
+    for case in cases:
+        assert case.reference is not None
+        reference = case.reference
+        coreless = np.minimum(reference.array, 1)
+        drawn = {"right": reference.array, "coreless": coreless, "aside": np.roll(coreless, 1, 0)}
+        for name, array in drawn.items():
+            if (name, case.id) != ("aside", "case3"):
+                write(LabelMap(array, reference.grid, LABELS), place / name / f"{case.id}.nii.gz")
+    return place
+
+
+@pytest.fixture
+def place(made, tmp_path):
+    """A copy of it that a test may change."""
+    return shutil.copytree(made, tmp_path / "made")
+
+
+def leading(told):
+    """The comparison of the mean over targets by Dice."""
+    return next(one for one in told["comparisons"] if one["metric"] == "dice" and one["target"] is None)
+
+
+def test_methods_are_ranked_on_the_same_cases(made, told):
+    places = [made / name for name in ("aside", "right", "coreless")]
+    done = told("evaluate", *places, "--reference", made / "data", "--metrics", "dice,hd95", code=1)
+    found = leading(done)
+    assert found["methods"] == ["aside", "right", "coreless"]
+    assert found["rankings"]["mean_then_rank"]["ranks"] == [3, 1, 2]
+    assert found["cases"] == _CASES
+    assert found["filled_with_worst"] == {"aside": ["case3"]}
+    assert done["failed"] == ["aside: case3: no prediction for this reference"]
+    assert done["methods"]["right"]["summary"]["foreground"]["dice"]["mean"] == 1
+    assert {one["target"] for one in done["comparisons"]} == {None, "ball", "core"}
+
+
+def test_the_difference_of_two_is_what_paper_says(made, told):
+    """Right scores 1; without the core, Dice is 2 b / (2 b + c) for the ball and 0 for the core."""
+    done = told("evaluate", made / "right", made / "coreless", "--reference", made / "data", "--metrics", "dice")
+    expected = []
+    for n in range(_CASES):
+        array = ball_case(n, shape=_SHAPE).reference.array
+        ball, core = (array == 1).sum(), (array == 2).sum()
+        expected.append(1 - ball / (2 * ball + core))
+    (pair,) = leading(done)["differences"]
+    assert pair["mean"] == pytest.approx(np.mean(expected))
+    assert (pair["first_better"], pair["second_better"]) == (_CASES, 0)
+    assert pair["p"] == pytest.approx(2 / 2**_CASES)
+
+
+def test_missing_cases_can_be_left_out_for_all(made, told):
+    places = [made / name for name in ("right", "coreless", "aside")]
+    done = told("evaluate", *places, "--reference", made / "data", "--metrics", "dice", "--missing", "common", code=1)
+    assert leading(done)["cases"] == _CASES - 1
+    assert leading(done)["left_out"] == ["case3"]
+    assert leading(done)["filled_with_worst"] == {}
+
+
+def test_the_files(made, tmp_path, printed):
+    out = tmp_path / "report"
+    words = printed(
+        "evaluate", f"A/B={made / 'right'}", f"Größe={made / 'coreless'}", "--reference", made / "data" / "labels",
+        "-o", out, "--title", "Balls & <cores>", "--metrics", "dice,hd95,volume_reference_ml,volume_prediction_ml",
+    )  # fmt: skip
+    assert {path.name for path in out.iterdir()} == {
+        "report.html",
+        "comparison.json",
+        "scores-A_B.csv",
+        "scores-Größe.csv",
+    }
+    assert f"report: {out / 'report.html'}" in words
+    assert "dice: A/B before Größe by " in words
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "Balls &amp; &lt;cores&gt;" in page
+    assert "Volumes: Bland and Altman" in page
+    assert "Left out" not in page
+    with (out / "scores-A_B.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["dice"] for row in rows] == ["1.0"] * (2 * _CASES)
+    told = json.loads((out / "comparison.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
+    assert str(made) not in json.dumps(told)  # where the files were is nobody's business
+    assert told["provenance"]["A/B"] == "predictions in right"
+
+
+def test_one_method_with_reference_is_the_plain_evaluation(made, told, tmp_path):
+    done = told("evaluate", made / "right", "--reference", made / "data", "-o", tmp_path / "report")
+    assert done == told("evaluate", made / "right", made / "data")
+    assert {path.name for path in (tmp_path / "report").iterdir()} == {"report.html", "scores.csv", "scores.json"}
+
+
+def test_the_number_of_workers_changes_nothing(made, told):
+    places = [made / name for name in ("right", "coreless", "aside")]
+    how = ("--reference", made / "data", "--metrics", "dice,hd95")
+    assert told("evaluate", *places, *how, "--workers", 1, code=1) == told(
+        "evaluate", *places, *how, "--workers", 5, code=1
+    )
+
+
+def test_no_more_cases_are_read_at_once_than_there_is_room_for(made, told, monkeypatch):
+    """Reading is watched: with two workers no third case is under way."""
+    import threading
+    import time
+
+    from vesalius import metrics
+
+    lock, under_way, most = threading.Lock(), 0, 0
+    plain = metrics.evaluate
+
+    def watched(*pair, **how):
+        nonlocal under_way, most
+        with lock:
+            under_way += 1
+            most = max(most, under_way)
+        time.sleep(0.02)
+        found = plain(*pair, **how)
+        with lock:
+            under_way -= 1
+        return found
+
+    monkeypatch.setattr(metrics, "evaluate", watched)
+    told(
+        "evaluate", made / "right", made / "coreless", "--reference", made / "data", "--metrics", "dice", "--workers", 2
+    )
+    assert most == 2
+
+
+def test_large_cases_are_scored_one_by_one():
+    gib = 1 << 30
+    assert workers_for(512 * 512 * 1000, cores=8, free_bytes=8 * gib) == 1
+    assert workers_for(64**3, cores=8, free_bytes=8 * gib) == 8
+
+
+def test_a_bad_prediction_of_one_method_fails_alone(place, told):
+    (place / "coreless" / "case1.nii.gz").write_bytes(b"nothing")
+    done = told("evaluate", place / "right", place / "coreless", "--reference", place / "data", code=1)
+    (failed,) = done["failed"]
+    assert failed.startswith("coreless: case1: ")
+    assert leading(done)["filled_with_worst"] == {"coreless": ["case1"]}
+    assert len(done["methods"]["right"]["cases"]) == _CASES
+
+
+def test_a_method_of_which_nothing_can_be_scored(place, printed):
+    for path in (place / "coreless").iterdir():
+        path.write_bytes(b"nothing")
+    words = printed("evaluate", place / "right", place / "coreless", "--reference", place / "data", code=1)
+    assert f"none of the {_CASES} pairs of coreless could be scored" in words
+
+
+def test_single_files_of_two_methods(made, told):
+    places = [made / name / "case1.nii.gz" for name in ("right", "coreless")]
+    done = told(
+        "evaluate", f"a={places[0]}", f"b={places[1]}", "--reference", made / "data" / "labels" / "case1.nii.gz"
+    )
+    assert leading(done)["rankings"]["mean_then_rank"]["ranks"] == [1, 2]
+    assert leading(done)["differences"][0]["low"] is None
+
+
+def test_a_data_set_with_several_references(made, tmp_path, told):
+    """``--reference`` is the place, ``--reference-name`` which of its references."""
+    data = tmp_path / "data"
+    data.mkdir()
+    for n in range(2):
+        for source, ending in (("images", "_image"), ("labels", "_lobes"), ("labels", "_lungs")):
+            shutil.copy(made / "data" / source / f"case{n}.nii.gz", data / f"case{n}{ending}.nii.gz")
+    how = ("--reference-name", "lobes", "--metrics", "dice")
+    done = told("evaluate", made / "right", "--reference", data, *how, code=1)
+    assert [case["case"] for case in done["cases"]] == ["case0", "case1"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["right"], "there is one place and no --reference"),
+        (["right", "coreless", "data"], "there are 3 places and no --reference"),
+        (["right", "coreless", "--reference", "lobes"], "--reference-name which of several references"),
+        (["right", "right", "--reference", "data"], "two methods are called 'right'"),
+        (["right", "nobody", "--reference", "data"], "nobody: there is no such file or folder"),
+        (["right", "coreless", "--reference", "data", "--workers", "0"], "--workers must be at least 1"),
+        (["right", "coreless", "--reference", "data", "--alpha", "2"], "alpha must be above 0"),
+        (["right", "coreless", "--reference", "data", "--metrics", "volume_reference_ml"], "says what is good"),
+        (["right", "coreless", "--reference", "data", "--metrics", "dise"], "unknown metric 'dise'"),
+    ],
+)
+def test_what_cannot_be_compared(arguments, words, made, printed, monkeypatch):
+    monkeypatch.chdir(made)
+    assert words in printed("evaluate", *arguments, code=1)
