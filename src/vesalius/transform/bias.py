@@ -15,6 +15,9 @@ BiasMask = Literal["otsu", "nonzero"]
 """Where the field is estimated: above Otsu's threshold, or where the image is not 0 (whose logarithm there is not)."""
 
 
+_NEGATIVE = 0.2  # share of voxels below 0 at which an image is no MR
+
+
 def n4(
     volume: Volume,
     *,
@@ -27,7 +30,7 @@ def n4(
     """Divide an MR image by its bias field, estimated with N4.
 
     Args:
-        volume: 2D or 3D, without negative values; each channel by itself.
+        volume: 2D or 3D MR; each channel by itself. Values of 0 and less have no say.
         shrink: The field is estimated on every n-th voxel of each axis, 1 to 16; an axis keeps at least 8 voxels. It
             is smooth, so that 4 loses nothing and is 30 times faster than 1.
         mask: ``"otsu"``, or ``"nonzero"`` for an image without background or without its skull.
@@ -39,7 +42,7 @@ def n4(
         The image as float32; its values are divided by the field everywhere, also outside the mask.
 
     Raises:
-        DataError: A setting is out of range, or the image holds negative values.
+        DataError: A setting is out of range, or the image is a CT or mostly negative.
         VesaliusError: The mask is unknown.
         MissingDependencyError: SimpleITK is not installed.
 
@@ -64,10 +67,9 @@ def n4(
     if not 1 <= shrink <= 16 or not iterations or min(iterations) < 1:
         raise DataError(f"n4 takes shrink of 1 to 16 and iterations of 1 or more, not {shrink} and {iterations}")
     positive(tolerance=tolerance, width=width)
-    if volume.array.min() < 0:
-        raise DataError(
-            "n4 works on the logarithm of an MR's signal, and the image holds negative values: is it an MR?"
-        )
+    # A resampled MR has some values below 0, where splines overshoot; an image in HU has many.
+    if volume.meta.modality == "CT" or np.count_nonzero(volume.array < 0) > _NEGATIVE * volume.array.size:
+        raise DataError("n4 works on the logarithm of an MR's signal, and many values are negative: is it an MR?")
     made = np.empty(volume.array.shape, np.float32)
     for source, target in zip(volume.array, made, strict=True):
         field = _log_field(sitk, source, volume.grid.spacing_mm, shrink, mask, iterations, tolerance, width)

@@ -16,6 +16,7 @@ from vesalius.transform.boxes import Box, each_box, halo, moved, offsets_within,
 from vesalius.transform.sampling import Tile, each_tile, sampling
 
 _LARGEST = 2000  # neighbours of a median: beyond, sorting takes minutes and the radius is a slip
+_CUTOFF = 2.5  # standard deviations at which the bilateral filter's Gaussian in space ends, as ITK's
 _TILE = (256, 1 << 19)  # (edge, points), as for resampling
 
 
@@ -108,12 +109,12 @@ def median(volume: Volume, *, radius_mm: float | None = None) -> Volume:
     return per_channel(volume, work)
 
 
-def bilateral(volume: Volume, *, sigma_mm: float = 1.5, sigma_value: float | None = None) -> Volume:
+def bilateral(volume: Volume, *, sigma_mm: float = 1.0, sigma_value: float | None = None) -> Volume:
     """Average neighbours that are near both in space and in value: noise goes, edges stay.
 
     Args:
         volume: 2D or 3D; each channel by itself.
-        sigma_mm: Standard deviation of the Gaussian in space, mm, > 0. Neighbours within 2 of them count.
+        sigma_mm: Standard deviation of the Gaussian in space, mm, > 0. Neighbours within 2.5 of them count.
         sigma_value: Standard deviation of the Gaussian over differences of value, in the image's unit, > 0. Left out,
             twice the noise (see `noise_level`).
 
@@ -130,7 +131,7 @@ def bilateral(volume: Volume, *, sigma_mm: float = 1.5, sigma_value: float | Non
         >>> float(made[0, 0, 2]) < 1 and float(made[0, 0, 3]) > 99
         True
 
-    Source: Tomasi and Manduchi, ICCV 1998, doi:10.1109/ICCV.1998.710815; checked against the formula written out.
+    Source: Tomasi and Manduchi, ICCV 1998, doi:10.1109/ICCV.1998.710815; checked against OpenCV.
     """
     positive(sigma_mm=sigma_mm)
     if sigma_value is not None:
@@ -141,7 +142,7 @@ def bilateral(volume: Volume, *, sigma_mm: float = 1.5, sigma_value: float | Non
         width = sigma_value or 2 * noise_level(values)
         if width == 0:
             return values
-        offsets = [o for o in offsets_within(2 * sigma_mm, spacing) if any(o)]
+        offsets = [o for o in offsets_within(_CUTOFF * sigma_mm, spacing) if any(o)]
         reach = [max((o[a] for o in offsets), default=0) for a in range(array.ndim)]
         # Outside lies infinity: its distance in value is infinite and its weight 0.
         source = np.ascontiguousarray(np.pad(values, [(n, n) for n in reach], constant_values=np.inf))

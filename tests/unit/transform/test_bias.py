@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vesalius.errors import DataError, MissingDependencyError, VesaliusError
-from vesalius.image import Grid, Volume
+from vesalius.image import Grid, Meta, Volume
 from vesalius.transform import n4
 
 sitk = pytest.importorskip("SimpleITK")
@@ -53,6 +53,8 @@ def test_what_n4_cannot_do() -> None:
     ct = Volume(np.full((1, 8, 8), -1000), grid)
     with pytest.raises(DataError, match="is it an MR"):
         n4(ct)
+    with pytest.raises(DataError, match="is it an MR"):
+        n4(Volume(np.ones((1, 8, 8)), grid, Meta("CT", "HU")))
     mr = Volume(np.ones((1, 8, 8)), grid)
     with pytest.raises(VesaliusError, match="did you mean 'otsu'"):
         n4(mr, mask="otzu")  # type: ignore[arg-type]

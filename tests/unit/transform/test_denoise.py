@@ -72,7 +72,7 @@ def test_bilateral_is_its_formula(rng: np.random.Generator) -> None:
         total = weights = 0.0
         for a, b in np.ndindex(array.shape):
             squares = ((a - i) * spacing[0]) ** 2 + ((b - j) * spacing[1]) ** 2
-            if squares <= (2 * sigma_mm) ** 2:
+            if squares <= (2.5 * sigma_mm) ** 2:
                 away = float(array[a, b]) - float(array[i, j])
                 weight = np.exp(-squares / (2 * sigma_mm**2) - away**2 / (2 * sigma_value**2))
                 total, weights = total + weight * float(array[a, b]), weights + weight
