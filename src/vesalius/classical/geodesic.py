@@ -26,7 +26,7 @@ def morphological_geodesic(
     balloon: float = 0.0,
     sigma_mm: float = 1.0,
     edge_slope: float | None = None,
-    threshold: float = 0.5,
+    threshold: float = 0.7,
     smoothing: int = 1,
     iterations: int = 100,
 ) -> LabelMap:
@@ -38,7 +38,8 @@ def morphological_geodesic(
         centre_mm: Instead of seeds, the centre of a ball (a circle in 2D), mm, LPS.
         radius_mm: Its radius, mm, > 0.
         balloon: Where the image is flat the region grows (above 0) or shrinks (below 0); 0 moves it to near edges only.
-        sigma_mm: Width of the Gaussian that smooths the image first, mm, ≥ 0.
+        sigma_mm: Width of the Gaussian that smooths the image first, mm, ≥ 0. With a balloon no less than the spacing:
+            a boundary a voxel thick does not hold it.
         edge_slope: The slope at which the image is half an edge, in its unit by mm, > 0; half of Otsu's threshold of
             the slopes when left out.
         threshold: With a balloon: the boundary stops where the image is less flat than this, 0 (edge) to 1 (flat).

@@ -126,7 +126,10 @@ def _enclosed(
         search = graph.MCP_Geometric(cost, fully_connected=True, sampling=spacing_mm)
         search.find_costs([tuple(start)], [tuple(end)])
         way += search.traceback(tuple(end))[:-1]
-    found: NDArray[np.bool_] = needed("skimage.draw").polygon2mask(picture.shape, np.asarray(way or clicked))
-    if not found.any():
+    corners = np.asarray(way or clicked, np.float64)
+    after = np.roll(corners, -1, axis=0)
+    # The area of the polygon: a way there and back has none.
+    if abs(float((corners[:, 0] * after[:, 1] - after[:, 0] * corners[:, 1]).sum())) < 1.0:
         raise DataError("the contour through these points encloses nothing: click points around the object, in order")
+    found: NDArray[np.bool_] = needed("skimage.draw").polygon2mask(picture.shape, corners)
     return found
