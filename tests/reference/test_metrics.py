@@ -7,16 +7,17 @@ import numpy as np
 import pytest
 
 from vesalius.image import Grid, LabelMap, Labels
-from vesalius.metrics import evaluate
+from vesalius.metrics import METRICS, evaluate
 from vesalius.metrics.surfels import surfel_sizes
 
 ONE = Labels.of({"x": 1})
 
 
-def score(prediction, reference, spacing, *, labels=ONE, tolerance_mm=1.0):
+def score(prediction, reference, spacing, *, labels=ONE, tolerance_mm=1.0, metrics=None):
     grid = Grid.from_spacing(reference.shape, spacing)
     pair = LabelMap(prediction.astype(np.uint8), grid, labels), LabelMap(reference.astype(np.uint8), grid, labels)
-    return evaluate(*pair, tolerance_mm=tolerance_mm).values
+    metrics = metrics or [name for name, metric in METRICS.items() if reference.ndim in metric.dimensions]
+    return evaluate(*pair, tolerance_mm=tolerance_mm, metrics=metrics).values
 
 
 def blobs(rng, shape, sigma=2.0):
@@ -69,8 +70,39 @@ def test_surface_distance(deepmind, rng, shape, spacing):
         assert found["hausdorff"] == pytest.approx(deepmind.compute_robust_hausdorff(theirs, 100), abs=1e-6)
         assert found["hd95"] == pytest.approx(deepmind.compute_robust_hausdorff(theirs, 95), abs=1e-6)
         assert found["assd"] == pytest.approx(np.average(averages, weights=sizes), abs=1e-6)
+        assert found["masd"] == pytest.approx(np.mean(averages), abs=1e-6)
         expected = deepmind.compute_surface_dice_at_tolerance(theirs, 1.05)
         assert found["surface_dice"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_surface_distance_far_apart(deepmind):
+    # Surfaces that no short step joins, and stray voxels far from everything.
+    reference, prediction = np.zeros((2, 60, 50, 20), bool)
+    reference[2:20, 3:30, 2:10], prediction[35:55, 10:40, 4:15] = True, True
+    prediction[5, 45, 18] = reference[58, 2, 1] = True
+    spacing = (0.8, 0.9, 2.5)
+    theirs = deepmind.compute_surface_distances(reference, prediction, spacing)
+    found = score(prediction, reference, spacing, tolerance_mm=20.0)["x"]
+    assert found["hausdorff"] == pytest.approx(deepmind.compute_robust_hausdorff(theirs, 100), abs=1e-6)
+    assert found["hd95"] == pytest.approx(deepmind.compute_robust_hausdorff(theirs, 95), abs=1e-6)
+    assert found["masd"] == pytest.approx(np.mean(deepmind.compute_average_surface_distance(theirs)), abs=1e-6)
+    expected = deepmind.compute_surface_dice_at_tolerance(theirs, 20.0)
+    assert found["surface_dice"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_surface_distance_of_many_classes(deepmind, rng):
+    from scipy.ndimage import zoom
+
+    reference, prediction = (zoom(rng.integers(0, 9, (6, 5, 4)), 5, order=0) for _ in "rp")
+    prediction[:, :18] = reference[:, :18]
+    spacing = (0.8, 0.8, 2.5)
+    found = score(prediction, reference, spacing, labels=Labels.of(range(1, 9)))
+    for value, row in enumerate(found.values(), start=1):
+        theirs = deepmind.compute_surface_distances(reference == value, prediction == value, spacing)
+        assert row["hausdorff"] == pytest.approx(deepmind.compute_robust_hausdorff(theirs, 100), abs=1e-6)
+        assert row["hd95"] == pytest.approx(deepmind.compute_robust_hausdorff(theirs, 95), abs=1e-6)
+        expected = deepmind.compute_surface_dice_at_tolerance(theirs, 1.0)
+        assert row["surface_dice"] == pytest.approx(expected, abs=1e-6)
 
 
 def test_simpleitk_overlap(rng):
@@ -89,6 +121,8 @@ def test_simpleitk_overlap(rng):
         assert 1 - row["sensitivity"] == pytest.approx(overlap.GetFalseNegativeError(value), abs=1e-12)
         assert 1 - row["precision"] == pytest.approx(overlap.GetFalseDiscoveryRate(value), abs=1e-12)
         assert 1 - row["specificity"] == pytest.approx(overlap.GetFalsePositiveError(value), abs=1e-12)
+        similar = 1 - abs(overlap.GetVolumeSimilarity(value)) / 2
+        assert row["volumetric_similarity"] == pytest.approx(similar, abs=1e-12)
 
 
 @pytest.mark.parametrize("shift", [(3, 0, 0), (0, 2, 1)])
@@ -119,6 +153,50 @@ def test_scikit_learn_per_voxel(rng):
     assert found["specificity"] == pytest.approx(metrics.recall_score(~one, ~other))
     assert found["dice"] == pytest.approx(metrics.f1_score(one, other))
     assert found["iou"] == pytest.approx(metrics.jaccard_score(one, other))
+    assert found["negative_predictive_value"] == pytest.approx(metrics.precision_score(~one, ~other))
+    assert found["f2"] == pytest.approx(metrics.fbeta_score(one, other, beta=2))
+    assert found["balanced_accuracy"] == pytest.approx(metrics.balanced_accuracy_score(one, other))
+    assert found["youden"] == pytest.approx(metrics.balanced_accuracy_score(one, other, adjusted=True))
+    assert found["matthews"] == pytest.approx(metrics.matthews_corrcoef(one, other))
+    for weights in (None, "linear", "quadratic"):
+        assert found["kappa"] == pytest.approx(metrics.cohen_kappa_score(one, other, weights=weights))
+
+
+def test_monai_per_voxel(rng):
+    pytest.importorskip("monai")
+    import torch
+    from monai.metrics import compute_confusion_matrix_metric, get_confusion_matrix
+
+    reference, prediction = rng.random((2, 9, 8, 7)) > 0.6
+    found = score(prediction, reference, (1.0, 1.0, 1.0))["x"]
+    pair = [torch.from_numpy(a)[None, None].float() for a in (prediction, reference)]
+    table = get_confusion_matrix(*pair, include_background=True)[0, 0]
+    for ours, theirs in (
+        ("sensitivity", "sensitivity"),
+        ("specificity", "specificity"),
+        ("precision", "precision"),
+        ("negative_predictive_value", "negative predictive value"),
+        ("accuracy", "accuracy"),
+        ("balanced_accuracy", "balanced accuracy"),
+        ("dice", "f1 score"),
+        ("matthews", "matthews correlation coefficient"),
+        ("youden", "informedness"),
+        ("iou", "threat score"),
+    ):
+        assert found[ours] == pytest.approx(float(compute_confusion_matrix_metric(theirs, table)), abs=1e-6), ours
+
+
+@pytest.mark.parametrize("shape", [(40, 36), (24, 20, 22)])
+def test_scikit_image_rims_and_centrelines(rng, shape):
+    morphology = pytest.importorskip("skimage.morphology")
+    reference, prediction = blobs(rng, shape, sigma=3.0)
+    found = score(prediction, reference, (1.0,) * len(shape))["x"]
+    wide = [np.pad(a, 1) for a in (reference, prediction)]  # what touches the edge of the image ends there
+    rims = [a & ~morphology.erosion(a, np.ones((3,) * len(shape))) for a in wide]
+    assert found["boundary_iou"] == pytest.approx((rims[0] & rims[1]).sum() / (rims[0] | rims[1]).sum())
+    lines = [morphology.skeletonize(a) > 0 for a in wide]
+    shares = [lines[1][wide[0]].sum() / lines[1].sum(), lines[0][wide[1]].sum() / lines[0].sum()]
+    assert found["cldice"] == pytest.approx(2 * shares[0] * shares[1] / sum(shares))
 
 
 def test_shifted_cube_on_paper():

@@ -16,13 +16,14 @@ Result = TypeVar("Result")
 
 
 def available_cores() -> int:
-    """How many cores this process may use.
+    """How many cores this process may use, and 8 at most: what works on parts needs memory for each of them.
 
     Example:
-        >>> available_cores() >= 1
+        >>> 1 <= available_cores() <= 8
         True
     """
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, 8)
 
 
 def spread(work: Callable[[Part], Result], parts: Sequence[Part], *, threads: int | None = None) -> Iterable[Result]:
