@@ -8,10 +8,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from vesalius.metrics.comparison import Comparison, compare
     from vesalius.metrics.scores import DEFAULT, METRICS, Metric, Scores, evaluate
     from vesalius.metrics.statistics import Statistic, Summary, summarise
 
-__all__ = ["DEFAULT", "METRICS", "Metric", "Scores", "Statistic", "Summary", "evaluate", "summarise"]
+__all__ = [
+    "DEFAULT",
+    "METRICS",
+    "Comparison",
+    "Metric",
+    "Scores",
+    "Statistic",
+    "Summary",
+    "compare",
+    "evaluate",
+    "summarise",
+]
 
 _HOMES = {
     "DEFAULT": "scores",
@@ -19,6 +31,8 @@ _HOMES = {
     "Metric": "scores",
     "Scores": "scores",
     "evaluate": "scores",
+    "Comparison": "comparison",
+    "compare": "comparison",
     "Statistic": "statistics",
     "Summary": "statistics",
     "summarise": "statistics",
