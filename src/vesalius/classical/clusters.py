@@ -210,7 +210,7 @@ def mean_shift(
     Args:
         image: 2D or 3D, of any number of channels.
         bandwidth: Radius of the window that is averaged, in standard deviations of the intensity, > 0; larger means
-            fewer classes. Left out: the mean distance to the farthest of the nearest tenth of the sample.
+            fewer classes. Left out: the mean distance to the farthest of the nearest 30 % of the sample.
         space_mm: As for K-means: a distance that counts as one standard deviation of the intensity, mm.
         mask: Only where this label map is not 0.
         background: Voxels whose every channel has this value are left out.
@@ -239,8 +239,8 @@ def mean_shift(
     features = features_of(image, inside, space_mm=space_mm)
     drawn = _drawn(features, most_samples, seed)
     if bandwidth is None:
-        bandwidth = float(cluster.estimate_bandwidth(drawn, quantile=0.1, n_samples=1000, random_state=seed))
-        # Where a tenth of the voxels have one value the estimate is nought.
+        bandwidth = float(cluster.estimate_bandwidth(drawn, quantile=0.3, n_samples=1000, random_state=seed))
+        # Where that many voxels have one value the estimate is nought.
         bandwidth = max(bandwidth, 1e-3)
     if not bandwidth > 0:
         raise DataError(f"the bandwidth must be more than 0 standard deviations, not {bandwidth}")
@@ -252,7 +252,7 @@ def dbscan(
     image: Volume,
     *,
     radius: float = 0.1,
-    least_voxels: float = 10.0,
+    least_voxels: int = 10,
     space_mm: float | None = None,
     mask: LabelMap | None = None,
     background: float | None = None,
