@@ -21,6 +21,16 @@ _SETTINGS = {
 }
 
 
+def cores() -> int:
+    """How many processors this process may use.
+
+    Example:
+        >>> cores() >= 1
+        True
+    """
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class LostJobError(VesaliusError):
     """The process or the machine that did a job went away."""
 

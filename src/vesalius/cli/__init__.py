@@ -34,6 +34,7 @@ VERBS = {
     "import": "turn a model that nnU-Net or MONAI trained into a segmenter",
     "preprocess": "denoise, correct and scale images by a list of steps that can be saved and replayed",
     "classical": "segment without training: thresholds, regions, boundaries, clusters",
+    "pixels": "classify voxels by their neighbourhood: trained from a few scribbles in seconds",
     "evaluate": "score predictions against references",
     "show": "describe a trained segmenter, a plan or an image",
     "models": "list the segmenters that come with the package",

@@ -1,0 +1,266 @@
+"""What a voxel's neighbourhood looks like, at several scales: edges, texture, shape. One number each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vesalius.classical.pixels import texture
+from vesalius.errors import DataError, VesaliusError, unknown_name
+from vesalius.image import Grid, Volume
+from vesalius.transform import coarse_axis
+
+Family = Literal["intensity", "edge", "texture", "shape", "lbp", "gabor", "glcm"]
+"""Kinds of features; see `Features`."""
+
+FAMILIES: tuple[Family, ...] = get_args(Family)
+
+Scaling = Literal["none", "z_score"]
+
+Texture = Callable[[NDArray[Any], float, tuple[float, float]], NDArray[np.float32]]
+
+_REACH = 4.0  # standard deviations at which a Gaussian is cut off, as SciPy does
+_SLAB_BYTES = 256 << 20
+
+
+@dataclass(frozen=True)
+class Features:
+    """Which numbers describe a voxel.
+
+    Args:
+        scales_mm: Standard deviations of the Gaussians, mm (pixels for a picture without a physical size), > 0, rising.
+        families: ``"intensity"``: the value itself, and smoothed. ``"edge"``: gradient magnitude, Laplacian, difference
+            of Gaussians. ``"texture"``: eigenvalues of the structure tensor, local standard deviation. ``"shape"``:
+            eigenvalues of the Hessian. In the plane (across the coarse axis of a volume): ``"lbp"``: local binary
+            pattern (rotation-invariant, uniform; its share of edges, spots and flats). ``"gabor"``: the largest and the
+            mean energy over four directions. ``"glcm"``: contrast, homogeneity, energy and correlation of the grey
+            level co-occurrence, over four directions.
+        scaling: ``"z_score"`` brings each channel of each image to mean 0 and standard deviation 1 first, for values
+            without a unit; ``"none"`` for those that mean the same in every image, such as HU.
+
+    Raises:
+        DataError: No scale, one that is not positive, or no family.
+        VesaliusError: A family or scaling is unknown.
+
+    Example:
+        >>> Features((1.0, 2.0), ("edge",)).names(2, 1)[:3]
+        ('gradient 1', 'laplacian 1', 'difference 1')
+
+    Source: Berg et al., Nature Methods 16:1226 (2019), doi:10.1038/s41592-019-0582-9 (ilastik's pixel classification).
+    """
+
+    scales_mm: tuple[float, ...]
+    families: tuple[Family, ...] = ("intensity", "edge", "texture", "shape")
+    scaling: Scaling = "z_score"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scales_mm", tuple(float(s) for s in self.scales_mm))
+        object.__setattr__(self, "families", tuple(self.families))
+        rising = all(a < b for a, b in zip(self.scales_mm, self.scales_mm[1:], strict=False))
+        if not self.scales_mm or not rising or not all(0 < s < math.inf for s in self.scales_mm):
+            raise DataError(f"scales_mm must be one or more rising, positive numbers, not {self.scales_mm}")
+        for name in self.families:
+            if name not in FAMILIES:
+                raise VesaliusError(unknown_name("family of features", name, FAMILIES))
+        if not self.families or len(set(self.families)) != len(self.families):
+            raise DataError(f"name each family of features once, and at least one, not {self.families}")
+        if self.scaling not in get_args(Scaling):
+            raise VesaliusError(unknown_name("scaling", self.scaling, get_args(Scaling)))
+
+    def names(self, ndim: int, channels: int) -> tuple[str, ...]:
+        """What each feature is: ``"gradient 2"`` is the gradient magnitude at 2 mm.
+
+        Of several channels, the number stands before it.
+        """
+        found = []
+        for channel in range(channels):
+            before = f"channel {channel}: " if channels > 1 else ""
+            if "intensity" in self.families:
+                found.append(f"{before}value")
+            for scale in self.scales_mm:
+                for family in self.families:
+                    found += [f"{before}{name} {scale:g}" for name in _NAMES[family](ndim)]
+        return tuple(found)
+
+
+def feature_slabs(
+    image: Volume, features: Features, *, slab_bytes: int = _SLAB_BYTES
+) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """The features of an image, piece by piece along its first axis, so that memory does not grow with its length.
+
+    Each piece is computed with as much of its surroundings as the largest scale reaches, so that pieces say what the
+    whole image would.
+
+    Args:
+        image: Of any channels.
+        features: Which.
+        slab_bytes: About how much memory the features of a piece take.
+
+    Yields:
+        ``(rows, values)``: which rows of the first axis, and ``(f, *slab)`` float32 in the order of `Features.names`.
+
+    Example:
+        >>> ramp = Volume(np.arange(12.0).reshape(1, 3, 4), Grid.from_spacing((3, 4), (1.0, 1.0)))
+        >>> [(rows, values.shape) for rows, values in feature_slabs(ramp, Features((1.0,), ("edge",)))]
+        [(slice(0, 3, None), (3, 3, 4))]
+    """
+    array = _scaled(image, features.scaling)
+    count = len(features.names(image.grid.ndim, image.channels))
+    row_bytes = 4 * count * math.prod(image.grid.shape[1:])
+    rows = max(1, slab_bytes // row_bytes)
+    sigmas = [_in_voxels(scale, image.grid) for scale in features.scales_mm]
+    flat = _flat_axis(image.grid)
+    reach = max(_halo(features, sigma[0]) for sigma in sigmas)
+    limits = [(float(low), float(high)) for low, high in (np.percentile(c, (1, 99)) for c in array)]
+    for start in range(0, image.grid.shape[0], rows):
+        stop = min(start + rows, image.grid.shape[0])
+        low, high = max(0, start - reach), min(image.grid.shape[0], stop + reach)
+        made = np.empty((count, stop - start, *image.grid.shape[1:]), np.float32)
+        inside = slice(start - low, stop - low)
+        for number, one in enumerate(_features(array[:, low:high], features, sigmas, flat, limits)):
+            made[number] = one[inside]
+        yield slice(start, stop), made
+
+
+def _features(
+    array: NDArray[np.float32],
+    features: Features,
+    sigmas: Sequence[NDArray[np.float64]],
+    flat: int | None,
+    limits: Sequence[tuple[float, float]],
+) -> Iterator[NDArray[Any]]:
+    """In the order of `Features.names`."""
+    for channel, ends in zip(array, limits, strict=True):
+        if "intensity" in features.families:
+            yield channel
+        for sigma in sigmas:
+            for family in features.families:
+                yield from _MADE[family](channel, _Scale(sigma, flat, ends))
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """Width of a Gaussian, voxels; the axis across which planes lie; 1st and 99th percentile of the whole channel."""
+
+    sigma: NDArray[np.float64]
+    flat: int | None
+    limits: tuple[float, float]
+
+
+def _scaled(image: Volume, scaling: Scaling) -> NDArray[np.float32]:
+    array = image.array.astype(np.float32)
+    if scaling == "none":
+        return array
+    axes = tuple(range(1, array.ndim))
+    mean = array.mean(axis=axes, dtype=np.float64, keepdims=True)
+    std = array.std(axis=axes, dtype=np.float64, keepdims=True)
+    made: NDArray[np.float32] = ((array - mean) / np.where(std > 0, std, 1)).astype(np.float32)
+    return made
+
+
+def _in_voxels(scale_mm: float, grid: Grid) -> NDArray[np.float64]:
+    return scale_mm / np.asarray(grid.spacing_mm)
+
+
+def _flat_axis(grid: Grid) -> int | None:
+    """The axis across which planes lie, for features that are of planes; none for pictures."""
+    if grid.ndim == 2:
+        return None
+    coarse = coarse_axis(grid)
+    return int(np.argmax(grid.spacing_mm)) if coarse is None else coarse
+
+
+def _halo(features: Features, sigma: float) -> int:
+    """How many rows away a voxel may be that still counts."""
+    widest = 2.0 if {"texture", "glcm"} & set(features.families) else 1.6 if "edge" in features.families else 1.0
+    # A smoothed product of derivatives reaches as far as both Gaussians together.
+    return math.ceil(_REACH * sigma * (1 + widest)) + 6
+
+
+def _smoothed(values: NDArray[Any], sigma: NDArray[np.float64], order: int | Sequence[int] = 0) -> NDArray[np.float32]:
+    from scipy import ndimage
+
+    made: NDArray[np.float32] = ndimage.gaussian_filter(
+        values, sigma, order=order, mode="nearest", truncate=_REACH, output=np.float32
+    )
+    return made
+
+
+def _derivative(values: NDArray[Any], sigma: NDArray[np.float64], *axes: int) -> NDArray[np.float32]:
+    """Of a Gaussian's width on each axis, in units of that width, so that scales can be compared."""
+    order = [axes.count(axis) for axis in range(values.ndim)]
+    return _smoothed(values, sigma, order) * np.float32(math.prod(float(sigma[axis]) for axis in axes))
+
+
+def _intensity(values: NDArray[Any], scale: _Scale) -> Iterator[NDArray[Any]]:
+    yield _smoothed(values, scale.sigma)
+
+
+def _edge(values: NDArray[Any], scale: _Scale) -> Iterator[NDArray[Any]]:
+    sigma = scale.sigma
+    axes = range(values.ndim)
+    yield np.sqrt(sum(_derivative(values, sigma, axis) ** 2 for axis in axes))
+    yield sum((_derivative(values, sigma, axis, axis) for axis in axes), np.zeros((), np.float32))
+    yield _smoothed(values, sigma) - _smoothed(values, 1.6 * sigma)  # Marr and Hildreth's ratio
+
+
+def _texture(values: NDArray[Any], scale: _Scale) -> Iterator[NDArray[Any]]:
+    sigma = scale.sigma
+    slopes = [_derivative(values, sigma, axis) for axis in range(values.ndim)]
+    yield from _eigenvalues([[_smoothed(a * b, 2 * sigma) for b in slopes] for a in slopes])
+    mean = _smoothed(values, sigma)
+    yield np.sqrt(np.maximum(_smoothed(values * values, sigma) - mean * mean, 0))
+
+
+def _shape(values: NDArray[Any], scale: _Scale) -> Iterator[NDArray[Any]]:
+    sigma = scale.sigma
+    axes = range(values.ndim)
+    yield from _eigenvalues([[_derivative(values, sigma, a, b) for b in axes] for a in axes])
+
+
+def _eigenvalues(matrix: Sequence[Sequence[NDArray[Any]]]) -> Iterator[NDArray[Any]]:
+    """Of a symmetric matrix at every voxel, the largest first."""
+    stacked = np.stack([np.stack(row, axis=-1) for row in matrix], axis=-2)
+    found = np.linalg.eigvalsh(stacked)
+    for k in reversed(range(len(matrix))):
+        yield found[..., k]
+
+
+def _planes(made: Texture, values: NDArray[Any], scale: _Scale) -> Iterator[NDArray[Any]]:
+    """Features of planes, each ``(f, i, j)``, of a picture or of all planes of a volume."""
+    if scale.flat is None:
+        yield from made(values, float(scale.sigma.min()), scale.limits)
+        return
+    width = float(np.delete(scale.sigma, scale.flat).min())
+    planes = [made(plane, width, scale.limits) for plane in np.moveaxis(values, scale.flat, 0)]
+    yield from np.moveaxis(np.stack(planes, axis=1), 1, 1 + scale.flat)
+
+
+def _ranks(name: str, ndim: int) -> list[str]:
+    return [f"{name} {rank}" for rank in (("large", "small") if ndim == 2 else ("large", "middle", "small"))]
+
+
+_NAMES: dict[Family, Callable[[int], list[str]]] = {
+    "intensity": lambda _: ["smoothed"],
+    "edge": lambda _: ["gradient", "laplacian", "difference"],
+    "texture": lambda ndim: [*_ranks("structure", ndim), "deviation"],
+    "shape": lambda ndim: _ranks("hessian", ndim),
+    "lbp": lambda _: list(texture.LBP),
+    "gabor": lambda _: list(texture.GABOR),
+    "glcm": lambda _: list(texture.GLCM),
+}
+_MADE: dict[Family, Callable[[NDArray[Any], _Scale], Iterator[NDArray[Any]]]] = {
+    "intensity": _intensity,
+    "edge": _edge,
+    "texture": _texture,
+    "shape": _shape,
+    "lbp": partial(_planes, texture.local_binary_pattern),
+    "gabor": partial(_planes, texture.gabor),
+    "glcm": partial(_planes, texture.cooccurrence),
+}
