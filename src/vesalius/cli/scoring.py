@@ -2,17 +2,54 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from vesalius.cli.pairs import Trial
     from vesalius.image import LabelMap
     from vesalius.metrics import Scores
 
-_BYTES = 48  # a voxel, of reading and scoring a pair: two maps as they are read, their crops, masks and surfaces
-_SHARE = 0.5  # of the free memory: others want some, too
+Result = TypeVar("Result")
+
+_BYTES = 48  # a voxel, of scoring a pair: 36 were seen where ten labels fill the volume, less where most is background
+_SHARE = 0.5  # of the free memory: others want some, too, and labels like noise take thrice as much
+
+
+class Room:
+    """Memory that jobs share: who would take too much waits until others have given theirs back.
+
+    A job that would never fit runs alone.
+
+    Args:
+        total: Bytes there are.
+
+    Example:
+        >>> room = Room(100)
+        >>> with room.take(60), room.take(40):
+        ...     room.taken
+        100
+    """
+
+    def __init__(self, total: int) -> None:
+        self.total, self.taken = total, 0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def take(self, size: int) -> Iterator[None]:
+        """Hold some of it for a while, once it is there."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.taken == 0 or self.taken + size <= self.total)
+            self.taken += size
+        try:
+            yield
+        finally:
+            with self._changed:
+                self.taken -= size
+                self._changed.notify_all()
 
 
 @dataclass
@@ -39,15 +76,15 @@ def score_trials(
 ) -> Tally:
     """Score every method on every case; what cannot be scored is said, and does not stop the others.
 
-    The first case is scored alone: its size says how many fit into memory at once. Cases are read when their turn
-    comes, the reference once for all methods, and of each only the numbers stay.
+    A case is read when its turn comes, its reference once for all methods; it is scored when there is room for one of
+    its size, and only numbers stay.
 
     Args:
         trials: The cases.
         methods: Names of the methods.
         metrics: Names of `vesalius.metrics.METRICS`.
         tolerance_mm: Of the surface Dice.
-        workers: How many cases at once; as many as cores and memory allow when left out.
+        workers: How many cases at once, at most; one a core when left out. Memory may allow fewer.
         progress: Called with (done, total).
 
     Raises:
@@ -57,10 +94,10 @@ def score_trials(
     pairs = sum(len(trial.predictions) for trial in trials)
     several = len(methods) > 1
 
-    def score(trial: Trial) -> tuple[dict[str, Scores], list[str], int]:
+    room = Room(int(_SHARE * _free_bytes()))
+
+    def score(trial: Trial) -> tuple[dict[str, Scores], list[str]]:
         from vesalius.errors import VesaliusError
-        from vesalius.io import read_labels
-        from vesalius.metrics import evaluate
 
         found: dict[str, Scores] = {}
         failed: list[str] = []
@@ -69,26 +106,32 @@ def score_trials(
         except VesaliusError as error:
             if pairs == 1:
                 raise
-            return {}, [f"{trial.name}: {error}"], 0
-        for method, path in trial.predictions.items():
-            try:
-                prediction = on_grid_of(read_labels(path, trial.labels), reference, trial.name)
-                found[method] = evaluate(
-                    prediction, reference, case=trial.name, metrics=metrics, tolerance_mm=tolerance_mm
-                )
-            except VesaliusError as error:
-                if pairs == 1:
-                    raise
-                failed.append(f"{f'{method}: ' if several else ''}{trial.name}: {error}")
-        return found, failed, reference.array.size
+            return {}, [f"{trial.name}: {error}"]
+        with room.take(_BYTES * reference.array.size):
+            for method in trial.predictions:
+                try:
+                    found[method] = _scored(trial, method, reference, metrics, tolerance_mm)
+                except VesaliusError as error:
+                    if pairs == 1:
+                        raise
+                    failed.append(f"{f'{method}: ' if several else ''}{trial.name}: {error}")
+        return found, failed
 
-    for done, (found, failed, _) in enumerate(_side_by_side(score, trials, workers), start=1):
+    for done, (found, failed) in enumerate(_side_by_side(score, trials, workers or _cores()), start=1):
         tally.failed += failed
         for method, one in found.items():
             tally.scores[method].append(one)
         if progress is not None:
             progress(done, len(trials))
     return tally
+
+
+def _scored(trial: Trial, method: str, reference: LabelMap, metrics: Sequence[str], tolerance_mm: float) -> Scores:
+    from vesalius.io import read_labels
+    from vesalius.metrics import evaluate
+
+    prediction = on_grid_of(read_labels(trial.predictions[method], trial.labels), reference, trial.name)
+    return evaluate(prediction, reference, case=trial.name, metrics=metrics, tolerance_mm=tolerance_mm)
 
 
 def on_grid_of(prediction: LabelMap, reference: LabelMap, name: str) -> LabelMap:
@@ -111,42 +154,19 @@ def on_grid_of(prediction: LabelMap, reference: LabelMap, name: str) -> LabelMap
     raise GeometryError(f"{name}: prediction and reference lie on different grids")
 
 
-def workers_for(voxels: int, *, cores: int, free_bytes: int) -> int:
-    """How many cases of a size are scored at once: one a core, and no more than fit into half of the free memory.
-
-    Example:
-        >>> workers_for(512 * 512 * 300, cores=16, free_bytes=64 << 30)
-        9
-
-    Source: 48 bytes a voxel, more than was seen of a pair on which every voxel is foreground.
-    """
-    return max(1, min(cores, int(_SHARE * free_bytes) // max(1, _BYTES * voxels)))
-
-
-def _side_by_side(
-    score: Callable[[Trial], tuple[dict[str, Scores], list[str], int]],
-    trials: Sequence[Trial],
-    workers: int | None,
-) -> Iterator[tuple[dict[str, Scores], list[str], int]]:
+def _side_by_side(score: Callable[[Trial], Result], trials: Sequence[Trial], workers: int) -> Iterator[Result]:
     """The results in order of the cases. Threads do: what takes time is compiled code that lets others run."""
-    import os
     from collections import deque
     from concurrent.futures import Future, ThreadPoolExecutor
 
-    if not trials:
+    if workers == 1 or len(trials) == 1:
+        yield from map(score, trials)
         return
-    first, rest = score(trials[0]), trials[1:]
-    yield first
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    count = workers or workers_for(first[2], cores=min(cores, max(1, len(rest))), free_bytes=_free_bytes())
-    if count == 1:
-        yield from map(score, rest)
-        return
-    waiting: deque[Future[tuple[dict[str, Scores], list[str], int]]] = deque()
-    with ThreadPoolExecutor(count, thread_name_prefix="score") as pool:
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(min(workers, len(trials)), thread_name_prefix="score") as pool:
         try:
-            for trial in rest:
-                if len(waiting) >= 2 * count:  # results are small, but a failing folder should not be read to its end
+            for trial in trials:
+                if len(waiting) >= 2 * workers:  # results are small; but who stops half-way should not wait for all
                     yield waiting.popleft().result()
                 waiting.append(pool.submit(score, trial))
             while waiting:
@@ -154,6 +174,12 @@ def _side_by_side(
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def _cores() -> int:
+    import os
+
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _free_bytes() -> int:

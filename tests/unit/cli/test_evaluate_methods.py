@@ -3,12 +3,14 @@
 import csv
 import json
 import shutil
+import threading
+import time
 
 import numpy as np
 import pytest
 from phantoms import LABELS, ball_case, write_cases
 
-from vesalius.cli.scoring import workers_for
+from vesalius.cli.scoring import Room
 from vesalius.image import LabelMap
 from vesalius.io import write
 
@@ -121,21 +123,19 @@ def test_the_number_of_workers_changes_nothing(made, told):
     )
 
 
-def test_no_more_cases_are_read_at_once_than_there_is_room_for(made, told, monkeypatch):
-    """Reading is watched: with two workers no third case is under way."""
-    import threading
-    import time
-
+@pytest.fixture
+def most(monkeypatch):
+    """How many pairs were scored at once, at most."""
     from vesalius import metrics
 
-    lock, under_way, most = threading.Lock(), 0, 0
+    lock, under_way, most = threading.Lock(), 0, [0]
     plain = metrics.evaluate
 
     def watched(*pair, **how):
-        nonlocal under_way, most
+        nonlocal under_way
         with lock:
             under_way += 1
-            most = max(most, under_way)
+            most[0] = max(most[0], under_way)
         time.sleep(0.02)
         found = plain(*pair, **how)
         with lock:
@@ -143,16 +143,32 @@ def test_no_more_cases_are_read_at_once_than_there_is_room_for(made, told, monke
         return found
 
     monkeypatch.setattr(metrics, "evaluate", watched)
-    told(
-        "evaluate", made / "right", made / "coreless", "--reference", made / "data", "--metrics", "dice", "--workers", 2
-    )
-    assert most == 2
+    return most
 
 
-def test_large_cases_are_scored_one_by_one():
-    gib = 1 << 30
-    assert workers_for(512 * 512 * 1000, cores=8, free_bytes=8 * gib) == 1
-    assert workers_for(64**3, cores=8, free_bytes=8 * gib) == 8
+@pytest.mark.parametrize(
+    ("workers", "voxels", "expected"),
+    [(3, 1e9, 3), (1, 1e9, 1), (5, 2.5, 2), (5, 0.1, 1)],
+    ids=["three workers", "one worker", "room for two and a half", "room for none: alone"],
+)
+def test_as_many_cases_at_once_as_wanted_and_as_there_is_room_for(
+    made, told, monkeypatch, most, workers, voxels, expected
+):
+    """Half of the free memory is for use, at 48 bytes a voxel."""
+    free = int(2 * voxels * 48 * np.prod(_SHAPE))
+    monkeypatch.setattr("vesalius.cli.scoring._free_bytes", lambda: free)
+    places = (made / "right", made / "coreless")
+    told("evaluate", *places, "--reference", made / "data", "--metrics", "dice", "--workers", workers)
+    assert most[0] == expected
+
+
+def test_room_is_given_back_even_after_an_error():
+    room = Room(10)
+    with pytest.raises(ValueError, match="no"), room.take(10):
+        raise ValueError("no")
+    with room.take(1000):
+        assert room.taken == 1000
+    assert room.taken == 0
 
 
 def test_a_bad_prediction_of_one_method_fails_alone(place, told):
