@@ -74,7 +74,8 @@ def threshold(
     inside = np.ones(values.shape, np.bool_) if above is None else values >= above
     if below is not None:
         inside &= values <= below
-    return LabelMap(inside, image.grid, Labels.of({tissue or "foreground": 1}))
+    name: str = tissue or "foreground"
+    return LabelMap(inside, image.grid, Labels.of({name: 1}))
 
 
 def otsu(image: Volume, *, dark: bool = False, bins: int = 256, mask: LabelMap | None = None) -> LabelMap:
