@@ -28,6 +28,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -148,8 +149,7 @@ def monai(pair: Pair, only: str) -> Iterator[dict]:
 
 def medpy(pair: Pair, only: str) -> Iterator[dict]:
     """MedPy, class by class; it has no surface Dice."""
-    from medpy.metric import binary
-
+    binary = import_module("medpy.metric.binary")  # no dependency of ours, as the other peers below
     for value in range(1, pair[2] + 1):
         one, other = pair[0] == value, pair[1] == value
         row = {"hd95": binary.hd95(other, one, voxelspacing=pair[3])}
@@ -160,19 +160,17 @@ def medpy(pair: Pair, only: str) -> Iterator[dict]:
 
 def miseval(pair: Pair, only: str) -> Iterator[dict]:
     """MISeval, class by class: Dice, and Hausdorff in voxels, its only distance between surfaces."""
-    from miseval import metric_dict
-
+    scores = import_module("miseval").metric_dict
     for value in range(1, pair[2] + 1):
-        row = {"hausdorff": float(metric_dict["AHD"](*pair[:2], c=value))}
+        row = {"hausdorff": float(scores["AHD"](*pair[:2], c=value))}
         if not only:
-            row["dice"] = float(metric_dict["DSC"](*pair[:2], c=value))
+            row["dice"] = float(scores["DSC"](*pair[:2], c=value))
         yield row
 
 
 def panoptica(pair: Pair, only: str) -> Iterator[dict]:
     """The package panoptica with classes as matched instances, all at once: everything that is asked for."""
-    import panoptica as pa
-
+    pa = import_module("panoptica")
     pa.disable_citation_reminder()
     asked = [pa.Metric.HD95] if only else [pa.Metric.DSC, pa.Metric.HD95, pa.Metric.ASSD, pa.Metric.NSD]
     evaluator = pa.Panoptica_Evaluator(
@@ -185,10 +183,8 @@ def panoptica(pair: Pair, only: str) -> Iterator[dict]:
 
 def mikan(pair: Pair, only: str) -> Iterator[dict]:
     """mikan-rs, written in Rust, all classes at once; it has no surface Dice."""
-    from mikan import ArrayEvaluator
-
     asked = ["hd95"] if only else ["dice", "hd95", "assd"]
-    found = ArrayEvaluator(*pair[:2], pair[3]).labels([*range(1, pair[2] + 1)]).metrics(asked)
+    found = import_module("mikan").ArrayEvaluator(*pair[:2], pair[3]).labels([*range(1, pair[2] + 1)]).metrics(asked)
     yield from found.values() if pair[2] > 1 else [dict(zip(asked, np.atleast_1d(found), strict=True))]
 
 

@@ -23,6 +23,7 @@ from vesalius.metrics.threads import available_cores, spread
 
 _STEPS = 1024  # of the lattice, the shortest ones: some 6 voxels around on a cubic grid
 _LATTICE = 1 << 23  # corners of a block; each core has two arrays of so many bytes
+_POINTS = 1 << 17  # elements that are walked from at a time: they stay in a core's second-level cache
 _LOOK_NS, _CALL_NS, _PLANT_NS, _CLIMB_NS = (
     4,
     4000,
@@ -79,9 +80,8 @@ def measure_targets(
     unmet: list[list[list[tuple[NDArray[np.intp], NDArray[np.float64]]]]] = [[[], []] for _ in targets]
     for (n, *_), (mass, left) in zip(blocks, spread(work, blocks, threads=threads), strict=True):
         masses[n] += mass
-        for side in (0, 1):
-            if left[side][0].size:
-                unmet[n][side].append(left[side])
+        for side, corners, weights in left:
+            unmet[n][side].append((corners, weights))
     sides = [(n, side) for n in range(len(targets)) for side in (0, 1)]
     free = max(1, (threads or available_cores()) // len(sides)) if sides else 1  # cores that a tree may use
     finish = partial(_finish, (reference, prediction), targets, shells, step, masses, unmet, free)
@@ -129,8 +129,8 @@ def _block(
     shells: _Shells,
     sizes: NDArray[np.float64],
     block: tuple[int, int, int],
-) -> tuple[NDArray[np.float64], list[tuple[NDArray[np.intp], NDArray[np.float64]]]]:
-    """Surface at each length, for both sides, and which corners were not met: ``(corners, sizes)``."""
+) -> tuple[NDArray[np.float64], list[tuple[int, NDArray[np.intp], NDArray[np.float64]]]]:
+    """Surface at each length, for both sides, and which corners were not met: ``(side, corners, sizes)``."""
     n, first, stop = block
     target, rows, reach = targets[n], reference.rows, shells.reach
     # A border behind each row is enough: what leaves a row at its start comes out at the end of the one before.
@@ -155,16 +155,19 @@ def _block(
         sides.append(codes)
         found.append(at[(at >= own[0]) & (at < own[1])])
 
-    mass, left = np.zeros((2, shells.lengths.size)), []
+    mass = np.zeros((2, shells.lengths.size))
+    left: list[tuple[int, NDArray[np.intp], NDArray[np.float64]]] = []
     steps = (shells.steps @ strides).tolist()
     for side in (0, 1):
-        at = found[side]
-        weights = sizes[sides[side].take(at)]
-        trees = _PLANT_NS * found[1 - side].size
-        at, weights = _walk(at, weights, sides[1 - side], steps, shells.ends, trees, mass[side])
-        back = np.unravel_index(at, shape)
-        corners = np.ravel_multi_index([x + lo for x, lo in zip(back, low, strict=True)], reference.shape)
-        left.append((corners, weights))
+        for start in range(0, found[side].size, _POINTS):
+            at = found[side][start : start + _POINTS]
+            weights = sizes[sides[side].take(at)]
+            trees = _PLANT_NS * found[1 - side].size * at.size // found[side].size  # its share of a tree
+            at, weights = _walk(at, weights, sides[1 - side], steps, shells.ends, trees, mass[side])
+            if at.size:
+                back = np.unravel_index(at, shape)
+                corners = np.ravel_multi_index([x + lo for x, lo in zip(back, low, strict=True)], reference.shape)
+                left.append((side, corners, weights))
     return mass, left
 
 
