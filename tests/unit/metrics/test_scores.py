@@ -201,8 +201,49 @@ def test_to_dict_is_json():
     assert json.loads(text)["values"] == {"x": {"relative_volume_difference": None, "dice": 0.25}}
 
 
-def test_the_reference_page_lists_every_metric():
+def rows_of_the_page():
+    """The table of metrics as the reference page has it: the cells of each row."""
     page = Path(__file__).parents[3] / "docs" / "reference" / "metrics.md"
     table = page.read_text(encoding="utf-8").partition("## The table")[2].partition("\n## ")[0]
-    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    rows = [line.replace(r"\|", "") for line in table.splitlines() if line.startswith("| `")]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+
+
+def test_the_reference_page_lists_every_metric():
+    rows = [cells[0] for cells in rows_of_the_page()]
     assert re.findall(r"`(\w+)`", "".join(rows)) == list(METRICS)
+
+
+@pytest.mark.parametrize(("column", "prediction", "reference"), [(3, 0, 0), (4, 1, 0), (5, 0, 1)])
+def test_empty_masks_score_as_the_reference_page_says(column, prediction, reference):
+    pytest.importorskip("skimage")
+    pair = maps(
+        prediction=[(1, BLOCK)] if prediction else (),
+        reference=[(1, BLOCK)] if reference else (),
+    )
+    names = [name for name, metric in METRICS.items() if 3 in metric.dimensions]
+    found = evaluate(*pair, metrics=names).values["core"]
+    words = {"diagonal": math.sqrt(12**2 + 20**2 + 24**2), "NaN": math.nan}
+    checked = 0
+    for cells in rows_of_the_page():
+        for name in set(re.findall(r"`(\w+)`", cells[0])) & set(found):
+            if cells[column] not in ("as defined", "–"):
+                said = cells[column].replace("−", "-")
+                expected = words[said] if said in words else float(said)
+                assert found[name] == pytest.approx(expected, nan_ok=True), name
+                checked += 1
+    assert checked >= 17
+
+
+def test_metrics_that_are_asked_for_by_name():
+    pytest.importorskip("skimage")
+    line = np.s_[2:10, 4:5, 4:5]
+    prediction, reference = maps(prediction=[(1, np.s_[2:8, 4:5, 4:5])], reference=[(1, line)])
+    assert "cldice" not in evaluate(prediction, reference).values["core"]
+    found = evaluate(prediction, reference, metrics=("cldice", "boundary_iou", "absolute_volume_difference_ml"))
+    row = found.values["core"]
+    assert row["cldice"] == pytest.approx(2 * 6 / (6 + 8))
+    assert row["boundary_iou"] == pytest.approx(6 / 8)
+    assert row["absolute_volume_difference_ml"] == pytest.approx(2 * 6 / 1000)
+    whole = evaluate(prediction, reference, metrics=("boundary_iou",)).values["whole"]
+    assert whole["boundary_iou"] == row["boundary_iou"]
