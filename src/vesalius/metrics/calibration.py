@@ -8,6 +8,7 @@ voxels, and easy: say which voxels were counted (the box of the organ, say) when
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -242,6 +243,120 @@ def negative_log_likelihood(
         return math.nan
     at_truth = np.take_along_axis(said, true[None], axis=0)[0].astype(np.float64)
     return float(-np.log(np.clip(at_truth, least, 1.0)).mean() + 0.0)  # + 0 makes -0 a plain 0
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """The calibration of one image or of many.
+
+    Args:
+        curve: Accuracy over confidence of the likeliest class, in bins of equal width.
+        brier: Brier score; NaN where no voxel counts.
+        negative_log_likelihood: In nats; NaN where no voxel counts.
+    """
+
+    curve: Reliability
+    brier: float
+    negative_log_likelihood: float
+
+    @property
+    def voxels(self) -> int:
+        """How many counted."""
+        return int(self.curve.counts.sum())
+
+    @property
+    def expected_error(self) -> float:
+        """ECE of the curve."""
+        return expected_calibration_error(self.curve)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The calibration as JSON has it; NaN becomes None."""
+
+        def plain(values: NDArray[Any] | list[float]) -> list[float | None]:
+            return [None if math.isnan(value) else float(value) for value in values]
+
+        numbers = plain([self.expected_error, self.brier, self.negative_log_likelihood])
+        return {
+            "voxels": self.voxels,
+            **dict(zip(("expected_calibration_error", "brier", "negative_log_likelihood"), numbers, strict=True)),
+            "edges": plain(self.curve.edges),
+            "counts": self.curve.counts.tolist(),
+            "confidence": plain(self.curve.confidence),
+            "accuracy": plain(self.curve.accuracy),
+        }
+
+
+def measure_calibration(
+    probabilities: NDArray[np.floating[Any]],
+    reference: NDArray[np.integer],
+    *,
+    bins: int = 15,
+    counted: NDArray[np.bool_] | None = None,
+) -> Calibration:
+    """All that `Calibration` holds, of one image.
+
+    Args:
+        probabilities: As for `reliability`.
+        reference: As for `reliability`.
+        bins: As for `reliability`.
+        counted: As for `reliability`.
+
+    Raises:
+        GeometryError: Shapes do not fit.
+        DataError: As `reliability`.
+
+    Example:
+        >>> found = measure_calibration(np.array([[0.5, 0.0], [0.5, 1.0]]), np.array([0, 1]))
+        >>> found.voxels, found.brier, found.expected_error
+        (2, 0.25, 0.25)
+    """
+    return Calibration(
+        reliability(probabilities, reference, bins=bins, counted=counted),
+        brier_score(probabilities, reference, counted=counted),
+        negative_log_likelihood(probabilities, reference, counted=counted),
+    )
+
+
+def pool_calibrations(parts: Sequence[Calibration]) -> Calibration:
+    """The calibration of several images taken as one: every voxel counts the same.
+
+    Args:
+        parts: At least one, all with the same bins.
+
+    Raises:
+        DataError: There are none, or their bins differ.
+
+    Example:
+        >>> one = measure_calibration(np.array([[0.5, 0.0], [0.5, 1.0]]), np.array([0, 1]))
+        >>> pool_calibrations([one, one]).brier, pool_calibrations([one, one]).voxels
+        (0.25, 4)
+    """
+    if not parts or any(not np.array_equal(one.curve.edges, parts[0].curve.edges) for one in parts):
+        raise DataError("calibrations are pooled from one on, and only with the same bins")
+    counts = np.stack([one.curve.counts for one in parts])
+    total = counts.sum(axis=0)
+
+    def mean(values: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+        sums = (np.nan_to_num(np.stack(values)) * counts).sum(axis=0)
+        return np.where(total > 0, sums / np.maximum(total, 1), np.nan)
+
+    known = [one for one in parts if one.voxels]
+    voxels = sum(one.voxels for one in known)
+
+    def over(values: list[float]) -> float:
+        shares = zip(values, known, strict=True)
+        return sum(value * one.voxels for value, one in shares) / voxels if voxels else math.nan
+
+    return Calibration(
+        Reliability(
+            parts[0].curve.edges,
+            total,
+            mean([one.curve.confidence for one in parts]),
+            mean([one.curve.accuracy for one in parts]),
+        ),
+        over([one.brier for one in known]),
+        over([one.negative_log_likelihood for one in known]),
+    )
 
 
 def _checked(

@@ -11,7 +11,9 @@ from vesalius.metrics.calibration import (
     class_wise_calibration_error,
     expected_calibration_error,
     maximum_calibration_error,
+    measure_calibration,
     negative_log_likelihood,
+    pool_calibrations,
     reliability,
 )
 
@@ -84,6 +86,21 @@ def test_volumes_and_voxels_that_do_not_count(rng: np.random.Generator) -> None:
     for score in (brier_score, negative_log_likelihood):
         assert score(said, ignored, counted=counted) == pytest.approx(score(said[:, counted], true[counted]), rel=1e-6)
     assert reliability(said, ignored, counted=counted).counts.sum() == counted.sum()
+
+
+def test_pooled_parts_are_the_whole(rng: np.random.Generator) -> None:
+    said = rng.dirichlet([1, 2, 1], 500).T
+    true = rng.integers(0, 3, 500)
+    nothing = measure_calibration(said[:, :0], true[:0])
+    parts = [measure_calibration(said[:, n], true[n]) for n in (slice(0, 100), slice(100, 500))]
+    found, whole = pool_calibrations([*parts, nothing]).to_dict(), measure_calibration(said, true).to_dict()
+    assert found.keys() == whole.keys()
+    for name, value in whole.items():
+        for one, other in zip(np.ravel(found[name]), np.ravel(value), strict=True):
+            assert one == other or one == pytest.approx(other)
+    assert pool_calibrations([nothing]).to_dict()["brier"] is None
+    with pytest.raises(DataError, match="same bins"):
+        pool_calibrations([parts[0], measure_calibration(said, true, bins=3)])
 
 
 def test_nothing_counts() -> None:
