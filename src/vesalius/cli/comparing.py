@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vesalius.cli.pairs import Trial
     from vesalius.metrics import Scores, Summary
+    from vesalius.metrics.calibration import Calibration
     from vesalius.metrics.comparison import Comparison
 
 _HEADLINE = ("dice", "surface_dice", "hd95", "assd")
@@ -23,6 +24,7 @@ def tell(
     references: Path,
     trials: Sequence[Trial],
     scores: Mapping[str, list[Scores]],
+    calibrations: Mapping[str, Calibration],
     metrics: Sequence[str],
     failed: Sequence[str],
 ) -> None:
@@ -34,6 +36,7 @@ def tell(
         references: Where the references are.
         trials: The cases.
         scores: Of each method.
+        calibrations: Of each method that has one.
         metrics: Those that were scored.
         failed: Words about what could not be scored.
     """
@@ -50,12 +53,16 @@ def tell(
         "comparisons": [one.to_dict() for one in comparisons],
         "failed": list(failed),
     }
+    if calibrations:
+        content["calibration"] = {name: one.to_dict() for name, one in calibrations.items()}
     if args.output:
-        _write(args, methods, references, trials, scores, summaries, comparisons, content)
+        _write(args, methods, references, trials, scores, summaries, comparisons, calibrations, content)
     if args.json:
         print(json.dumps(content, allow_nan=False))
     else:
         _print(comparisons)
+        for name, calibration in calibrations.items():
+            print(f"{name}: {in_words(calibration)}")
         if args.output:
             print(f"report: {Path(args.output) / 'report.html'}")
 
@@ -99,6 +106,7 @@ def _write(
     scores: Mapping[str, list[Scores]],
     summaries: Mapping[str, Summary],
     comparisons: Sequence[Comparison],
+    calibrations: Mapping[str, Calibration],
     content: dict[str, Any],
 ) -> None:
     from vesalius import __version__
@@ -121,6 +129,7 @@ def _write(
         comparisons,
         out / "report.html",
         provenance=provenance,
+        calibrations=calibrations,
         missing=args.missing,
         calibrated=calibrated,
         title=args.title or "Comparison",
@@ -165,6 +174,15 @@ def _print(comparisons: Sequence[Comparison]) -> None:
     console.print(f"{what}: means (places); how often first by {shown[0]} when cases are drawn anew", soft_wrap=True)
     for words in differences_in_words(leading):
         console.print(words, soft_wrap=True)
+
+
+def in_words(calibration: Calibration) -> str:
+    """A line about the calibration."""
+    return (
+        f"expected calibration error {calibration.expected_error:.4f}, Brier score {calibration.brier:.4f}, negative "
+        f"log likelihood {calibration.negative_log_likelihood:.4f} (boxes of the labels, {calibration.voxels:,} "
+        "voxels)"
+    )
 
 
 def differences_in_words(one: Comparison) -> list[str]:

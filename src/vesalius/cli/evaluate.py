@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from vesalius.cli.pairs import Trial
     from vesalius.metrics import Scores, Summary
+    from vesalius.metrics.calibration import Calibration
 
 HELP = "score predictions against references, or compare several methods: table, JSON, CSV and an HTML report"
 
@@ -49,6 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where one of several methods has no prediction: it gets the worst value (default), or the case is "
         "left out for all",
     )
+    parser.add_argument(
+        "--calibration", action="store_true", help="measure it, too, of the NAME-probabilities beside the predictions"
+    )
     parser.add_argument("--alpha", type=float, default=0.05, help="level of the tests between methods (0.05)")
     parser.add_argument(
         "--workers", type=int, metavar="N", help="cases that are scored at once (as many as cores and memory allow)"
@@ -63,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
     from vesalius.cli.scoring import score_trials
     from vesalius.errors import DataError
     from vesalius.metrics import DEFAULT
+    from vesalius.metrics.calibration import pool_calibrations
 
     predictions, references = _places(args)
     methods = named(predictions)
@@ -80,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
             list(methods),
             metrics=metrics,
             tolerance_mm=args.tolerance,
+            calibration=args.calibration,
             workers=args.workers,
             progress=progress,
         )
@@ -91,10 +97,11 @@ def run(args: argparse.Namespace) -> int:
             count = sum(name in trial.predictions for trial in trials)
             of_method = f" of {name}" if name else ""
             raise DataError(f"none of the {count} pairs{of_method} could be scored: {'; '.join(failed[:3])}")
+    pooled = {name: pool_calibrations(parts) for name, parts in tally.calibrations.items() if parts}
     if len(methods) > 1:
-        tell(args, methods, references, trials, tally.scores, metrics, failed)
+        tell(args, methods, references, trials, tally.scores, pooled, metrics, failed)
     else:
-        _tell(args, methods[""], references, trials, tally.scores[""], metrics, failed)
+        _tell(args, methods[""], references, trials, tally.scores[""], pooled.get(""), metrics, failed)
     return 1 if failed else 0
 
 
@@ -124,20 +131,26 @@ def _tell(
     references: Path,
     trials: Sequence[Trial],
     scores: list[Scores],
+    calibration: Calibration | None,
     metrics: Sequence[str],
     failed: list[str],
 ) -> None:
     """The scores of one method: files, and what is printed."""
+    from vesalius.cli.comparing import in_words
     from vesalius.metrics import summarise
 
     summary = summarise(scores)
     if args.output:
-        _write(args, predictions, references, trials, scores, metrics)
+        _write(args, predictions, references, trials, scores, calibration, metrics)
     if args.json:
         rows = {"cases": [s.to_dict() for s in scores], "summary": summary.to_dict(), "failed": failed}
+        if calibration is not None:
+            rows["calibration"] = calibration.to_dict()
         print(json.dumps(rows))
     else:
         _print_table(summary, metrics)
+        if calibration is not None:
+            print(in_words(calibration))
         if args.output:
             print(f"report: {Path(args.output) / 'report.html'}")
 
@@ -148,6 +161,7 @@ def _write(
     references: Path,
     trials: Sequence[Trial],
     scores: list[Scores],
+    calibration: Calibration | None,
     metrics: Sequence[str],
 ) -> None:
     import numpy as np
@@ -189,6 +203,7 @@ def _write(
         pictures=pictures,
         provenance=provenance,
         labels=first.reference().labels,
+        calibration=calibration,
         headline=headline,
         calibrated=calibrated,
         title=args.title or "Evaluation",

@@ -9,13 +9,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from vesalius.cli.pairs import Trial
     from vesalius.image import LabelMap
     from vesalius.metrics import Scores
+    from vesalius.metrics.calibration import Calibration
 
 Result = TypeVar("Result")
 
 _BYTES = 48  # a voxel, of scoring a pair: 36 were seen where ten labels fill the volume, less where most is background
+_BYTES_CLASS = 12  # a voxel and class, of probabilities as they are read and as they are counted
 _SHARE = 0.5  # of the free memory: others want some, too, and labels like noise take thrice as much
 
 
@@ -58,10 +62,12 @@ class Tally:
 
     Args:
         scores: Of each method, in order of the cases.
+        calibrations: Of each method, in order of the cases; empty where nobody asked.
         failed: Words about what could not be scored.
     """
 
     scores: dict[str, list[Scores]] = field(default_factory=dict)
+    calibrations: dict[str, list[Calibration]] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
 
 
@@ -71,6 +77,7 @@ def score_trials(
     *,
     metrics: Sequence[str],
     tolerance_mm: float,
+    calibration: bool = False,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Tally:
@@ -84,43 +91,50 @@ def score_trials(
         methods: Names of the methods.
         metrics: Names of `vesalius.metrics.METRICS`.
         tolerance_mm: Of the surface Dice.
+        calibration: Whether to measure that, too, of the probabilities beside the predictions.
         workers: How many cases at once, at most; one a core when left out. Memory may allow fewer.
         progress: Called with (done, total).
 
     Raises:
         VesaliusError: There is one pair only, and it could not be scored.
     """
-    tally = Tally({method: [] for method in methods})
+    tally = Tally({method: [] for method in methods}, {method: [] for method in methods})
     pairs = sum(len(trial.predictions) for trial in trials)
     several = len(methods) > 1
 
     room = Room(int(_SHARE * _free_bytes()))
 
-    def score(trial: Trial) -> tuple[dict[str, Scores], list[str]]:
+    def score(trial: Trial) -> tuple[dict[str, Scores], dict[str, Calibration], list[str]]:
         from vesalius.errors import VesaliusError
 
         found: dict[str, Scores] = {}
+        sure: dict[str, Calibration] = {}
         failed: list[str] = []
         try:
             reference = trial.reference()
         except VesaliusError as error:
             if pairs == 1:
                 raise
-            return {}, [f"{trial.name}: {error}"]
-        with room.take(_BYTES * reference.array.size):
+            return {}, {}, [f"{trial.name}: {error}"]
+        classes = len(reference.labels.values) + 1
+        with room.take((_BYTES + _BYTES_CLASS * classes * calibration) * reference.array.size):
             for method in trial.predictions:
                 try:
                     found[method] = _scored(trial, method, reference, metrics, tolerance_mm)
+                    if calibration:
+                        sure[method] = calibrated(trial.predictions[method], reference)
                 except VesaliusError as error:
                     if pairs == 1:
                         raise
                     failed.append(f"{f'{method}: ' if several else ''}{trial.name}: {error}")
-        return found, failed
+        return found, sure, failed
 
-    for done, (found, failed) in enumerate(_side_by_side(score, trials, workers or _cores()), start=1):
+    for done, (found, sure, failed) in enumerate(_side_by_side(score, trials, workers or _cores()), start=1):
         tally.failed += failed
         for method, one in found.items():
             tally.scores[method].append(one)
+        for method, part in sure.items():
+            tally.calibrations[method].append(part)
         if progress is not None:
             progress(done, len(trials))
     return tally
@@ -132,6 +146,51 @@ def _scored(trial: Trial, method: str, reference: LabelMap, metrics: Sequence[st
 
     prediction = on_grid_of(read_labels(trial.predictions[method], trial.labels), reference, trial.name)
     return evaluate(prediction, reference, case=trial.name, metrics=metrics, tolerance_mm=tolerance_mm)
+
+
+def calibrated(prediction: Path, reference: LabelMap) -> Calibration:
+    """The calibration of the probabilities beside a prediction, ``NAME-probabilities``.
+
+    Counted are the voxels in the box that holds the labels of reference and prediction, where somebody looked: over the
+    whole image the background would make any segmenter look calibrated.
+
+    Raises:
+        DataError: There are none, or they are not those of the background and each label.
+        GeometryError: They lie elsewhere than the reference.
+    """
+    import numpy as np
+
+    from vesalius.errors import DataError, GeometryError
+    from vesalius.io import read
+    from vesalius.io.layouts.files import stem
+    from vesalius.metrics.calibration import measure_calibration
+
+    name = stem(prediction)
+    beside = [p for p in prediction.parent.iterdir() if p.is_file() and stem(p) == f"{name}-probabilities"]
+    if not beside:
+        raise DataError(
+            f"no {name}-probabilities beside the prediction: segment with --probabilities to measure calibration"
+        )
+    said = read(beside[0])
+    values = reference.labels.values
+    if said.channels != len(values) + 1:
+        raise DataError(
+            f"{beside[0].name} has {said.channels} channels; background and {len(values)} labels make {len(values) + 1}"
+        )
+    if said.grid.shape != reference.grid.shape:
+        raise GeometryError(f"{beside[0].name} lies on another grid than the reference")
+    classes = np.full(int(max(reference.array.max(initial=0), *values, 0)) + 1, -1, np.int16)
+    for number, value in enumerate((0, *values)):
+        classes[value] = number
+    true = classes[reference.array]
+    some = np.argwhere((true > 0) | (said.array[0] < 0.5))
+    if some.size:
+        box = tuple(
+            slice(int(low), int(high) + 1) for low, high in zip(some.min(axis=0), some.max(axis=0), strict=True)
+        )
+    else:
+        box = (slice(None),) * true.ndim
+    return measure_calibration(said.array[(slice(None), *box)], true[box], counted=true[box] >= 0)
 
 
 def on_grid_of(prediction: LabelMap, reference: LabelMap, name: str) -> LabelMap:

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from vesalius.metrics import METRICS, Scores, Summary
 from vesalius.metrics.agreement import BlandAltman, bland_altman
-from vesalius.metrics.calibration import Reliability, expected_calibration_error
+from vesalius.metrics.calibration import Calibration
 from vesalius.metrics.comparison import Comparison
 from vesalius.metrics.ranking import Scheme
-from vesalius.report.page import number
+from vesalius.report.page import CALIBRATION, RELIABILITY, number
 from vesalius.report.plots import bland_altman_panels, dots_and_boxes, places, reliability_picture
 from vesalius.report.story import Section, story_html
 
@@ -35,7 +35,7 @@ def contest_html(
     path: str | os.PathLike[str],
     *,
     provenance: Mapping[str, str] | None = None,
-    curves: Mapping[str, Reliability] | None = None,
+    calibrations: Mapping[str, Calibration] | None = None,
     missing: str = "worst",
     calibrated: bool = True,
     title: str = "Comparison",
@@ -51,7 +51,7 @@ def contest_html(
         comparisons: By metric and target, the mean over targets first; at least one.
         path: The HTML file to write.
         provenance: Lines of the colophon.
-        curves: Reliability of each method, if probabilities were there.
+        calibrations: Of each method, if probabilities were there.
         missing: What was done with missing cases, ``"worst"`` or ``"common"``.
         calibrated: Whether the grids have a physical size; if not, distances are labelled as pixels.
         title: Heading of the page.
@@ -88,7 +88,7 @@ def contest_html(
         _order(main),
         *([_stability(main[0])] if main else []),
         *_volumes(scores, calibrated),
-        *([_reliable(curves)] if curves else []),
+        *([_calibration(calibrations)] if calibrations else []),
         _apart([*main, *others], calibrated),
     ]
     if others:
@@ -302,11 +302,17 @@ def _analyses(scores: Mapping[str, Sequence[Scores]], target: str) -> tuple[dict
     return {}, ""
 
 
-def _reliable(curves: Mapping[str, Reliability]) -> Section:
-    rows = [["method", "expected calibration error"]]
-    rows += [[name, number(expected_calibration_error(curve))] for name, curve in curves.items()]
-    caption = "On the diagonal, confidence is the share that is right; below it, the method is too sure."
-    return Section("Calibration", [], rows, {caption: reliability_picture(curves)})
+def _calibration(calibrations: Mapping[str, Calibration]) -> Section:
+    rows = [["method", "voxels", "expected calibration error ↓", "Brier score ↓", "negative log likelihood ↓"]]
+    rows += [
+        [name, f"{one.voxels:,}", *map(number, (one.expected_error, one.brier, one.negative_log_likelihood))]
+        for name, one in calibrations.items()
+    ]
+    return Section("Calibration", [CALIBRATION], rows, {RELIABILITY: _curves(calibrations)})
+
+
+def _curves(calibrations: Mapping[str, Calibration]) -> NDArray[np.uint8]:
+    return reliability_picture({name: one.curve for name, one in calibrations.items()})
 
 
 def _how(comparisons: Sequence[Comparison], missing: str) -> Section:

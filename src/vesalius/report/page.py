@@ -15,10 +15,19 @@ from vesalius.errors import VesaliusError, unknown_name
 from vesalius.image import Labels
 from vesalius.io.atomic import write_text
 from vesalius.metrics import METRICS, Scores, Summary, summarise
+from vesalius.metrics.calibration import Calibration
 from vesalius.report.boxes import box_plot
 from vesalius.report.story import inline
 
 HEADLINE = ("dice", "surface_dice", "hd95")
+CALIBRATION = (
+    "Whether a confidence of 0.8 is right eight times of ten, on the voxels in the boxes that hold the labels of "
+    "reference and prediction: over whole images the background would make any segmenter look calibrated."
+)
+RELIABILITY = (
+    "Above: how often the likeliest class was right, over how sure it was; on the diagonal they agree, below it the "
+    "segmenter is too sure. Below: the share of voxels at each confidence."
+)
 _LONGEST_TABLE = 1000  # rows: a browser still scrolls them smoothly
 
 
@@ -30,6 +39,7 @@ def evaluation_html(
     provenance: Mapping[str, str] | None = None,
     labels: Labels | None = None,
     headline: Sequence[str] = HEADLINE,
+    calibration: Calibration | None = None,
     calibrated: bool = True,
     title: str = "Evaluation",
 ) -> Summary:
@@ -48,6 +58,7 @@ def evaluation_html(
         labels: Gives the targets their colours; grey when left out, and for regions.
         headline: Metrics of the box plots, the first of which decides which case is worst. Those that were not scored
             are left out; the first must have been.
+        calibration: Of the probabilities, if they were there.
         calibrated: Whether the grids have a physical size; if not, distances are labelled as pixels.
         title: Heading of the page.
 
@@ -101,6 +112,7 @@ def evaluation_html(
         plots=[box_plot(name, _unit(name, calibrated), scores, colours) for name in shown],
         colours=colours,
         shots=shots,
+        reliability=None if calibration is None else _reliability(calibration),
         rows=rows[:_LONGEST_TABLE],
         left_out=max(0, len(rows) - _LONGEST_TABLE),
         definitions=[(name, _unit(name, calibrated), *_definition(name)) for name in scored],
@@ -110,6 +122,17 @@ def evaluation_html(
     )
     write_text(path, text)
     return summary
+
+
+def _reliability(calibration: Calibration) -> dict[str, str]:
+    from vesalius.report.plots import reliability_picture
+
+    numbers = (
+        f"Expected calibration error {number(calibration.expected_error)}, Brier score {number(calibration.brier)}, "
+        f"negative log likelihood {number(calibration.negative_log_likelihood)}, {calibration.voxels:,} voxels."
+    )
+    picture = inline(reliability_picture({"": calibration.curve}))
+    return {"text": CALIBRATION, "numbers": numbers, "caption": RELIABILITY, "source": picture}
 
 
 def number(value: float, unit: str = "") -> str:

@@ -11,8 +11,8 @@ import pytest
 from phantoms import LABELS, ball_case, write_cases
 
 from vesalius.cli.scoring import Room
-from vesalius.image import LabelMap
-from vesalius.io import write
+from vesalius.image import LabelMap, Volume
+from vesalius.io import read_labels, write
 
 _SHAPE = (16, 18, 14)
 _CASES = 7
@@ -194,6 +194,54 @@ def test_single_files_of_two_methods(made, told):
     )
     assert leading(done)["rankings"]["mean_then_rank"]["ranks"] == [1, 2]
     assert leading(done)["differences"][0]["low"] is None
+
+
+def with_probabilities(folder, sure):
+    """Probabilities beside each prediction: ``sure`` of its label, the rest shared by the others."""
+    for path in sorted(folder.glob("case?.nii.gz")):
+        said = read_labels(path)
+        others = (1 - sure) / 2
+        array = np.stack([np.where(said.array == value, sure, others) for value in range(3)])
+        name = path.name.replace(".nii", "-probabilities.nii")
+        write(Volume(array.astype(np.float32), said.grid), folder / name)
+
+
+def test_calibration_of_methods_is_told(place, told, tmp_path):
+    """Always right with 0.9: ten hundredths too modest. Without the core: right on the rest of the labels' box."""
+    with_probabilities(place / "right", 0.9)
+    with_probabilities(place / "coreless", 0.8)
+    how = ("--reference", place / "data", "--metrics", "dice", "--calibration")
+    done = told("evaluate", place / "right", place / "coreless", *how, "-o", tmp_path / "report")
+    right, coreless = done["calibration"]["right"], done["calibration"]["coreless"]
+    assert right["expected_calibration_error"] == pytest.approx(0.1)
+    assert right["brier"] == pytest.approx(0.01 + 2 * 0.05**2)
+    wrong = voxels = 0
+    for n in range(_CASES):
+        array = ball_case(n, shape=_SHAPE).reference.array
+        where = np.argwhere(array)
+        voxels += int(np.prod(where.max(axis=0) - where.min(axis=0) + 1))
+        wrong += int((array == 2).sum())
+    assert coreless["voxels"] == right["voxels"] == voxels
+    assert coreless["expected_calibration_error"] == pytest.approx(abs(1 - wrong / voxels - 0.8))
+    assert "<h2>Calibration</h2>" in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+
+
+def test_calibration_of_one_method_is_in_its_report(place, told, printed, tmp_path):
+    with_probabilities(place / "right", 0.9)
+    how = ("--metrics", "dice", "--calibration")
+    words = printed("evaluate", place / "right", place / "data", *how, "-o", tmp_path / "report")
+    assert "expected calibration error 0.1000" in words
+    assert "<h2>Calibration</h2>" in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+    (place / "right" / "case2-probabilities.nii.gz").unlink()
+    case = read_labels(place / "right" / "case4.nii.gz")
+    two = Volume(np.full((2, *_SHAPE), 0.5, np.float32), case.grid)
+    write(two, place / "right" / "case4-probabilities.nii.gz")
+    write(Volume(np.full((3, *_SHAPE), 2.5, np.float32), case.grid), place / "right" / "case5-probabilities.nii.gz")
+    done = told("evaluate", place / "right", place / "data", *how, code=1)
+    assert "case2: no case2-probabilities beside the prediction" in done["failed"][0]
+    assert "case4-probabilities.nii.gz has 2 channels; background and 2 labels make 3" in done["failed"][1]
+    assert "sum to 1 over the classes" in done["failed"][2]
+    assert len(done["cases"]) == _CASES  # scores need no probabilities
 
 
 def test_a_data_set_with_several_references(made, tmp_path, told):

@@ -7,7 +7,7 @@ import pytest
 
 from vesalius.metrics import Scores, summarise
 from vesalius.metrics.agreement import bland_altman
-from vesalius.metrics.calibration import reliability
+from vesalius.metrics.calibration import measure_calibration, reliability
 from vesalius.metrics.comparison import compare
 from vesalius.metrics.paired import paired_table
 from vesalius.metrics.ranking import ranking_stability
@@ -88,8 +88,10 @@ def test_areas_of_pictures_and_few_cases(tmp_path) -> None:
 
 def test_a_curve_of_reliability(tmp_path, scores) -> None:
     said = np.array([[0.1, 0.4, 0.2], [0.9, 0.6, 0.8]])
-    curves = {"<good>": reliability(said, np.array([1, 0, 1]))}
-    assert "<h2>Calibration</h2>" in page(tmp_path, scores, curves=curves)
+    calibrations = {"<good>": measure_calibration(said, np.array([1, 0, 1]))}
+    text = page(tmp_path, scores, calibrations=calibrations)
+    assert "<h2>Calibration</h2>" in text
+    assert "<td>0.273</td>" in text  # the Brier score: (2 * 0.01 + 2 * 0.36 + 2 * 0.04) / 3
 
 
 def test_every_method_has_its_colour_in_the_pictures(scores) -> None:
