@@ -118,11 +118,19 @@ class _Contest:
 
     def run(self, reach: float, iterations: int) -> None:
         """Take turns until nothing changes."""
-        band = self.beside(np.flatnonzero(self.owner > 0))
+        band = self.borders()
         for _ in range(iterations):
             if not (changed := self.turn(band, reach)).size:
                 return
             band = np.union1d(band[self.at_border(band)], self.beside(changed))
+
+    def borders(self) -> NDArray[np.intp]:
+        """All that can change hands and is at a border."""
+        found = np.zeros(self.owner.shape, np.bool_)
+        for step in self.steps:
+            around = np.roll(self.owner, -step)  # what comes round is the rim, which nobody holds
+            found |= (around > 0) & (around != self.owner)
+        return np.flatnonzero(found & ~self.fixed)
 
     def beside(self, places: NDArray[np.intp]) -> NDArray[np.intp]:
         """These and their neighbours, as far as they can change hands and are at a border."""
