@@ -91,7 +91,8 @@ def _log_field(
     if mask == "otsu" and channel.max() > channel.min():
         found = sitk.OtsuThreshold(sitk.GetImageFromArray(channel.T.astype(np.float32)), 0, 1)
         chosen &= sitk.GetArrayFromImage(found).T > 0
-    if np.unique(channel[chosen]).size < 2:
+    values = channel[chosen]
+    if values.size == 0 or values.min() == values.max():
         return np.zeros(channel.shape)  # a flat image has no field
     # ITK's axes run the other way; only distances matter here, so that no direction is told.
     image, where = (sitk.GetImageFromArray(a.T) for a in (channel.astype(np.float32), chosen.astype(np.uint8)))
@@ -102,8 +103,6 @@ def _log_field(
     if not sitk.GetArrayFromImage(small_where).any():
         small, small_where = image, where
     correct = sitk.N4BiasFieldCorrectionImageFilter()
-    # How the work is cut decides on the last digits: always in the same number of pieces, on every machine.
-    correct.SetNumberOfThreads(1)
     correct.SetMaximumNumberOfIterations(list(iterations))
     correct.SetConvergenceThreshold(tolerance)
     correct.SetBiasFieldFullWidthAtHalfMaximum(width)

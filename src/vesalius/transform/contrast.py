@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from vesalius.errors import DataError, MissingDependencyError, VesaliusError, unknown_name
 from vesalius.image import Volume
-from vesalius.transform.boxes import positive
+from vesalius.transform.boxes import Box, each_box, positive
 
 WindowPreset = Literal[
     "brain", "subdural", "stroke", "temporal-bone", "head-soft-tissue", "lung", "mediastinum", "abdomen", "liver",
@@ -160,8 +160,9 @@ def equalise(volume: Volume, *, bins: int = 256, nonzero: bool = False) -> Volum
             continue
         counts, edges = np.histogram(chosen.astype(np.float64), bins=bins)
         shares = np.cumsum(counts) / chosen.size
-        spread = np.interp(source, (edges[:-1] + edges[1:]) / 2, shares).astype(np.float32)
-        target[...] = np.where(source != 0, spread, 0) if nonzero else spread
+        _interpolate(source, (edges[:-1] + edges[1:]) / 2, shares, target)
+        if nonzero:
+            target[source == 0] = 0
     return volume.with_array(made)
 
 
@@ -253,9 +254,13 @@ def match_histogram(volume: Volume, *, reference: Volume | tuple[float, ...]) ->
         targets = [(levels, np.linspace(0, 1, levels.size))]
     made = np.empty(volume.array.shape, np.float32)
     for source, target, (levels, shares) in zip(volume.array, made, targets, strict=True):
-        _, place, counts = np.unique(source, return_inverse=True, return_counts=True)
-        matched = np.interp(np.cumsum(counts) / source.size, shares, levels)
-        target[...] = matched[place].reshape(source.shape)
+        flat = source.reshape(-1)
+        order = np.argsort(flat)
+        rising = flat[order]
+        # The last voxel of each run of equal values has the share of all that are not above it.
+        ends = np.append(np.flatnonzero(rising[1:] != rising[:-1]), rising.size - 1)
+        matched = np.interp((ends + 1) / rising.size, shares, levels).astype(np.float32)
+        target.reshape(-1)[order] = np.repeat(matched, np.diff(ends, prepend=-1))
     return volume.with_array(made)
 
 
@@ -280,6 +285,17 @@ def quantiles(volume: Volume, *, count: int = _QUANTILES) -> tuple[float, ...]:
         raise DataError(f"count must be 2 or more, not {count}")
     found = np.quantile(volume.array.astype(np.float64), np.linspace(0, 1, count))
     return tuple(float(value) for value in found)
+
+
+def _interpolate(
+    source: NDArray[Any], places: NDArray[np.float64], values: NDArray[np.float64], target: NDArray[np.float32]
+) -> None:
+    """A piecewise linear function of every voxel, on every core."""
+
+    def work(box: Box) -> None:
+        target[box] = np.interp(source[box], places, values)
+
+    each_box(source.shape, work)
 
 
 def _cumulative(channel: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
