@@ -41,7 +41,8 @@ def sobel(image: Volume, *, threshold: float | None = None, sigma_mm: float = 0.
         >>> sobel(image).array[1].tolist()
         [0, 0, 1, 1, 0, 0]
 
-    Source: Sobel and Feldman, 1968; equal to ``skimage.filters.sobel`` times the root of the number of axes at 1 mm.
+    Source: Sobel and Feldman, 1968; the slope is ``skimage.filters.sobel`` times half the root of the number of axes,
+    at 1 mm.
     """
     return _by_operator(image, "sobel", threshold, sigma_mm, thin=thin)
 

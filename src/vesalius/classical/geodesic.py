@@ -7,9 +7,12 @@ spacings first, and the result is brought back.
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Callable, Iterator
+from itertools import combinations
 
-from vesalius.classical.extra import needed
+import numpy as np
+from numpy.typing import NDArray
+
 from vesalius.classical.gradients import flatness
 from vesalius.classical.isotropic import brought_back, isotropic
 from vesalius.classical.start import starting_region, unlike
@@ -53,7 +56,6 @@ def morphological_geodesic(
         DataError: There is no start, the image is of one grey value or has several channels, or a number is out of
             range.
         GeometryError: The seeds lie on another grid.
-        MissingDependencyError: scikit-image is not installed.
 
     Example:
         >>> from vesalius.image import Grid
@@ -63,9 +65,9 @@ def morphological_geodesic(
         >>> 280 < found.counts()[1] < 350
         True
 
-    Source: Márquez-Neila, Baumela, Alvarez, IEEE Trans. PAMI 36, 2014, doi:10.1109/TPAMI.2013.106, as in scikit-image;
-    the equation: Caselles, Kimmel, Sapiro, Int J Computer Vision 22, 1997, doi:10.1023/A:1007979827043. Flatness is
-    ``1 / (1 + (slope / edge_slope)²)``, as there.
+    Source: Márquez-Neila, Baumela, Alvarez, IEEE Trans. PAMI 36, 2014, doi:10.1109/TPAMI.2013.106, equal to
+    scikit-image's; the equation: Caselles, Kimmel, Sapiro, Int J Computer Vision 22, 1997, doi:10.1023/A:1007979827043.
+    Flatness is ``1 / (1 + (slope / edge_slope)²)``.
     """
     if not 0 < threshold < 1:
         raise DataError(f"threshold must be between 0 and 1, not {threshold}")
@@ -73,10 +75,22 @@ def morphological_geodesic(
     region, name = starting_region(image.grid, seeds, centre_mm, radius_mm)
     values, inside, spacing_mm = isotropic(image, region)
     unlike(values)
+    from scipy.ndimage import binary_dilation, binary_erosion
+
     flat = flatness(values, spacing_mm, sigma_mm=sigma_mm, edge_slope=edge_slope)
-    found = needed("skimage.segmentation").morphological_geodesic_active_contour(
-        flat, iterations, inside.astype(np.int8), smoothing=smoothing, threshold=threshold, balloon=balloon
-    )
+    pull = _gradient(flat)
+    whole = np.ones((3,) * flat.ndim, np.bool_)
+    open_ground = flat > threshold / abs(balloon) if balloon else np.zeros(flat.shape, np.bool_)
+
+    def step(u: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        if balloon:
+            blown = binary_dilation(u, whole) if balloon > 0 else binary_erosion(u, whole)
+            u = np.where(open_ground, blown, u)
+        attraction = sum(p * g for p, g in zip(pull, _gradient(u), strict=True))
+        made: NDArray[np.bool_] = np.where(attraction == 0, u, attraction > 0)
+        return made
+
+    found = _run(inside, step, smoothing, iterations)
     return brought_back(found, image.grid, name)
 
 
@@ -113,7 +127,6 @@ def morphological_chan_vese(
         DataError: There is no start, the image is of one grey value or has several channels, or a number is out of
             range.
         GeometryError: The seeds lie on another grid.
-        MissingDependencyError: scikit-image is not installed.
 
     Example:
         >>> from vesalius.image import Grid
@@ -122,19 +135,89 @@ def morphological_chan_vese(
         >>> morphological_chan_vese(image, centre_mm=(20.0, 20.0), radius_mm=4.0, smoothing=0).counts()[1]
         317
 
-    Source: Márquez-Neila, Baumela, Alvarez, IEEE Trans. PAMI 36, 2014, doi:10.1109/TPAMI.2013.106, as in scikit-image.
+    Source: Márquez-Neila, Baumela, Alvarez, IEEE Trans. PAMI 36, 2014, doi:10.1109/TPAMI.2013.106, equal to
+    scikit-image's.
     """
     if not (inside_weight > 0 and outside_weight > 0):
         raise DataError(f"the weights must be more than 0, not {inside_weight} and {outside_weight}")
     _check(smoothing, iterations)
     region, name = starting_region(image.grid, seeds, centre_mm, radius_mm)
     values, inside, _ = isotropic(image, region)
-    found = needed("skimage.segmentation").morphological_chan_vese(
-        unlike(values), iterations, inside.astype(np.int8), smoothing, inside_weight, outside_weight
-    )
+    scaled = unlike(values)
+
+    def step(u: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        size = max(int(u.sum()), 1), max(int(u.size - u.sum()), 1)
+        total = float(scaled.sum(where=u))
+        mean = total / size[0], (float(scaled.sum()) - total) / size[1]
+        cost = inside_weight * (scaled - mean[0]) ** 2 - outside_weight * (scaled - mean[1]) ** 2
+        # Only voxels of the boundary may change.
+        edge = sum(np.abs(g) for g in _gradient(u)) * cost
+        made: NDArray[np.bool_] = np.where(edge == 0, u, edge < 0)
+        return made
+
+    found = _run(inside, step, smoothing, iterations)
     return brought_back(found, image.grid, name)
 
 
 def _check(smoothing: int, iterations: int) -> None:
     if smoothing < 0 or iterations < 1:
         raise DataError(f"smoothing must be at least 0 and iterations at least 1, not {smoothing} and {iterations}")
+
+
+def _run(
+    inside: NDArray[np.bool_],
+    step: Callable[[NDArray[np.bool_]], NDArray[np.bool_]],
+    smoothing: int,
+    iterations: int,
+) -> NDArray[np.bool_]:
+    """Take steps and smooth after each, first from outside and inside in turn, until nothing changes any more."""
+    u, before, rounds = inside, inside, 0
+    for done in range(iterations):
+        fresh = step(u)
+        for _ in range(smoothing):
+            fresh = _infimum(_supremum(fresh)) if rounds % 2 else _supremum(_infimum(fresh))
+            rounds += 1
+        # The smoothing alternates, so that what came back after two steps will come back for ever.
+        if done and (fresh == before).all():
+            return fresh if (iterations - done) % 2 else u
+        before, u = u, fresh
+    return u
+
+
+def _gradient(values: NDArray[np.generic]) -> list[NDArray[np.float64]]:
+    """Central differences along each axis, one-sided at the border; 0 where there is but one voxel."""
+    wide = values.astype(np.float64)
+    return [np.gradient(wide, axis=a) if n > 1 else np.zeros_like(wide) for a, n in enumerate(values.shape)]
+
+
+def _elements(axes: int) -> Iterator[list[tuple[int, ...]]]:
+    """Offsets of the 3-pixel lines through a pixel in 2D, of the 9-voxel planes through a voxel in 3D."""
+    units = np.eye(axes, dtype=int)
+    normals = [*units, *(units[a] + s * units[b] for a, b in combinations(range(axes), 2) for s in (1, -1))]
+    offsets = np.stack(np.meshgrid(*[(-1, 0, 1)] * axes, indexing="ij"), -1).reshape(-1, axes)
+    for normal in normals:
+        yield [tuple(int(x) for x in o) for o in offsets[offsets @ normal == 0]]
+
+
+def _supremum(u: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The union of the erosions by all elements: what is thinner than a line or plane goes. Outside is empty."""
+    padded = np.pad(u, 1)
+    made = np.zeros_like(u)
+    for element in _elements(u.ndim):
+        eroded = u.copy()
+        for offset in element:
+            eroded &= padded[tuple(slice(1 + o, 1 + o + n) for o, n in zip(offset, u.shape, strict=True))]
+        made |= eroded
+    return made
+
+
+def _infimum(u: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The intersection of the dilations by all elements: what is narrower than a line or plane is filled."""
+    padded = np.pad(u, 1)
+    made = np.ones_like(u)
+    for element in _elements(u.ndim):
+        dilated = u.copy()
+        for offset in element:
+            dilated |= padded[tuple(slice(1 + o, 1 + o + n) for o, n in zip(offset, u.shape, strict=True))]
+        made &= dilated
+    return made

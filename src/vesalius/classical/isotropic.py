@@ -24,7 +24,8 @@ def isotropic(
         region: ``(*grid.shape)``.
 
     Returns:
-        The values, the region, and the spacing of each axis, mm; as they are when the spacings are alike to 1 %.
+        The values, the region, and the spacing of each axis, mm; as they are when the spacings are alike to 1 %. A
+        volume of one slice becomes a picture.
 
     Raises:
         DataError: The image has several channels, or would have more than 268 million voxels.
@@ -34,6 +35,11 @@ def isotropic(
         >>> isotropic(image, np.ones((4, 3), bool))[0].shape
         (4, 6)
     """
+    thin = _thin(image.grid)
+    if thin is not None:
+        across, flat = thin
+        picture = Volume(image.array.squeeze(across + 1), flat, image.meta)
+        return isotropic(picture, region.squeeze(across))
     values, grid = only_channel(image), finest(image.grid)
     if grid is image.grid:
         return np.asarray(values, np.float64), region, grid.spacing_mm
@@ -50,6 +56,11 @@ def brought_back(found: NDArray[np.generic], grid: Grid, name: str) -> LabelMap:
         grid: The image's.
         name: What the region is called.
     """
+    thin = _thin(grid)
+    if thin is not None:
+        across, flat = thin
+        picture = brought_back(found, flat, name)
+        return LabelMap(np.expand_dims(picture.array, across), grid, picture.labels)
     made = LabelMap(found != 0, finest(grid), Labels.of({name: 1}))
     return made if made.grid is grid else resample(made, grid)
 
@@ -73,3 +84,12 @@ def finest(grid: Grid) -> Grid:
             "on: resample or crop it first"
         )
     return grid.with_spacing([least] * grid.ndim)
+
+
+def _thin(grid: Grid) -> tuple[int, Grid] | None:
+    """The axis across a volume of one slice, and the grid of that slice; nothing for others."""
+    if grid.ndim == 2 or 1 not in grid.shape:
+        return None
+    across = grid.shape.index(1)
+    shape, spacing_mm = (tuple(x for a, x in enumerate(of) if a != across) for of in (grid.shape, grid.spacing_mm))
+    return across, Grid.from_spacing([int(n) for n in shape], spacing_mm)

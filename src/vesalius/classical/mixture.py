@@ -23,6 +23,7 @@ Inference = Literal["mean-field", "icm"]
 """How the field is worked out; see `mixture_mrf`."""
 
 _CHUNK = 1 << 18  # voxels worked on at a time
+_SETTLED = 1e-3  # of a voxel's chances changed in a round: less is the end
 _LEAST = 1e-4  # of a standard deviation: no class becomes a spike on one value
 
 
@@ -41,13 +42,14 @@ class Mixture:
     covariances: NDArray[np.float64]
 
     def log_densities(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The logarithm of each class's density, without its share, at ``(n, features)`` values: ``(n, k)``."""
-        made = np.empty((len(values), len(self.means)))
-        for k, (mean, covariance) in enumerate(zip(self.means, self.covariances, strict=True)):
+        """The logarithm of each class's density, without its share, at ``(n, features)`` values: ``(k, n)``."""
+        made = np.empty((len(self.means), len(values)))
+        for row, mean, covariance in zip(made, self.means, self.covariances, strict=True):
             root = np.linalg.cholesky(covariance)
-            apart = np.linalg.solve(root, (values - mean).T)
-            logarithm = 2.0 * np.log(np.diag(root)).sum() + len(mean) * math.log(2.0 * math.pi)
-            made[:, k] = -0.5 * ((apart**2).sum(axis=0) + logarithm)
+            apart = np.linalg.inv(root) @ (values - mean).T
+            np.einsum("fn,fn->n", apart, apart, out=row)
+            row += 2.0 * np.log(np.diag(root)).sum() + len(mean) * math.log(2.0 * math.pi)
+        made *= -0.5
         return made
 
 
@@ -103,7 +105,7 @@ def gaussian_mixture(
     values = features if points.place is None else points.values
     made = np.empty(len(values), np.intp)
     for part in _chunks(len(values)):
-        made[part] = np.argmax(found.log_densities(values[part]) + np.log(found.shares), axis=1)
+        made[part] = np.argmax(found.log_densities(values[part]) + np.log(found.shares)[:, None], axis=0)
     if points.place is not None:
         made = made[points.place]
     return painted(image, inside, made, names)
@@ -187,7 +189,7 @@ def mixture_mrf(
     field = _Field.of(inside, image.grid.spacing_mm, smoothness)
     chances = _settled(features[field.order], found, field, inference, iterations)
     made = np.empty(len(features), np.intp)
-    made[field.order] = np.argmax(chances[:-1], axis=1)
+    made[field.order] = np.argmax(chances[:, :-1], axis=0)
     return painted(image, inside, made, names)
 
 
@@ -215,15 +217,15 @@ def fit_mixture(points: Points, classes: int, *, seed: int = 0, iterations: int 
     found = _started(points, classes, seed)
     last = -math.inf
     for _ in range(iterations):
-        joint = found.log_densities(points.values) + np.log(found.shares)
-        top = joint.max(axis=1, keepdims=True)
+        joint = found.log_densities(points.values) + np.log(found.shares)[:, None]
+        top = joint.max(axis=0)
         chances = np.exp(joint - top)
-        total = chances.sum(axis=1, keepdims=True)
-        likelihood = float(points.weights @ (top + np.log(total))[:, 0])
+        total = chances.sum(axis=0)
+        likelihood = float(points.weights @ (top + np.log(total)))
         if likelihood - last < 1e-7 * points.weights.sum():
             break
         last = likelihood
-        found = _maximised(points.values, chances / total * points.weights[:, None])
+        found = _maximised(points.values, chances / total * points.weights)
     return found, likelihood
 
 
@@ -232,8 +234,8 @@ def _started(points: Points, classes: int, seed: int) -> Mixture:
     if classes < 1:
         raise DataError(f"classes must be at least 1, not {classes}")
     centres = first_centres(points, classes, seed) if classes > 1 else points.values[:1]
-    near = np.eye(classes)[nearest(points.values, centres)]
-    return _maximised(points.values, near * points.weights[:, None])
+    near = nearest(points.values, centres) == np.arange(classes)[:, None]
+    return _maximised(points.values, near * points.weights)
 
 
 def _by_criterion(points: Points, most_classes: int, seed: int, *, least: int = 1) -> Mixture:
@@ -253,15 +255,17 @@ def _by_criterion(points: Points, most_classes: int, seed: int, *, least: int = 
     return found
 
 
-def _maximised(values: NDArray[np.float64], weights: NDArray[np.float64]) -> Mixture:
-    """Shares, means and covariances by ``(n, k)`` weights."""
-    count, axes = weights.shape[1], values.shape[1]
+def _maximised(values: NDArray[np.float64], weights: NDArray[np.floating]) -> Mixture:
+    """Shares, means and covariances by ``(k, n)`` weights."""
+    count, axes = len(weights), values.shape[1]
     sizes, sums, squares = np.zeros(count), np.zeros((count, axes)), np.zeros((count, axes, axes))
     for part in _chunks(len(values)):
-        sizes += weights[part].sum(axis=0)
-        sums += weights[part].T @ values[part]
-        for k in range(count):
-            squares[k] += (values[part] * weights[part, k, None]).T @ values[part]
+        there, weight = values[part], weights[:, part].astype(np.float64)
+        sizes += weight.sum(axis=1)
+        # Not by matrix products: so thin ones keep every core busy for nothing.
+        sums += np.einsum("kn,nf->kf", weight, there)
+        for a, b in np.ndindex(axes, axes):
+            squares[:, a, b] += np.einsum("kn,n->k", weight, there[:, a] * there[:, b])
     sizes = np.maximum(sizes, 1e-12)
     means = sums / sizes[:, None]
     covariances = squares / sizes[:, None, None] - means[:, :, None] * means[:, None, :]
@@ -280,7 +284,7 @@ class _Field:
     Args:
         order: ``(n,)``: the voxels in index order, white before black.
         whites: How many of them are white.
-        neighbours: ``(n, 2 axes)``: places in that order; n where there is no neighbour.
+        neighbours: ``(2 axes, n)``: places in that order; n where there is no neighbour.
         weights: ``(2 axes,)``, how much each neighbour counts.
     """
 
@@ -299,12 +303,12 @@ class _Field:
         numbers = np.empty(count, np.int32)
         numbers[order] = np.arange(count, dtype=np.int32)
         place[core][inside] = numbers
-        neighbours = np.empty((count, 2 * inside.ndim), np.int32)
+        neighbours = np.empty((2 * inside.ndim, count), np.int32)
         for axis in range(inside.ndim):
             for side in (0, 1):
                 shifted = list(core)
                 shifted[axis] = slice(2, None) if side else slice(None, -2)
-                neighbours[:, 2 * axis + side] = place[tuple(shifted)][inside][order]
+                neighbours[2 * axis + side] = place[tuple(shifted)][inside][order]
         weights = smoothness * min(spacing_mm) / np.repeat(spacing_mm, 2)
         return cls(order, count - int(parity.sum()), neighbours, weights)
 
@@ -318,35 +322,36 @@ class _Field:
 def _settled(
     values: NDArray[np.float64], found: Mixture, field: _Field, inference: Inference, iterations: int
 ) -> NDArray[np.float32]:
-    """The chances of each class, ``(n + 1, k)``; the last row, for neighbours that are not there, is 0."""
+    """The chances of each class, ``(k, n + 1)``; the last column, for neighbours that are not there, is 0."""
     count = len(found.means)
-    chances = np.zeros((len(values) + 1, count), np.float32)
+    chances = np.zeros((count, len(values) + 1), np.float32)
     for part in _chunks(len(values)):
-        chances[:-1][part] = _normalised(found.log_densities(values[part]) + np.log(found.shares))
-    if inference == "icm":
-        chances[:-1] = np.eye(count, dtype=np.float32)[np.argmax(chances[:-1], axis=1)]
+        score = found.log_densities(values[part]) + np.log(found.shares)[:, None]
+        chances[:, part.start : part.start + score.shape[1]] = _chances(score, inference)
     for _ in range(iterations):
         # The field takes the place of the shares: a class is as likely as the neighbours make it.
         moved = 0.0
         for part in field.colours():
             score = found.log_densities(values[part])
-            for column, weight in enumerate(field.weights):
-                score += weight * chances[field.neighbours[part, column]]
-            fresh = _normalised(score)
-            if inference == "icm":
-                fresh = np.eye(count, dtype=np.float32)[np.argmax(fresh, axis=1)]
-            moved += float(np.abs(fresh - chances[part]).sum())
-            chances[part] = fresh
-        found = _maximised(values, chances[:-1].astype(np.float64))
-        if moved < 1e-3 * len(values):
+            for neighbours, weight in zip(field.neighbours, field.weights, strict=True):
+                score += np.float32(weight) * chances.take(neighbours[part], axis=1)
+            fresh = _chances(score, inference)
+            moved += float(np.abs(fresh - chances[:, part]).sum())
+            chances[:, part] = fresh
+        found = _maximised(values, chances[:, :-1])
+        if moved < _SETTLED * len(values):
             break
     return chances
 
 
-def _normalised(score: NDArray[np.float64]) -> NDArray[np.float32]:
-    chances = np.exp(score - score.max(axis=1, keepdims=True))
-    made: NDArray[np.float32] = (chances / chances.sum(axis=1, keepdims=True)).astype(np.float32)
-    return made
+def _chances(score: NDArray[np.float64], inference: Inference) -> NDArray[np.float32]:
+    """Chances from their logarithms, ``(k, n)``, which may be short of a constant; of ICM's, the likeliest has all."""
+    if inference == "icm":
+        likeliest: NDArray[np.bool_] = np.argmax(score, axis=0) == np.arange(len(score))[:, None]
+        return likeliest.astype(np.float32)
+    chances: NDArray[np.float32] = np.exp((score - score.max(axis=0)).astype(np.float32))
+    chances /= chances.sum(axis=0)
+    return chances
 
 
 def _chunks(length: int) -> Iterator[slice]:
