@@ -230,9 +230,9 @@ def find_step(name: str) -> Callable[..., Volume]:
         VesaliusError: No step has this name.
 
     Example:
-        >>> find_step("gausian")
+        >>> find_step("gaussiann")
         Traceback (most recent call last):
-        vesalius.errors.VesaliusError: unknown preprocessing step 'gausian': did you mean 'gaussian'? ...
+        vesalius.errors.VesaliusError: unknown preprocessing step 'gaussiann': did you mean 'gaussian'? ...
     """
     if name not in STEPS:
         raise VesaliusError(unknown_name("preprocessing step", name, STEPS))

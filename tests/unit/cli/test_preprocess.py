@@ -110,7 +110,7 @@ def test_a_histogram_to_match_lies_in_the_pipeline(tmp_path, told):
 @pytest.mark.parametrize(
     ("step", "words"),
     [
-        ("gausian", "did you mean 'gaussian'"),
+        ("gaussiann", "did you mean 'gaussian'"),
         ("gaussian sigma=1", "did you mean 'sigma_mm'"),
         ("gaussian sigma_mm=wide", "sigma-mm must be a number, not 'wide'"),
         ("gaussian sigma_mm=-1", r"step 1 (gaussian): sigma_mm must be a number above 0"),

@@ -101,7 +101,7 @@ def test_saved_and_loaded(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "told"),
     [
-        ("gausian", {}, "did you mean 'gaussian'"),
+        ("gaussiann", {}, "did you mean 'gaussian'"),
         ("gaussian", {"sigma": 1}, "did you mean 'sigma_mm'"),
         ("gaussian", {"sigma_mm": "1"}, "sigma_mm must be a number"),
         ("gaussian", {"sigma_mm": True}, "sigma_mm must be a number"),
