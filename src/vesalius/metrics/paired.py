@@ -174,8 +174,9 @@ def differences(table: PairedTable, *, resamples: int = 2000, seed: int = 0) -> 
     """Compare every two methods: mean difference with its interval, and Wilcoxon's test with Holm's adjustment.
 
     The cases are drawn together for both methods, so the interval is that of the paired difference, which is narrower
-    than those of the two means suggest. Below six cases no difference can be significant at 0.05. Cases are taken as
-    independent: where a patient has several, intervals are too narrow and p too small.
+    than those of the two means suggest. Below six cases no difference of two methods can be significant at 0.05, and of
+    more methods it takes more. Cases are taken as independent: where a patient has several, intervals are too narrow
+    and p too small.
 
     Args:
         table: Of two methods or more.

@@ -186,7 +186,9 @@ def _order(main: Sequence[Comparison]) -> Section:
                 [
                     f"{_title(one.table.metric)}, {_CUSTOMS[scheme]}",
                     *(f"{rank}" for rank in ranking.ranks),
-                    f"{number(firm.tau)} ({number(firm.tau_low)} – {number(firm.tau_high)})",
+                    "–"
+                    if firm.tau != firm.tau
+                    else f"{number(firm.tau)} ({number(firm.tau_low)} – {number(firm.tau_high)})",
                     f"{firm.same:.0%}",
                 ]
             )
@@ -237,8 +239,12 @@ def _apart(comparisons: Sequence[Comparison], calibrated: bool) -> Section:
         texts.append(
             f"{len(rows) - _LONGEST_TABLE} further rows are left out of this page; the JSON file holds them all."
         )
-    if cases < 6:
-        texts.append(f"With {_cases(cases)} no difference can be significant at 0.05: six are the least.")
+    least = len(comparisons[0].differences) * 2.0 ** (1 - cases) if comparisons else 0.0
+    if least >= alpha:
+        texts.append(
+            f"With {_cases(cases)} and so many pairs no difference can be significant: the least p is "
+            f"{min(1.0, least):.2g}."
+        )
     return Section("Differences", texts, rows[:_LONGEST_TABLE])
 
 

@@ -26,7 +26,8 @@ CALIBRATION = (
 )
 RELIABILITY = (
     "Above: how often the likeliest class was right, over how sure it was; on the diagonal they agree, below it the "
-    "segmenter is too sure. Below: the share of voxels at each confidence."
+    "segmenter is too sure; hollow dots stand for fewer than one voxel of 10,000. Below: the share of voxels at each "
+    "confidence."
 )
 _LONGEST_TABLE = 1000  # rows: a browser still scrolls them smoothly
 

@@ -22,6 +22,7 @@ _INK, _SOFT, _LINE, _PAPER = "#23211e", "#6d675e", "#e4ded2", "#fdfcf9"  # as in
 # Okabe and Ito's colours, told apart by everyone; black and yellow left out for the page's sake.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 _SHARP = 200  # dots per inch: the page shows the pictures at half their size
+_FEW = 1e-4  # share of the voxels up to which a confidence is too rare for its accuracy to mean much
 _MANY = 60  # cases beyond which lines between methods only blacken the picture
 
 
@@ -181,20 +182,14 @@ def reliability_picture(curves: Mapping[str, Reliability]) -> NDArray[np.uint8]:
     """
     made = figure(560, 560, _PAPER)
     made.set_dpi(_SHARP)
-    upper, lower = made.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": (4, 1), "hspace": 0.08})
+    upper, lower = made.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": (4, 1), "hspace": 0.08, "top": 0.97})
     upper.plot([0, 1], [0, 1], color=_SOFT, linewidth=0.9, linestyle=(0, (3, 3)))
     for n, (name, curve) in enumerate(curves.items()):
-        some = curve.counts > 0
-        shown = _short(name, 30)
-        upper.plot(
-            curve.confidence[some],
-            curve.accuracy[some],
-            "o-",
-            color=colour(n),
-            markersize=4,
-            linewidth=1.5,
-            label=shown,
-        )
+        firm = curve.counts > _FEW * curve.counts.sum()
+        some = (curve.counts > 0) & ~firm
+        how: dict[str, Any] = {"color": colour(n), "markersize": 4, "linewidth": 1.5}
+        upper.plot(curve.confidence[firm], curve.accuracy[firm], "o-", label=_short(name, 30), **how)
+        upper.plot(curve.confidence[some], curve.accuracy[some], "o", markerfacecolor="none", **how)
         share = curve.counts / max(int(curve.counts.sum()), 1)
         lower.stairs(share, curve.edges, color=colour(n), linewidth=1.4)
     for axes in (upper, lower):

@@ -81,7 +81,7 @@ def test_areas_of_pictures_and_few_cases(tmp_path) -> None:
     assert "Areas: Bland and Altman" in text
     assert "px²" in text
     assert "HD95, px" in text
-    assert "With 2 cases no difference can be significant" in text
+    assert "With 2 cases and so many pairs no difference can be significant: the least p is 0.5." in text
     single = {name: rows[:1] for name, rows in scores.items()}
     assert "1 cases" not in page(tmp_path, single, targets=("liver",))
 
