@@ -7,6 +7,7 @@ Instances are numbers in an array, 0 being background: the connected pieces of a
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -141,11 +142,21 @@ def match_instances(
 
 @dataclass(frozen=True, eq=False)
 class _Instances:
-    """Instances numbered from 1 without gaps (0 is background), and the numbers that they had."""
+    """The voxels of all instances, and the numbers that these had.
 
-    array: NDArray[np.intp]
+    Args:
+        voxels: Flat indices of the foreground.
+        owner: For each the instance that it belongs to, as a place in ``numbers``.
+        numbers: As they were given.
+        sizes: Voxels of each.
+        shape: Of the array.
+    """
+
+    voxels: NDArray[np.intp]
+    owner: NDArray[np.intp]
     numbers: NDArray[Any]
     sizes: NDArray[np.intp]
+    shape: tuple[int, ...]
 
 
 def _check(
@@ -176,28 +187,31 @@ def _check(
 
 
 def _numbered(array: NDArray[np.integer]) -> _Instances:
-    found, places, counts = np.unique(array, return_inverse=True, return_counts=True)
-    places = places.reshape(array.shape)
-    if found.size and found[0] == 0:
-        return _Instances(places, found[1:], counts[1:])
-    return _Instances(places + 1, found, counts)
+    flat = array.reshape(-1)
+    voxels = np.flatnonzero(flat)  # all that follows looks at the foreground only, which is a small part of most images
+    numbers, owner, sizes = np.unique(flat[voxels], return_inverse=True, return_counts=True)
+    return _Instances(voxels, owner, numbers, sizes, array.shape)
 
 
 def _overlaps(their: _Instances, ours: _Instances) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
     """Pairs that share voxels, by place in the lists of instances, with their IoU."""
-    both = (their.array > 0) & (ours.array > 0)
+    dense = np.full(math.prod(their.shape), -1, np.int32)
+    dense[their.voxels] = their.owner
+    found = dense[ours.voxels]
+    both = found >= 0
     # Only pairs that occur are kept: with thousands of instances a full table would not fit.
-    keys, shared = np.unique((their.array[both] - 1) * ours.numbers.size + ours.array[both] - 1, return_counts=True)
+    keys, shared = np.unique(found[both] * np.intp(ours.numbers.size) + ours.owner[both], return_counts=True)
     rows, columns = np.divmod(keys, max(ours.numbers.size, 1))
     return rows, columns, shared / (their.sizes[rows] + ours.sizes[columns] - shared)
 
 
 def _centres(one: _Instances, grid: Grid) -> NDArray[np.float64]:
     """Centres of mass ``(instances, n)``, mm."""
-    inside = np.nonzero(one.array)
-    owner = one.array[inside] - 1
-    mean = [np.bincount(owner, axis, minlength=one.numbers.size) / one.sizes for axis in inside]
-    return grid.to_points(np.column_stack(mean)) if one.numbers.size else np.zeros((0, grid.ndim))
+    if not one.numbers.size:
+        return np.zeros((0, grid.ndim))
+    at = np.unravel_index(one.voxels, one.shape)
+    mean = [np.bincount(one.owner, axis, minlength=one.numbers.size) / one.sizes for axis in at]
+    return grid.to_points(np.column_stack(mean))
 
 
 def _near(
