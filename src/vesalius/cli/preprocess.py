@@ -46,8 +46,12 @@ def run(args: argparse.Namespace) -> int:
     from vesalius.io.atomic import make_folder
 
     pipeline = _pipeline(args)
-    sources = list(_sources(Path(args.image)))
-    out, single = Path(args.output), len(sources) == 1 and Path(args.image) == sources[0].path
+    if not args.image:
+        raise DataError("the name of the image is empty")
+    out = Path(args.output)
+    # Results of a run before that lie below the folder are none of its images.
+    sources = [one for one in _sources(Path(args.image)) if not _lies_in(one.path, out, args.image)]
+    single = len(sources) == 1 and Path(args.image) == sources[0].path
     as_file = _names_a_file(out)
     if as_file and not single:
         raise DataError(f"{out.name} names one file, and there are {len(sources)} images: name a folder")
@@ -140,6 +144,11 @@ def _names_a_file(out: Path) -> bool:
     if suffix == ".dcm":
         raise FormatError(f"{out.name}: results are not written as DICOM; choose .nii.gz, .nrrd, .mha, .npz or .tif")
     return suffix is not None
+
+
+def _lies_in(path: Path, out: Path, image: str) -> bool:
+    folder, inner = Path(image).resolve(), out.resolve()
+    return inner != folder and inner.is_relative_to(folder) and path.resolve().is_relative_to(inner)
 
 
 def _sources(path: Path) -> Iterator[_Source]:

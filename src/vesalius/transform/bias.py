@@ -42,7 +42,7 @@ def n4(
         The image as float32; its values are divided by the field everywhere, also outside the mask.
 
     Raises:
-        DataError: A setting is out of range, or the image is a CT or mostly negative.
+        DataError: A setting is out of range, the image is a single row, or it is a CT or has many negative values.
         VesaliusError: The mask is unknown.
         MissingDependencyError: SimpleITK is not installed.
 
@@ -87,6 +87,12 @@ def _log_field(
     tolerance: float,
     width: float,
 ) -> NDArray[np.float64]:
+    # A single slice of a volume is a picture: a spline needs two voxels of an axis.
+    long = [a for a in range(channel.ndim) if channel.shape[a] > 1]
+    if 2 <= len(long) < channel.ndim:
+        spacing = tuple(spacing_mm[a] for a in long)
+        flat = _log_field(sitk, channel.squeeze(), spacing, shrink, mask, iterations, tolerance, width)
+        return flat.reshape(channel.shape)
     chosen = channel > 0
     if mask == "otsu" and channel.max() > channel.min():
         found = sitk.OtsuThreshold(sitk.GetImageFromArray(channel.T.astype(np.float32)), 0, 1)
@@ -94,6 +100,8 @@ def _log_field(
     values = channel[chosen]
     if values.size == 0 or values.min() == values.max():
         return np.zeros(channel.shape)  # a flat image has no field
+    if len(long) < 2:
+        raise DataError("n4 needs an image with two axes of more than one voxel")
     # ITK's axes run the other way; only distances matter here, so that no direction is told.
     image, where = (sitk.GetImageFromArray(a.T) for a in (channel.astype(np.float32), chosen.astype(np.uint8)))
     for one in (image, where):

@@ -142,11 +142,21 @@ def test_places_that_cannot_be(tmp_path, printed):
     assert "no such file" in printed("preprocess", tmp_path / "none", "-o", tmp_path / "o", *step, code=1)
     assert "not written as DICOM" in printed("preprocess", one, "-o", tmp_path / "o.dcm", *step, code=1)
     assert "needs a step" in printed("preprocess", one, "-o", tmp_path / "o", code=1)
+    assert "is empty" in printed("preprocess", "", "-o", tmp_path / "o", *step, code=1)
     (tmp_path / "empty").mkdir()
     assert "no image" in printed("preprocess", tmp_path / "empty", "-o", tmp_path / "o", *step, code=1)
     (tmp_path / "marks.json").write_text('{"a": 1}')
     nyul = ("--step", f"nyul landmarks={tmp_path / 'marks.json'}")
     assert "JSON list of numbers" in printed("preprocess", one, "-o", tmp_path / "o", *nyul, code=1)
+
+
+def test_results_below_the_folder_are_not_taken_for_its_images(tmp_path, told):
+    image(tmp_path / "a.nii.gz")
+    for _ in range(2):
+        done = told("preprocess", tmp_path, "-o", tmp_path / "out", "--step", "median")
+        assert [one["image"] for one in done["images"]] == ["a.nii.gz"]
+    done = told("preprocess", tmp_path / "a.nii.gz", "-o", tmp_path, "--step", "median", code=1)
+    assert "replace the image" in done["error"]["message"]
 
 
 def test_two_images_of_one_name(tmp_path, told):

@@ -41,6 +41,18 @@ def test_channels_are_corrected_alone_and_the_same_twice(rng: np.random.Generato
     np.testing.assert_array_equal(n4(Volume(shaded[1:], grid), shrink=1).array[0], made[1])
 
 
+def test_a_single_slice_is_a_picture(rng: np.random.Generator) -> None:
+    tissue, field = head((32, 36), (1.0, 2.0))
+    shaded = tissue * field
+    flat = n4(Volume(shaded[None], Grid.from_spacing((32, 36), (1.0, 2.0)))).array
+    for axis, spacing in ((1, (5.0, 1.0, 2.0)), (2, (1.0, 5.0, 2.0)), (3, (1.0, 2.0, 5.0))):
+        thin = np.expand_dims(shaded[None], axis)
+        made = n4(Volume(thin, Grid.from_spacing(thin.shape[1:], spacing))).array
+        np.testing.assert_allclose(made, np.expand_dims(flat, axis), rtol=1e-6)
+    with pytest.raises(DataError, match="two axes"):
+        n4(Volume(rng.random((1, 1, 9)), Grid.from_spacing((1, 9), (1.0, 1.0))))
+
+
 @pytest.mark.parametrize("mask", ["otsu", "nonzero"])
 @pytest.mark.parametrize("value", [0, 7])
 def test_a_flat_image_has_no_field(mask: str, value: int) -> None:
