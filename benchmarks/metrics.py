@@ -160,11 +160,12 @@ def medpy(pair: Pair, only: str) -> Iterator[dict]:
 
 def miseval(pair: Pair, only: str) -> Iterator[dict]:
     """MISeval, class by class: Dice, and Hausdorff in voxels, its only distance between surfaces."""
-    scores = import_module("miseval").metric_dict
+    distance = import_module("miseval.hausdorff").calc_AverageHausdorffDistance
+    dice = import_module("miseval").metric_dict["DSC"]
     for value in range(1, pair[2] + 1):
-        row = {"hausdorff": float(scores["AHD"](*pair[:2], c=value))}
+        row = {"hausdorff": float(distance(*pair[:2], c=value))}
         if not only:
-            row["dice"] = float(scores["DSC"](*pair[:2], c=value))
+            row["dice"] = float(dice(*pair[:2], c=value))
         yield row
 
 
