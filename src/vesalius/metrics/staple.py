@@ -12,6 +12,7 @@ from vesalius.errors import DataError, GeometryError
 from vesalius.image import LabelMap, Labels
 
 _SURE = 0.99999  # how right readers are taken to be at first
+_FEW = 1 << 20  # patterns that can be counted in a table
 _TINY = 1e-300  # keeps logarithms finite
 
 
@@ -89,7 +90,7 @@ def staple(readings: Sequence[LabelMap], *, most_iterations: int = 1000, toleran
     coded, values = _coded(readings)
     grid, readers, labels = readings[0].grid, len(readings), len(values)
     # Voxels that all readers label alike are one pattern with a count: iterations need not look at voxels at all.
-    patterns, where, counts = np.unique(coded, return_inverse=True, return_counts=True)
+    patterns, where, counts = _patterns(coded, labels**readers)
     said = np.stack([patterns // labels**r % labels for r in range(readers)])
     prior = np.stack([((said == c) * counts).sum() for c in range(labels)]) / (readers * counts.sum())
     performance = np.full((readers, labels, labels), (1 - _SURE) / max(labels - 1, 1))
@@ -137,6 +138,17 @@ def _coded(readings: Sequence[LabelMap]) -> tuple[NDArray[np.int64], tuple[int, 
                 table[value] = place
         coded += table[one.array] * len(values) ** number
     return coded.reshape(-1), values
+
+
+def _patterns(coded: NDArray[np.int64], most: int) -> tuple[NDArray[np.int64], NDArray[np.intp], NDArray[np.intp]]:
+    """The patterns that occur, which of them each voxel has, and how many voxels each has."""
+    if most > _FEW:
+        return np.unique(coded, return_inverse=True, return_counts=True)
+    counts = np.bincount(coded, minlength=most)  # counting is many times faster than sorting
+    patterns = np.flatnonzero(counts)
+    table = np.zeros(most, np.intp)
+    table[patterns] = np.arange(patterns.size)
+    return patterns, table[coded], counts[patterns]
 
 
 def _all_labels(readings: Sequence[LabelMap]) -> Labels:

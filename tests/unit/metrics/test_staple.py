@@ -80,6 +80,16 @@ def test_it_says_when_it_has_not_come_to_rest() -> None:
     assert staple(readings, most_iterations=1).iterations == 1
 
 
+def test_many_patterns_are_the_same_as_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Patterns are counted in a table or, where there are too many, sorted."""
+    readings = drawn(5, (0.1, 0.2, 0.3))[1]
+    few = staple(readings)
+    monkeypatch.setattr("vesalius.metrics.staple._FEW", 0)
+    many = staple(readings)
+    assert np.array_equal(few.consensus.array, many.consensus.array)
+    np.testing.assert_array_equal(few.performance, many.performance)
+
+
 def test_what_cannot_be_joined() -> None:
     one = reading(np.zeros(GRID.shape))
     other = LabelMap(np.zeros((4, 4), np.uint8), Grid.from_spacing((4, 4), (1.0, 1.0)), LABELS)
