@@ -16,6 +16,7 @@ from vesalius.image import LabelMap, Labels, Volume
 Inside = Literal["bright", "dark"]
 """Which region is the object, when nothing was drawn."""
 
+_SETTLED = 1e-4  # of the voxels changing sides: the means are what they will be
 _ROUNDS = 10  # of new means: they settle in a few
 
 
@@ -96,7 +97,7 @@ def chan_vese(
                 "one region has swallowed the other: the boundary is too dear, or the start is like the rest of the "
                 "image; lower length_weight_mm or start elsewhere"
             )
-        settled = bool((fresh == found).all())
+        settled = int((fresh != found).sum()) <= _SETTLED * fresh.size
         found = fresh
         if settled:
             break

@@ -82,11 +82,11 @@ def morphological_geodesic(
     whole = np.ones((3,) * flat.ndim, np.bool_)
     open_ground = flat > threshold / abs(balloon) if balloon else np.zeros(flat.shape, np.bool_)
 
-    def step(u: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def step(u: NDArray[np.bool_], box: tuple[slice, ...]) -> NDArray[np.bool_]:
         if balloon:
             blown = binary_dilation(u, whole) if balloon > 0 else binary_erosion(u, whole)
-            u = np.where(open_ground, blown, u)
-        attraction = sum(p * g for p, g in zip(pull, _gradient(u), strict=True))
+            u = np.where(open_ground[box], blown, u)
+        attraction = sum(p[box] * g for p, g in zip(pull, _gradient(u), strict=True))
         made: NDArray[np.bool_] = np.where(attraction == 0, u, attraction > 0)
         return made
 
@@ -144,12 +144,13 @@ def morphological_chan_vese(
     region, name = starting_region(image.grid, seeds, centre_mm, radius_mm)
     values, inside, _ = isotropic(image, region)
     scaled = unlike(values)
+    everything = float(scaled.sum())
 
-    def step(u: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        size = max(int(u.sum()), 1), max(int(u.size - u.sum()), 1)
-        total = float(scaled.sum(where=u))
-        mean = total / size[0], (float(scaled.sum()) - total) / size[1]
-        cost = inside_weight * (scaled - mean[0]) ** 2 - outside_weight * (scaled - mean[1]) ** 2
+    def step(u: NDArray[np.bool_], box: tuple[slice, ...]) -> NDArray[np.bool_]:
+        there, within = scaled[box], int(u.sum())
+        total = float(there.sum(where=u))
+        mean = total / max(within, 1), (everything - total) / max(scaled.size - within, 1)
+        cost = inside_weight * (there - mean[0]) ** 2 - outside_weight * (there - mean[1]) ** 2
         # Only voxels of the boundary may change.
         edge = sum(np.abs(g) for g in _gradient(u)) * cost
         made: NDArray[np.bool_] = np.where(edge == 0, u, edge < 0)
@@ -166,22 +167,38 @@ def _check(smoothing: int, iterations: int) -> None:
 
 def _run(
     inside: NDArray[np.bool_],
-    step: Callable[[NDArray[np.bool_]], NDArray[np.bool_]],
+    step: Callable[[NDArray[np.bool_], tuple[slice, ...]], NDArray[np.bool_]],
     smoothing: int,
     iterations: int,
 ) -> NDArray[np.bool_]:
-    """Take steps and smooth after each, first from outside and inside in turn, until nothing changes any more."""
+    """Take steps and smooth after each, first from outside and inside in turn, until nothing changes any more.
+
+    Only the box around the region is looked at: nothing happens far from its boundary.
+    """
     u, before, rounds = inside, inside, 0
     for done in range(iterations):
-        fresh = step(u)
+        box = _box(u, 3 + 2 * smoothing)
+        part = step(u[box], box)
         for _ in range(smoothing):
-            fresh = _infimum(_supremum(fresh)) if rounds % 2 else _supremum(_infimum(fresh))
+            part = _infimum(_supremum(part)) if rounds % 2 else _supremum(_infimum(part))
             rounds += 1
+        fresh = np.zeros_like(u)
+        fresh[box] = part
         # The smoothing alternates, so that what came back after two steps will come back for ever.
         if done and (fresh == before).all():
             return fresh if (iterations - done) % 2 else u
         before, u = u, fresh
     return u
+
+
+def _box(u: NDArray[np.bool_], margin: int) -> tuple[slice, ...]:
+    """The box around a region and some voxels more; of an empty one, the first voxels."""
+    found = []
+    for axis, length in enumerate(u.shape):
+        seen = np.flatnonzero(u.any(axis=tuple(a for a in range(u.ndim) if a != axis)))
+        low, high = (int(seen[0]), int(seen[-1])) if seen.size else (0, 0)
+        found.append(slice(max(low - margin, 0), min(high + margin + 1, length)))
+    return tuple(found)
 
 
 def _gradient(values: NDArray[np.generic]) -> list[NDArray[np.float64]]:
