@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -79,3 +81,22 @@ def test_threads_give_the_same(rng, monkeypatch):
     for name in one:
         np.testing.assert_array_equal(one[name].reference_sizes, many[name].reference_sizes)
         np.testing.assert_array_equal(one[name].prediction_distances, many[name].prediction_distances)
+
+
+@pytest.mark.parametrize("cores", [1, 8])
+def test_memory_stays_below_four_times_the_input(monkeypatch, cores):
+    monkeypatch.setattr("vesalius.metrics.threads.available_cores", lambda: cores)
+    shape = (320, 320, 160)
+    x, y, z = np.ogrid[-1 : 1 : shape[0] * 1j, -1 : 1 : shape[1] * 1j, -1 : 1 : shape[2] * 1j]
+    drawn = ((x**2 + y**2 + z**2 < 0.8) * (1 + (np.floor(4 * x) + 4 * np.floor(4 * y)) % 40)).astype(np.uint8)
+    said = np.roll(drawn, 2, 1)
+    grid, labels = Grid.from_spacing(shape, (0.8, 0.8, 2.0)), Labels.of(range(1, 41))
+    pair = LabelMap(said, grid, labels), LabelMap(drawn, grid, labels)
+    tracemalloc.start()
+    try:
+        found = measure(*pair)
+        assert len(found.counts) == len(found.surfaces) == 40
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * (drawn.nbytes + said.nbytes)
