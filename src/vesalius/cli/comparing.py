@@ -70,7 +70,7 @@ def tell(
 def _comparisons(
     args: argparse.Namespace, scores: Mapping[str, list[Scores]], metrics: Sequence[str]
 ) -> list[Comparison]:
-    """Of the mean over targets by every metric, then of each target by every metric."""
+    """Of the mean over targets by every metric, then of each target by the headline: there may be a hundred targets."""
     from vesalius.errors import DataError
     from vesalius.metrics import METRICS
     from vesalius.metrics.comparison import compare
@@ -85,14 +85,18 @@ def _comparisons(
         raise DataError(f"to compare methods give a metric that says what is good; {', '.join(metrics)} only describe")
     found: list[Comparison] = []
     unfit = None
-    for target in ["", *targets] if len(targets) > 1 else targets:
-        for name in ranked:
+    main = "" if len(targets) > 1 else targets[0]
+    headline = [name for name in _HEADLINE if name in ranked] or ranked[:1]
+    for target in dict.fromkeys([main, *targets]):
+        for name in ranked if target == main else headline:
             try:
                 paired_table(scores, name, target=target, missing=args.missing)
             except DataError as error:
                 unfit = error  # a metric without a meaning on any of these cases says nothing of the others
                 continue
-            found.append(compare(scores, name, target=target, missing=args.missing, alpha=args.alpha))
+            found.append(
+                compare(scores, name, target=target, missing=args.missing, alpha=args.alpha, stability=target == main)
+            )
     if not found and unfit is not None:
         raise unfit
     return found

@@ -22,7 +22,7 @@ class Comparison:
         table: The scores that were compared, and which cases were left out or filled in.
         differences: Of every two methods.
         rankings: By each custom.
-        stability: Of each order.
+        stability: Of each order; empty where nobody asked.
         alpha: Below which an adjusted p counts.
     """
 
@@ -62,6 +62,7 @@ def compare(
     alpha: float = 0.05,
     resamples: int = 1000,
     seed: int = 0,
+    stability: bool = True,
 ) -> Comparison:
     """Compare methods that were scored on the same cases.
 
@@ -73,6 +74,7 @@ def compare(
         alpha: Below which an adjusted p counts, above 0 and below 1.
         resamples: Of the bootstraps, at least 1.
         seed: Of the resampling: the same scores give the same answer.
+        stability: Whether to rank resamples, too, which takes most of the time.
 
     Returns:
         Differences, orders and their stability.
@@ -95,7 +97,8 @@ def compare(
         differences=differences(table, resamples=resamples, seed=seed),
         rankings={scheme: rank_methods(table, scheme, alpha=alpha) for scheme in SCHEMES},
         stability={
-            scheme: ranking_stability(table, scheme, alpha=alpha, resamples=resamples, seed=seed) for scheme in SCHEMES
+            scheme: ranking_stability(table, scheme, alpha=alpha, resamples=resamples, seed=seed)
+            for scheme in (SCHEMES if stability else ())
         },
         alpha=alpha,
     )

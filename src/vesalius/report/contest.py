@@ -162,7 +162,7 @@ def _targets(summaries: Mapping[str, Summary], others: Sequence[Comparison], cal
         + [_mean(summary, one.table.target, one.table.metric, calibrated) for summary in summaries.values()]
         for one in others
     ]
-    return Section("Each target", [], rows)
+    return Section("Each target", _left_out(rows), rows[:_LONGEST_TABLE])
 
 
 def _drawn(one: Comparison, calibrated: bool) -> Section:
@@ -235,10 +235,7 @@ def _apart(comparisons: Sequence[Comparison], calibrated: bool) -> Section:
         "Wilcoxon's signed-rank test, two-sided, adjusted by Holm for the pairs of methods. The adjustment is made "
         f"for each metric and target by itself: of many rows some fall below {alpha:g} by luck."
     ]
-    if len(rows) > _LONGEST_TABLE:
-        texts.append(
-            f"{len(rows) - _LONGEST_TABLE} further rows are left out of this page; the JSON file holds them all."
-        )
+    texts += _left_out(rows)
     least = len(comparisons[0].differences) * 2.0 ** (1 - cases) if comparisons else 0.0
     if least >= alpha:
         texts.append(
@@ -291,7 +288,7 @@ def _volumes(scores: Mapping[str, Sequence[Scores]], calibrated: bool) -> list[S
             "reference) and the limits between which 95 % of the differences lie if they are normal. A fan that "
             "opens to the right says that errors grow with size."
         )
-        sections.append(Section(f"{word}: Bland and Altman", [text], rows, pictures))
+        sections.append(Section(f"{word}: Bland and Altman", [text, *_left_out(rows)], rows[:_LONGEST_TABLE], pictures))
     return sections
 
 
@@ -340,6 +337,12 @@ def _how(comparisons: Sequence[Comparison], missing: str) -> Section:
         "Intervals are percentiles of a bootstrap over cases with a fixed seed."
     )
     return Section("How it was compared", texts)
+
+
+def _left_out(rows: Sequence[Sequence[str]]) -> list[str]:
+    if len(rows) <= _LONGEST_TABLE:
+        return []
+    return [f"{len(rows) - _LONGEST_TABLE} further rows are left out of this page; the JSON file holds all scores."]
 
 
 def _some(cases: Sequence[str]) -> str:

@@ -48,3 +48,10 @@ def test_to_dict_is_json(scores) -> None:
     assert len(told["stability"]["significance"]["frequency"]) == 3
     single = compare({name: rows[:1] for name, rows in scores.items()}, resamples=20).to_dict()
     assert json.loads(json.dumps(single, allow_nan=False))["differences"][0]["low"] is None
+
+
+def test_stability_can_be_left_out(scores) -> None:
+    found = compare(scores, resamples=20, stability=False)
+    assert found.stability == {}
+    assert found.to_dict()["stability"] == {}
+    assert found.rankings["mean_then_rank"].ranks == (1, 2, 3)

@@ -121,3 +121,20 @@ def test_pictures_of_what_is_degenerate() -> None:
         dots_and_boxes(table, title="Dice")
         places({"a": ranking_stability(table, resamples=5), "b": ranking_stability(table, resamples=5)})
     bland_altman_panels({"A": bland_altman([1.0], [1.0])}, unit="ml")
+
+
+def test_a_hundred_targets_are_not_all_listed(tmp_path) -> None:
+    rng = np.random.default_rng(0)
+    rows = {f"t{n}": {"dice": rng.random(), "hd95": rng.random()} for n in range(160)}
+    scores = {name: [Scores(f"case {n}", rows) for n in range(2)] for name in ("A", "B")}
+    summaries = {name: summarise(found) for name, found in scores.items()}
+    comparisons = [compare(scores, "dice", resamples=10)]
+    comparisons += [
+        compare(scores, metric, target=target, resamples=10, stability=False)
+        for target in rows
+        for metric in ("dice", "hd95")
+    ]
+    contest_html(scores, summaries, comparisons, tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert text.count("further rows are left out of this page") == 2  # of means and of differences
+    assert text.count("<tr>") < 700
