@@ -1,18 +1,28 @@
-"""Every method without training runs by the command line, on a real picture and a real volume, as the gallery shows."""
+"""Every method without training and every step of preprocessing runs on real images, as the galleries show."""
 
 import importlib.util
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from vesalius.classical import METHODS
+from vesalius.transform.pipeline import STEPS
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCE = importlib.util.spec_from_file_location("gallery", ROOT / "scripts" / "gallery.py")
-gallery = importlib.util.module_from_spec(SOURCE)
-sys.modules["gallery"] = gallery
-SOURCE.loader.exec_module(gallery)
+
+
+def script(name):
+    source = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+    module = importlib.util.module_from_spec(source)
+    sys.modules[name] = module
+    source.loader.exec_module(module)
+    return module
+
+
+gallery = script("gallery")
+steps = script("gallery_steps")
 
 pytest.importorskip("SimpleITK")
 pytest.importorskip("skimage")
@@ -37,3 +47,24 @@ def test_the_page_is_that_of_the_script():
     folder = ROOT / "docs" / "gallery"
     assert (folder / "index.md").read_text(encoding="utf-8") == gallery.page(gallery.EXAMPLES)
     assert {path.stem for path in folder.glob("*.png")} == set(METHODS)
+
+
+def test_the_page_of_the_steps_is_that_of_its_script():
+    folder = ROOT / "docs" / "gallery"
+    assert (folder / "preprocessing.md").read_text(encoding="utf-8") == steps.page()
+    assert (
+        {path.stem for path in (folder / "steps").glob("*.png")} == set(steps.EXAMPLES) == set(STEPS) - steps.LEFT_OUT
+    )
+
+
+@pytest.fixture(scope="module")
+def laid_out(shared_data, tmp_path_factory):
+    work = tmp_path_factory.mktemp("steps")
+    steps.prepare(shared_data, work)
+    return work
+
+
+@pytest.mark.parametrize("step", steps.EXAMPLES)
+def test_a_step_changes_its_image(step, laid_out):
+    before, after = steps.changed_by(step, laid_out)
+    assert after.grid.shape != before.grid.shape or not np.array_equal(after.array, before.array)
