@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -51,19 +52,25 @@ def grey(volume: Volume, *, channel: GreyChannel | int = "luminance") -> Volume:
     if isinstance(channel, int):
         if not 0 <= channel < volume.channels:
             raise DataError(f"the image has the channels 0 to {volume.channels - 1}, not {channel}")
-        return volume.with_array(volume.array[channel : channel + 1])
+        return _single(volume, volume.array[channel : channel + 1])
     if channel not in get_args(GreyChannel):
         raise VesaliusError(unknown_name("way to make an image grey", channel, get_args(GreyChannel)))
     if volume.channels == 1:
         return volume
     if channel == "mean":
-        return volume.with_array(_weighted(volume.array, (1 / volume.channels,) * volume.channels))
+        return _single(volume, _weighted(volume.array, (1 / volume.channels,) * volume.channels))
     if volume.channels not in (3, 4):
         raise DataError(
             f"luminance is that of red, green and blue, and the image has {volume.channels} channels: choose 'mean' or "
             "the number of a channel, from 0"
         )
-    return volume.with_array(_weighted(volume.array[:3], _LUMINANCE))
+    return _single(volume, _weighted(volume.array[:3], _LUMINANCE))
+
+
+def _single(volume: Volume, array: NDArray[Any]) -> Volume:
+    """One channel, which is no colour picture any more."""
+    meta = replace(volume.meta, modality="OT") if volume.meta.modality == "RGB" else volume.meta
+    return replace(volume, array=array, meta=meta)
 
 
 def _weighted(channels: NDArray[Any], weights: tuple[float, ...]) -> NDArray[np.float32]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vesalius.errors import DataError, VesaliusError
-from vesalius.image import Grid, Volume
+from vesalius.image import Grid, Meta, Volume
 from vesalius.transform import grey
 
 
@@ -45,6 +45,12 @@ def test_one_of_the_channels_is_not_copied() -> None:
 def test_one_channel_stays_as_it_is(channel: str) -> None:
     array = np.arange(4, dtype=np.uint16).reshape(1, 2, 2)
     assert grey(picture(array), channel=channel).array.dtype == np.uint16  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("channel", ["luminance", "mean", 0])
+def test_what_is_grey_is_no_colour_picture(channel: str) -> None:
+    colour = Volume(np.zeros((3, 2, 2)), Grid.from_spacing((2, 2), (1.0, 1.0)), Meta("RGB", calibrated=False))
+    assert grey(colour, channel=channel).meta == Meta("OT", calibrated=False)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("channel", [3, -1])
