@@ -1,6 +1,7 @@
 """The frame around the verbs: help, exit codes, errors. A made-up module stands in for the verb ``index``."""
 
 import json
+import re
 import subprocess
 import sys
 import warnings
@@ -34,7 +35,8 @@ def raising(error: BaseException) -> Any:
 def test_help_lists_every_verb(capsys):
     assert main(["--help"]) == 0
     shown = capsys.readouterr().out
-    assert all(f"    {name} " in shown for name in VERBS)
+    # A long name has a line of its own.
+    assert [name for name in VERBS if not re.search(rf"^    {name}\s", shown, re.MULTILINE)] == []
 
 
 def test_help_of_a_verb_is_its_own(verb, capsys):
