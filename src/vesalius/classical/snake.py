@@ -186,7 +186,7 @@ def vector_flow(
     inverse = sparse.diags_array(1.0 / np.maximum(system.diagonal(), 1e-300))
     first = _coarsely(edges, spacing_mm, diffusion, weight) if min(edges.shape) >= _COARSEST else gradient
     made = [
-        cg(system, size * part.ravel(), guess.ravel(), rtol=1e-4, maxiter=1000, M=inverse)[0].reshape(edges.shape)
+        cg(system, size * part.ravel(), guess.ravel(), rtol=1e-3, maxiter=1000, M=inverse)[0].reshape(edges.shape)
         for part, guess in zip(gradient, first, strict=True)
     ]
     return np.stack(made)

@@ -110,7 +110,7 @@ def test_the_flow_solves_its_equation_and_is_the_gradient_on_edges(rng):
         bend = (around[2:, 1:-1] + around[:-2, 1:-1] - 2 * part) / 0.25
         bend += (around[1:-1, 2:] + around[1:-1, :-2] - 2 * part) / 0.64
         left = diffusion * 0.25 * size.max() * bend - size * (part - wanted)
-        assert np.abs(left).max() < 1e-3 * np.abs(size * wanted).max()
+        assert np.abs(left).max() < 5e-3 * np.abs(size * wanted).max()
 
 
 @pytest.mark.parametrize("method", METHODS)
