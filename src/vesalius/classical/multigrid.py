@@ -56,7 +56,7 @@ class Multigrid:
 
         Args:
             right: ``(n,)``.
-            tolerance: Of the residual, each equation by the root of its diagonal, against that of the right side.
+            tolerance: Of the energy of what is wrong against that of the answer, its root, > 0.
             most: Steps at most.
         """
         if not self.levels:
@@ -65,13 +65,15 @@ class Multigrid:
         top = self.levels[0]
         unknown, residual = np.zeros_like(right), right.copy()
         direction = np.zeros_like(right)
-        goal = tolerance**2 * float(right @ (right * top.inverse))
-        before = 1.0
+        before, goal = 1.0, 0.0
         for _ in range(most):
-            if float(residual @ (residual * top.inverse)) <= goal:
-                break
             better = self._cycle(0, residual)
             now = float(residual @ better)
+            # About the energy of what is wrong still. A plain residual would not see a far region that is wrong as a
+            # whole, since few weak bonds tell it what it should be.
+            goal = goal or tolerance**2 * now
+            if now <= goal:
+                break
             direction = better + (now / before) * direction
             turned = top.matrix @ direction
             step = now / float(direction @ turned)

@@ -27,7 +27,7 @@ def random_walker(image: Volume, *, seeds: LabelMap, beta: float = 130.0, tolera
 
     Returns:
         The names of the seeds. The time grows with voxels and names, and with noise, which walkers take for edges:
-        smooth first, or lower ``beta``. With few seeds far from a noisy edge walkers do not get there: mark more.
+        smooth first. With seeds that are few and far from an edge they leak through it: mark more, or raise ``beta``.
 
     Raises:
         DataError: Fewer than two names, an argument out of range, more than 16.8 million voxels, or one grey value.
