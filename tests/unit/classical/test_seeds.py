@@ -162,5 +162,5 @@ def test_methods_are_found_by_name():
         function = find(name)
         assert function.__name__ == name.replace("-", "_")
         assert find(function.__name__) is function
-    with pytest.raises(VesaliusError, match="did you mean 'threshold'"):
-        find("treshold")
+    with pytest.raises(VesaliusError, match="did you mean 'otsu'"):
+        find("otsuu")

@@ -1,5 +1,7 @@
 """``vesalius classical``: methods by name, on images of all kinds."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -56,3 +58,28 @@ def test_the_help_lists_every_method(printed):
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_has_help(name, printed):
     assert f"options of {name}" in printed("classical", name, "--help")
+
+
+def test_seeds_come_from_a_text_or_a_file(ct, tmp_path, told, printed):
+    text = "bone=2,2,1; background=0,0,0; background=5,5,3"
+    arguments = ("classical", "graph-cut", ct, "-o", tmp_path / "bone.nii.gz", "--seeds")
+    done = told(*arguments, text)
+    assert [(row["name"], row["voxels"]) for row in done["labels"]] == [("bone", 8)]
+    entries = [{"name": "bone", "points": [[2, 2, 2.5]]}, {"name": "background", "line": [[0, 0, 0], [5, 0, 0]]}]
+    points = [{**e, **{k: [[-x, -y, z] for x, y, z in e[k]] for k in e if k != "name"}} for e in entries]
+    # Points are LPS: where x and y have the other sign, they lie outside.
+    for name, space, seeds in (("mm", "mm", entries), ("mirrored", "mm", points)):
+        (tmp_path / f"{name}.json").write_text(json.dumps({"space": space, "seeds": seeds}))
+    assert told(*arguments, tmp_path / "mm.json")["labels"] == done["labels"]
+    assert "outside the image" in told(*arguments, tmp_path / "mirrored.json", code=1)["error"]["message"]
+    assert "lies outside" in told(*arguments, "bone=2,2,99; background=0,0,0", code=1)["error"]["message"]
+    assert "--seeds" in printed(*arguments[:-1], code=2)
+
+
+@pytest.mark.parametrize("method", ["otsu", "watershed", "niblack"])
+def test_images_that_cannot_be(method, tmp_path, told):
+    np.save(tmp_path / "nan.npy", np.array([[1.0, np.nan]]))
+    np.save(tmp_path / "many.npy", np.zeros((2, 2, 2, 2, 2)))
+    for name, words in (("nan.npy", "NaN"), ("many.npy", "many.npy"), ("none.npy", "cannot be read")):
+        done = told("classical", method, tmp_path / name, "-o", tmp_path / "x.nii.gz", code=1)
+        assert words in done["error"]["message"]
