@@ -59,8 +59,8 @@ METHODS: dict[str, str] = {
     "livewire": "livewire",
     "kmeans": "clusters",
     "fuzzy-c-means": "clusters",
-    "mean-shift": "clusters",
-    "dbscan": "clusters",
+    "mean-shift": "crowds",
+    "dbscan": "crowds",
     "gaussian-mixture": "mixture",
     "mixture-mrf": "mixture",
 }
@@ -70,7 +70,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "thresholds": ("threshold", "local_threshold"),
     "regions": ("growing", "competition", "split_merge", "watershed", "superpixels", "random_walker", "graph_cut"),
     "boundaries": ("edges", "snake", "geodesic", "chan_vese", "level_set", "livewire"),
-    "clusters": ("clusters", "mixture"),
+    "clusters": ("clusters", "crowds", "mixture"),
 }
 """The modules of each family, as people look for them."""
 

@@ -63,9 +63,9 @@ def chan_vese(
         np.True_
 
     Source: Chan, Vese, IEEE Trans. Image Processing 10, 2001, doi:10.1109/83.902291; several channels: Chan, Sandberg,
-    Vese, J Vis Commun Image Represent 11, 2000. As a convex problem: Chan, Esedoglu, Nikolova, SIAM J Appl Math 66,
-    2006, doi:10.1137/040615286; solved by Chambolle, Pock, J Math Imaging Vision 40, 2011,
-    doi:10.1007/s10851-010-0251-1, algorithm 1.
+    Vese, Journal of Visual Communication and Image Representation 11, 2000. As a convex problem: Chan, Esedoglu,
+    Nikolova, SIAM J Appl Math 66, 2006, doi:10.1137/040615286; solved by Chambolle, Pock, J Math Imaging Vision 40,
+    2011, doi:10.1007/s10851-010-0251-1, algorithm 1.
     """
     if inside not in get_args(Inside):
         raise VesaliusError(unknown_name("inside", inside, get_args(Inside)))

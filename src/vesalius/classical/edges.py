@@ -148,8 +148,8 @@ def laplacian_of_gaussian(
         >>> laplacian_of_gaussian(image, sigma_mm=1.0, show="bright").array[1].tolist()
         [0, 0, 0, 0, 1, 1, 1, 1]
 
-    Source: Marr, Hildreth, Proc R Soc Lond B 207, 1980, doi:10.1098/rspb.1980.0020. The Laplacian is taken
-    by differences of the smoothed image, so that it holds where voxels are thicker than ``sigma_mm``.
+    Source: Marr, Hildreth, Proceedings of the Royal Society B 207, 1980, doi:10.1098/rspb.1980.0020. The Laplacian is
+    taken by differences of the smoothed image, so that it holds where voxels are thicker than ``sigma_mm``.
     """
     if show not in get_args(Shown):
         raise VesaliusError(unknown_name("result", show, get_args(Shown)))

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from vesalius.classical import find
-from vesalius.classical.clusters import dbscan, fuzzy_memberships, kmeans, mean_shift
+from vesalius.classical.clusters import fuzzy_memberships, kmeans
+from vesalius.classical.crowds import dbscan, mean_shift
 from vesalius.errors import DataError
 from vesalius.image import Grid, LabelMap, Labels, Volume
 
