@@ -98,6 +98,8 @@ def score_trials(
     Raises:
         VesaliusError: There is one pair only, and it could not be scored.
     """
+    from vesalius.jobs import cores
+
     tally = Tally({method: [] for method in methods}, {method: [] for method in methods})
     pairs = sum(len(trial.predictions) for trial in trials)
     several = len(methods) > 1
@@ -129,7 +131,7 @@ def score_trials(
                     failed.append(f"{f'{method}: ' if several else ''}{trial.name}: {error}")
         return found, sure, failed
 
-    for done, (found, sure, failed) in enumerate(_side_by_side(score, trials, workers or _cores()), start=1):
+    for done, (found, sure, failed) in enumerate(_side_by_side(score, trials, workers or cores()), start=1):
         tally.failed += failed
         for method, one in found.items():
             tally.scores[method].append(one)
@@ -233,12 +235,6 @@ def _side_by_side(score: Callable[[Trial], Result], trials: Sequence[Trial], wor
         finally:
             for future in waiting:
                 future.cancel()
-
-
-def _cores() -> int:
-    import os
-
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _free_bytes() -> int:

@@ -6,10 +6,11 @@ to other processes.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
+
+from vesalius.jobs import cores
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
@@ -22,8 +23,7 @@ def available_cores() -> int:
         >>> 1 <= available_cores() <= 8
         True
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, 8)
+    return min(cores(), 8)
 
 
 def spread(work: Callable[[Part], Result], parts: Sequence[Part], *, threads: int | None = None) -> Iterable[Result]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from vesalius.errors import DataError
 from vesalius.image import Grid, Volume
+from vesalius.jobs import cores
 
 Box = tuple[slice, ...]
 """A box of an image: a stretch of each axis."""
@@ -49,7 +49,7 @@ def each_box(shape: Sequence[int], work: Callable[[Box], None], *, points: int =
         points: About as many voxels has a box.
     """
     boxes = list(_boxes(tuple(shape), points))
-    threads = min(_cores(), len(boxes))
+    threads = min(cores(), len(boxes))
     if threads == 1:
         for box in boxes:
             work(box)
@@ -111,7 +111,3 @@ def _boxes(shape: tuple[int, ...], points: int) -> Iterator[Box]:
     starts = [range(0, n, edge) for n, edge in zip(shape, edges, strict=True)]
     for corner in product(*starts):
         yield tuple(slice(c, min(c + e, n)) for c, e, n in zip(corner, edges, shape, strict=True))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

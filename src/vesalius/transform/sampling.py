@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from vesalius.errors import GeometryError
 from vesalius.image import Grid
+from vesalius.jobs import cores
 from vesalius.transform.kernels import Interpolation, filter_taps, interpolation_taps, smoothing_sigma, within
 from vesalius.transform.oblique import oblique_tiles, padded
 from vesalius.transform.separable import parallel_tiles
@@ -240,7 +240,7 @@ def each_tile(tiles: Iterator[Tile], work: Callable[[Tile], None], size: int) ->
                 return
             work(tile)
 
-    threads = 1 if size < _SMALL else min(_cores(), -(-size // _SMALL))
+    threads = 1 if size < _SMALL else min(cores(), -(-size // _SMALL))
     if threads == 1:
         serve()
         return
@@ -252,9 +252,3 @@ def each_tile(tiles: Iterator[Tile], work: Callable[[Tile], None], size: int) ->
 def _is_parallel(affine: NDArray[np.float64], shape: Sequence[int]) -> bool:
     astray = np.abs(affine[:, :-1]) * (np.asarray(shape) - 1)
     return bool((astray.sum(axis=1) - np.diagonal(astray) <= _PARALLEL).all())
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -127,13 +127,13 @@ def test_tiles_and_threads_change_nothing(
     whole = resample(volume, finer, interpolation=interpolation, fill=9)
     # The module is hidden behind the function of its name.
     monkeypatch.setattr(sys.modules["vesalius.transform.resample"], "_VALUE_TILE", (16, 1))
-    monkeypatch.setattr(sampling, "_cores", lambda: 3)
+    monkeypatch.setattr(sampling, "cores", lambda: 3)
     cut = resample(volume, finer, interpolation=interpolation, fill=9)
     np.testing.assert_allclose(cut.array, whole.array, atol=1e-5)
 
 
 def test_an_error_in_a_thread_reaches_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sampling, "_cores", lambda: 2)
+    monkeypatch.setattr(sampling, "cores", lambda: 2)
 
     def broken(_: object) -> None:
         raise RuntimeError("out of order")
