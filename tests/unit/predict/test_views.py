@@ -23,5 +23,5 @@ def test_without_axes_there_is_but_the_window(mirror):
 
 
 def test_other_ways_are_refused():
-    with pytest.raises((PlanError, TypeCheckError), match="oposite"):
-        views_of((0,), "oposite")
+    with pytest.raises((PlanError, TypeCheckError), match="diagonal"):
+        views_of((0,), "diagonal")
