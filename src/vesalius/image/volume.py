@@ -154,7 +154,15 @@ def count_values(array: NDArray[Any]) -> dict[int, int]:
         return {int(v): int(n) for v, n in zip(values, counts, strict=True)}
     total = np.zeros(highest - lowest + 1, dtype=np.int64)
     for start in range(0, flat.size, _CHUNK):
-        total += np.bincount(flat[start : start + _CHUNK].astype(np.int64) - lowest, minlength=total.size)
+        some = flat[start : start + _CHUNK]
+        # Label maps come in long runs: then only the places where a run begins are counted, each with its length.
+        begins = np.flatnonzero(some[1:] != some[:-1]) + 1
+        if begins.size < some.size // 16:
+            begins = np.concatenate([[0], begins])
+            lengths = np.diff(begins, append=some.size)
+            total += np.bincount(some[begins].astype(np.int64) - lowest, lengths, total.size).astype(np.int64)
+        else:
+            total += np.bincount(some.astype(np.int64) - lowest, minlength=total.size)
     return {int(v) + lowest: int(total[v]) for v in np.flatnonzero(total)}
 
 
