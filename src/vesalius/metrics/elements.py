@@ -75,8 +75,9 @@ def find_elements(
 
     Example:
         >>> found = find_elements(np.ones((1, 1), np.uint8), 2)
-        >>> found.shape, found.of(1)
-        ((2, 3), (array([0, 1, 3, 4]), array([1, 2, 4, 8], dtype=uint8)))
+        >>> corners, codes = found.of(1)  # in any order
+        >>> found.shape, dict(sorted(zip(corners.tolist(), codes.tolist())))
+        ((2, 3), {0: 1, 1: 2, 3: 4, 4: 8})
 
     Source: corners and codes as in surface-distance (Nikolov et al., 2021, doi:10.2196/26151).
     """
