@@ -67,7 +67,7 @@ def jobs(volume: Volume) -> dict[str, dict[str, Way]]:
     def level_set() -> sitk.Image:
         begun = sitk.GetImageFromArray(one.array)
         begun.CopyInformation(image)
-        start = sitk.SignedMaurerDistanceMap(begun, insideIsPositive=True, squaredDistance=False, useImageSpacing=True)
+        start = sitk.SignedMaurerDistanceMap(begun, insideIsPositive=False, squaredDistance=False, useImageSpacing=True)
         made = sitk.ThresholdSegmentationLevelSetImageFilter()
         made.SetLowerThreshold(0.42)
         made.SetUpperThreshold(0.75)
@@ -75,7 +75,7 @@ def jobs(volume: Volume) -> dict[str, dict[str, Way]]:
         made.SetCurvatureScaling(0.2)
         made.SetNumberOfIterations(200)
         made.SetMaximumRMSError(0.0)
-        return made.Execute(sitk.Cast(start, sitk.sitkFloat32), image) > 0
+        return made.Execute(sitk.Cast(start, sitk.sitkFloat32), image) < 0
 
     gradient = {"sigma": 1.0 / spacing[0]}
     markers = seeds.array.astype(np.int32)

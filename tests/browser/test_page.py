@@ -190,8 +190,12 @@ def test_nothing_can_leave_the_page(watched, serve, pictures, tmp_path):
 def test_by_keyboard_alone(watched, serve, volumes, channels, tmp_path):
     page = watched.page
     choosers = []
+
+    def keep(chooser):
+        choosers.append(chooser)
+
     # Asked for long before it comes: on a busy machine it is missed by who begins to wait as the key is pressed.
-    page.on("filechooser", lambda chooser: choosers.append(chooser))
+    page.on("filechooser", keep)
     go(page, serve(volumes[1]))
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "choose"
