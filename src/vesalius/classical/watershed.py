@@ -63,7 +63,7 @@ def watershed(
         >>> watershed(image, relief="dark", sigma_mm=0).array.tolist()
         [[1, 1, 1, 2, 2, 2]]
 
-    Source: Soille and Ansoult, Signal Processing 20, 1990, doi:10.1016/0165-1684(90)90007-R; compact: Neubert and
+    Source: Soille and Ansoult, Signal Processing 20, 1990, doi:10.1016/0165-1684(90)90127-K; compact: Neubert and
     Protzel, International Conference on Pattern Recognition, 2014, doi:10.1109/ICPR.2014.181; as
     ``skimage.segmentation.watershed``.
     """
