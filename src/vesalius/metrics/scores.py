@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from vesalius.errors import GeometryError, VesaliusError, unknown_name
 from vesalius.image import LabelMap
-from vesalius.metrics import boundary, centreline, overlap, surface
+from vesalius.metrics import boundary, centreline, overlap, pieces, surface
 from vesalius.metrics.measure import measure
 
 Better = Literal["higher", "lower", "zero", "neither"]
@@ -67,6 +67,10 @@ METRICS: dict[str, Metric] = {
     "masd": Metric("mean average surface distance", "surface", "lower", "mm", surface.masd),
     "boundary_iou": Metric("boundary IoU", "masks", "higher", "", boundary.boundary_iou),
     "cldice": Metric("clDice", "masks", "higher", "", centreline.cldice),
+    "panoptic_quality": Metric("panoptic quality", "masks", "higher", "", pieces.panoptic_quality),
+    "piece_recall": Metric("pieces found", "masks", "higher", "", pieces.piece_recall),
+    "piece_precision": Metric("pieces right", "masks", "higher", "", pieces.piece_precision),
+    "piece_f1": Metric("F1 of pieces", "masks", "higher", "", pieces.piece_f1),
     "volume_reference_ml": Metric("volume, reference", "counts", "neither", "ml", overlap.volume_reference, (3,)),
     "volume_prediction_ml": Metric("volume, prediction", "counts", "neither", "ml", overlap.volume_prediction, (3,)),
     "area_reference_mm2": Metric("area, reference", "counts", "neither", "mm²", overlap.area_reference, (2,)),
