@@ -71,6 +71,14 @@ def test_wrong_use_is_explained(change, words, made, capsys):
     assert words in capsys.readouterr().err
 
 
+def test_a_network_is_not_looked_for_in_a_classifier(made, capsys):
+    folder, command = made
+    assert main(command) == 0
+    how = ["--bundle", str(folder / "it"), "-o", str(folder / "x.png")]
+    assert main(["segment", str(folder / "one.png"), *how]) == 1
+    assert "use it with `vesalius pixels segment`" in capsys.readouterr().err
+
+
 def test_what_is_no_classifier_is_refused(made, capsys):
     folder, _ = made
     (folder / "empty").mkdir()
