@@ -85,7 +85,7 @@ def piece_precision(reference: Mask, prediction: Mask, *, step: Step | None = No
 
 
 def piece_f1(reference: Mask, prediction: Mask, *, step: Step | None = None) -> float:  # noqa: ARG001
-    """Harmonic mean of `piece_recall` and `piece_precision`.
+    """Harmonic mean of the share of pieces that were found and the share that are right.
 
     Both empty: 1; one empty: 0.
 
