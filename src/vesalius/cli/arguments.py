@@ -43,6 +43,28 @@ def add_dataset(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_mirroring(parser: argparse.ArgumentParser) -> None:
+    """Over which mirror images logits are averaged."""
+    mirroring = parser.add_mutually_exclusive_group()
+    mirroring.add_argument("--mirror", action="store_true", default=None, help="average over all mirror images")
+    mirroring.add_argument(
+        "--mirror-opposite",
+        dest="mirror",
+        action="store_const",
+        const="opposite",
+        help="over the image and its opposite, mirrored on all axes at once",
+    )
+    mirroring.add_argument(
+        "--no-mirror", dest="mirror", action="store_false", help="do not mirror (all three: as planned)"
+    )
+
+
+def add_output_style(parser: argparse.ArgumentParser) -> None:
+    """What every verb has, for a parser below a verb's: left out here, what was said there stays."""
+    parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object")
+    parser.add_argument("--verbose", action="store_true", default=argparse.SUPPRESS, help="show tracebacks")
+
+
 def add_labels(parser: argparse.ArgumentParser) -> None:
     """Names for labels that the data set only numbers, and regions that join them."""
     parser.add_argument(

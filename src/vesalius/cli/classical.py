@@ -7,6 +7,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, cast
 
+from vesalius.cli.arguments import add_output_style
 from vesalius.cli.signature import add_options, description, read_options, summary
 
 if TYPE_CHECKING:
@@ -31,9 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         one.add_argument("image", metavar="IMAGE", help="the image: a file, or a DICOM folder")
         one.add_argument("-o", "--output", required=True, metavar="OUT", help="where to write the label map")
         one.add_argument("--channel", help="of several: luminance, mean, or its number from 0")
-        # The verb has these, too: left out here, what was said there stays.
-        one.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object")
-        one.add_argument("--verbose", action="store_true", default=argparse.SUPPRESS, help="show tracebacks")
+        add_output_style(one)
         add_options(one, function, title=f"options of {name}")
 
 

@@ -9,19 +9,21 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vesalius.cli.arguments import add_output_style
+
 if TYPE_CHECKING:
     from vesalius.classical.pixels import PixelClassifier
     from vesalius.image import Grid, LabelMap, Labels
 
 HELP = "classify voxels by their neighbourhood: trained from a few scribbles in seconds"
 
-_FAMILIES = ("intensity", "edge", "texture", "shape", "lbp", "gabor", "glcm")
-_MODELS = ("random-forest", "decision-tree", "gradient-boosting", "svm")
 _SHOWN = 10  # features of the greatest importance
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``vesalius pixels``."""
+    from vesalius.classical.pixels import FAMILIES, MODELS
+
     verbs = parser.add_subparsers(metavar="ACT", dest="act", required=True, help="train or segment")
     train = verbs.add_parser("train", description="Learn classes from scribbles, and say which features matter.")
     train.add_argument("images", nargs="+", metavar="IMAGE", help="images on which something is marked")
@@ -35,13 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     train.add_argument("--labels", metavar="NAME=VALUE,…", help="names for label files that have none")
     train.add_argument("-o", "--output", required=True, metavar="FOLDER", help="folder for the classifier")
-    train.add_argument("--model", choices=_MODELS, default="random-forest", help="what learns (random-forest)")
+    train.add_argument("--model", choices=MODELS, default="random-forest", help="what learns (random-forest)")
     train.add_argument("--scales-mm", metavar="MM,…", help="at which voxels are looked at (0.7 to 5 times the spacing)")
     train.add_argument(
         "--features",
         metavar="NAME,…",
         default="intensity,edge,texture,shape",
-        help=f"kinds of features, of {', '.join(_FAMILIES)} (the first four)",
+        help=f"kinds of features, of {', '.join(FAMILIES)} (the first four)",
     )
     train.add_argument("--trees", type=int, default=100, help="of the forest or of boosting (100)")
     train.add_argument("--seed", type=int, default=0, help="of all chance (0)")
@@ -51,9 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     segment.add_argument("-o", "--output", required=True, metavar="OUT", help="a file for one image, a folder for more")
     segment.add_argument("--probabilities", action="store_true", help="write these too, as NAME-probabilities")
     for one in (train, segment):
-        # The verb has these, too: left out here, what was said there stays.
-        one.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object")
-        one.add_argument("--verbose", action="store_true", default=argparse.SUPPRESS, help="show tracebacks")
+        add_output_style(one)
 
 
 def run(args: argparse.Namespace) -> int:

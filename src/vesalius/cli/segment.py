@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vesalius.cli.arguments import BACKENDS, add_device
+from vesalius.cli.arguments import BACKENDS, add_device, add_mirroring
 from vesalius.cli.progress import counting
 
 if TYPE_CHECKING:
@@ -35,18 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-o", "--output", required=True, metavar="OUT", help="a file for one image, a folder for more")
     parser.add_argument("--series", help="which series of a DICOM folder")
-    mirroring = parser.add_mutually_exclusive_group()
-    mirroring.add_argument("--mirror", action="store_true", default=None, help="average over all mirror images")
-    mirroring.add_argument(
-        "--mirror-opposite",
-        dest="mirror",
-        action="store_const",
-        const="opposite",
-        help="over the image and its opposite, mirrored on all axes at once",
-    )
-    mirroring.add_argument(
-        "--no-mirror", dest="mirror", action="store_false", help="do not mirror (all three: as planned)"
-    )
+    add_mirroring(parser)
     parser.add_argument("--overlap", type=float, help="of neighbouring windows, 0 to 0.9 (as planned)")
     parser.add_argument(
         "--channels",

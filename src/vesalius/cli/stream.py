@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from vesalius.cli.arguments import add_device
+from vesalius.cli.arguments import add_device, add_mirroring
 from vesalius.cli.progress import counting
 
 if TYPE_CHECKING:
@@ -51,18 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--whole-frame", action="store_true", help="show the network the frame as a whole, not window by window"
     )
-    mirroring = parser.add_mutually_exclusive_group()
-    mirroring.add_argument("--mirror", action="store_true", default=None, help="average over all mirror images")
-    mirroring.add_argument(
-        "--mirror-opposite",
-        dest="mirror",
-        action="store_const",
-        const="opposite",
-        help="over the image and its opposite, mirrored on all axes at once",
-    )
-    mirroring.add_argument(
-        "--no-mirror", dest="mirror", action="store_false", help="do not mirror (all three: as planned)"
-    )
+    add_mirroring(parser)
     parser.add_argument("--overlap", type=float, help="of neighbouring windows, 0 to 0.9 (as planned)")
     parser.add_argument(
         "--no-postprocess", dest="postprocess", action="store_false", help="leave out the segmenter's clean-up"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from vesalius.errors import DataError, PlanError, VesaliusError
 from vesalius.image import Case, Dataset
+from vesalius.jobs import cores
 from vesalius.plan import Plan, Prepared, prepare, prepare_reference
 from vesalius.plan.prepare import IGNORE
 from vesalius.train.keys import hash_case, hash_files, plan_key
@@ -111,7 +111,7 @@ def build_cache(
     how = _How(dataset, plan, cache, plan_key(plan, amend_key=amend_key), amend)
     cases: list[CachedCase] = []
     stored = 0
-    workers = 1 if amend is not None else min(_WORKERS, len(os.sched_getaffinity(0)))
+    workers = 1 if amend is not None else min(_WORKERS, cores())
     pool = ThreadPoolExecutor(workers, thread_name_prefix="prepare")
     try:
         for case, taken in pool.map(how.made, range(len(dataset))):

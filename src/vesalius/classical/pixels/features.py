@@ -213,22 +213,22 @@ def _edge(values: NDArray[Any], scale: _Scale) -> Iterator[NDArray[Any]]:
 def _texture(values: NDArray[Any], scale: _Scale) -> Iterator[NDArray[Any]]:
     sigma = scale.sigma
     slopes = [_derivative(values, sigma, axis) for axis in range(values.ndim)]
-    yield from _eigenvalues([[_smoothed(a * b, 2 * sigma) for b in slopes] for a in slopes])
+    yield from _eigenvalues(lambda a, b: _smoothed(slopes[a] * slopes[b], 2 * sigma), values.ndim)
     mean = _smoothed(values, sigma)
     yield np.sqrt(np.maximum(_smoothed(values * values, sigma) - mean * mean, 0))
 
 
 def _shape(values: NDArray[Any], scale: _Scale) -> Iterator[NDArray[Any]]:
     sigma = scale.sigma
-    axes = range(values.ndim)
-    yield from _eigenvalues([[_derivative(values, sigma, a, b) for b in axes] for a in axes])
+    yield from _eigenvalues(lambda a, b: _derivative(values, sigma, a, b), values.ndim)
 
 
-def _eigenvalues(matrix: Sequence[Sequence[NDArray[Any]]]) -> Iterator[NDArray[Any]]:
-    """Of a symmetric matrix at every voxel, the largest first."""
-    stacked = np.stack([np.stack(row, axis=-1) for row in matrix], axis=-2)
-    found = np.linalg.eigvalsh(stacked)
-    for k in reversed(range(len(matrix))):
+def _eigenvalues(entry: Callable[[int, int], NDArray[Any]], n: int) -> Iterator[NDArray[Any]]:
+    """Of a symmetric matrix at every voxel, the largest first; each entry is asked for once."""
+    half = {(a, b): entry(a, b) for a in range(n) for b in range(a, n)}
+    rows = [[half[min(a, b), max(a, b)] for b in range(n)] for a in range(n)]
+    found = np.linalg.eigvalsh(np.stack([np.stack(row, axis=-1) for row in rows], axis=-2))
+    for k in reversed(range(n)):
         yield found[..., k]
 
 
