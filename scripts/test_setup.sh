@@ -3,8 +3,9 @@
 #
 #   litert, executorch   environments in .venvs/, on top of .venv, since their packages do not go with others
 #   browser              the npm package of ONNX Runtime Web, packed, and Chromium
+#   hospital             Orthanc, validators and tools of DICOM, PostgreSQL
 #
-# scripts/test_setup.sh [litert] [executorch] [browser] sets up these, or all. What is there already stays. What cannot
+# scripts/test_setup.sh [litert] [executorch] [browser] [hospital] sets up these, or all. What is there already stays. What cannot
 # be had (no network, no npm, no root) is told, and its tests are skipped with the reason; the exit code stays 0.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -38,6 +39,15 @@ END
     fi
 }
 
+debian() {
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" >/dev/null ||
+            told "could not be installed: $*"
+    else
+        told "not there, and no right to install: $*"
+    fi
+}
+
 browser() {
     if [ ! -f "$places/$ort.tgz" ]; then
         if command -v npm >/dev/null; then
@@ -50,19 +60,24 @@ browser() {
     for name in chromium chromium-browser google-chrome; do
         command -v "$name" >/dev/null && return
     done
-    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium >/dev/null ||
-            told "Chromium could not be installed"
-    else
-        told "there is no Chromium, and no right to install it"
-    fi
+    debian chromium
+}
+
+hospital() {
+    # Names of programs and packages differ: all are asked for when one of them is not there.
+    path=$PATH:/usr/sbin:/usr/lib/postgresql/$(ls /usr/lib/postgresql 2>/dev/null | tail -n 1)/bin
+    for program in Orthanc dciodvfy dcmdump nifti_tool postgres; do
+        PATH=$path command -v "$program" >/dev/null && continue
+        debian orthanc orthanc-dicomweb dcmtk dicom3tools nifti-bin postgresql
+        return
+    done
 }
 
 for part in "${@:-all}"; do
     case $part in
-    all) environment litert; environment executorch; browser ;;
+    all) environment litert; environment executorch; browser; hospital ;;
     litert | executorch) environment "$part" ;;
-    browser) browser ;;
-    *) told "unknown part $part: litert, executorch or browser"; exit 2 ;;
+    browser | hospital) "$part" ;;
+    *) told "unknown part $part: litert, executorch, browser or hospital"; exit 2 ;;
     esac
 done

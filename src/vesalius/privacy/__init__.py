@@ -1,0 +1,1 @@
+"""De-identification, burnt-in text, faces, encryption at rest, consent, audit and access: what protects the patients."""
