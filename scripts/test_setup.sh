@@ -5,8 +5,9 @@
 #   browser              the npm package of ONNX Runtime Web, packed, and Chromium
 #   hospital             Orthanc, validators and tools of DICOM, PostgreSQL
 #
-# scripts/test_setup.sh [litert] [executorch] [browser] [hospital] sets up these, or all. What is there already stays. What cannot
-# be had (no network, no npm, no root) is told, and its tests are skipped with the reason; the exit code stays 0.
+# scripts/test_setup.sh [litert] [executorch] [browser] [hospital] sets up these, or all. What is there already stays.
+# What cannot be had (no network, no npm, no root) is told, and its tests are skipped with the reason; the exit code
+# stays 0.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 python=${PYTHON:-.venv/bin/python}

@@ -63,11 +63,20 @@ class Series:
 
 
 @dataclass(frozen=True)
-class _Found:
+class Stack:
+    """The frames of a `Series`, as they were found.
+
+    Args:
+        series: What the list says of it.
+        uid: Of the DICOM series; never shown.
+        frames: Each once.
+        copies: Pairs of frames (kept, left aside) that claim to be the same object.
+    """
+
     series: Series
     uid: str
     frames: tuple[Frame, ...]
-    copies: tuple[tuple[Frame, Frame], ...]  # (kept, left aside) of the same object
+    copies: tuple[tuple[Frame, Frame], ...]
 
 
 def list_series(folder: str | Path) -> tuple[Series, ...]:
@@ -123,18 +132,34 @@ def read_series(path: str | Path, *, series: str | None = None) -> Volume:
         Traceback (most recent call last):
         vesalius.errors.FormatError: ...: holds no DICOM image
     """
-    path = Path(path)
     with quiet:
-        if path.is_file():
-            found = _around(path)
-            others: Counter[str] = Counter()
-        else:
-            frames, others = _scan(_files(path))
-            found = _sort_out(frames)
-        if not found:
-            objects = ", ".join(f"{n} x {kind}" for kind, n in others.items())
-            raise FormatError(f"{_name(path)}: holds no DICOM image" + (f", only {objects}" if objects else ""))
-        return _read(_choose(found, series, _name(path)), _name(path), others)
+        stack, others = find_stack(Path(path), series)
+        return _read(stack, _name(Path(path)), others)
+
+
+def find_stack(path: Path, series: str | None) -> tuple[Stack, Counter[str]]:
+    """The frames that `read_series` reads, without their pixels.
+
+    Args:
+        path: A folder, any one file of a series of single images, or a multi-frame file.
+        series: Which, if there are several.
+
+    Returns:
+        The one stack, and the number of objects in the folder that are no images, by kind.
+
+    Raises:
+        FormatError: As `read_series`.
+    """
+    if path.is_file():
+        found = _around(path)
+        others: Counter[str] = Counter()
+    else:
+        frames, others = _scan(_files(path))
+        found = _sort_out(frames)
+    if not found:
+        objects = ", ".join(f"{n} x {kind}" for kind, n in others.items())
+        raise FormatError(f"{_name(path)}: holds no DICOM image" + (f", only {objects}" if objects else ""))
+    return _choose(found, series, _name(path)), others
 
 
 def _name(path: Path) -> str:
@@ -166,7 +191,7 @@ def _scan(files: Iterable[Path]) -> tuple[list[Frame], Counter[str]]:
     return frames, others
 
 
-def _around(path: Path) -> list[_Found]:
+def _around(path: Path) -> list[Stack]:
     """What a single file belongs to: the stack of its folder that it is part of, or itself."""
     header = read_header(path)
     if header is None:
@@ -184,12 +209,12 @@ def _around(path: Path) -> list[_Found]:
     return [one for one in found if any(frame.source.instance == mine for frame in one.frames)]
 
 
-def _sort_out(frames: Sequence[Frame]) -> list[_Found]:
+def _sort_out(frames: Sequence[Frame]) -> list[Stack]:
     """Group frames into series, and series into stacks; set copies of the same object aside."""
     by_series: dict[str, dict[tuple[str, int], list[Frame]]] = {}
     for frame in frames:
         by_series.setdefault(frame.source.series, {}).setdefault((frame.source.instance, frame.index), []).append(frame)
-    found: list[_Found] = []
+    found: list[Stack] = []
     for uid, objects in by_series.items():
         stacks = split(copies[0] for copies in objects.values())
         for number, stack in enumerate(stacks, start=1):
@@ -198,7 +223,7 @@ def _sort_out(frames: Sequence[Frame]) -> list[_Found]:
             shape, spacing = outline(stack)
             series = Series(key, source.modality, source.description, source.series_number, len(stack), shape, spacing)
             aside = tuple((frame, copy) for frame in stack for copy in objects[frame.source.instance, frame.index][1:])
-            found.append(_Found(series, uid, stack, aside))
+            found.append(Stack(series, uid, stack, aside))
     return sorted(
         found, key=lambda one: (one.series.number is None, one.series.number or 0, _key_order(one.series.key))
     )
@@ -209,7 +234,7 @@ def _key_order(key: str) -> tuple[str, int]:
     return name, int(part or 0)
 
 
-def _choose(found: list[_Found], selector: str | None, name: str) -> _Found:
+def _choose(found: list[Stack], selector: str | None, name: str) -> Stack:
     if selector is None:
         matches = found
         problem = "holds several image series; choose one with series=KEY"
@@ -229,7 +254,7 @@ def _choose(found: list[_Found], selector: str | None, name: str) -> _Found:
     raise FormatError(f"{name}: {problem}: {', '.join(lines)}{more}")
 
 
-def _matching(found: list[_Found], selector: str) -> list[_Found]:
+def _matching(found: list[Stack], selector: str) -> list[Stack]:
     """The stacks that a selector names, by the first kind of name that fits any."""
     tests = (
         lambda one: one.series.key == selector,
@@ -242,7 +267,7 @@ def _matching(found: list[_Found], selector: str) -> list[_Found]:
     return next((matches for test in tests if (matches := [one for one in found if test(one)])), [])
 
 
-def _read(chosen: _Found, name: str, others: Counter[str]) -> Volume:
+def _read(chosen: Stack, name: str, others: Counter[str]) -> Volume:
     for source in dict.fromkeys(frame.source for frame in (*chosen.frames, *(copy for _, copy in chosen.copies))):
         if source.refusal:
             raise FormatError(f"{source.path.name}: {source.refusal}")
