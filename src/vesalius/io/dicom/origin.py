@@ -22,9 +22,9 @@ class Origin:
     Args:
         headers: One for each file, in the order of `frames`: every element, the patient's included, but for the pixels.
             Never shown.
-        frames: For each slice along the grid's last axis the place of its file in ``headers`` and the number of its frame
-            there, from 1, as DICOM counts. Of images that share a position (echoes, time points) the first channel's;
-            for pictures without a place in the patient, one for each picture.
+        frames: For each slice along the grid's last axis the place of its file in ``headers`` and the number of its
+            frame there, from 1, as DICOM counts. Of images that share a position (echoes, time points) the first
+            channel's; for pictures without a place in the patient, one for each picture.
         grid: That of `read_series`.
     """
 
