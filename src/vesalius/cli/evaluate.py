@@ -41,6 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", metavar="REPORT", help="folder for report.html, CSV and JSON")
     parser.add_argument("--metrics", help="comma-separated (all)")
     parser.add_argument("--tolerance", type=float, default=1.0, metavar="MM", help="of the surface Dice, mm (1)")
+    parser.add_argument(
+        "--lesion-task",
+        default="brats-glioma",
+        metavar="TASK",
+        help="what counts as a lesion in lesion_dice and lesion_hd95: brats-glioma (default), brats-africa, "
+        "brats-paediatric, brats-meningioma or brats-metastases",
+    )
     parser.add_argument("--layout", default="auto", help="how REFERENCES is arranged, see `vesalius index` (auto)")
     parser.add_argument("--reference-name", metavar="NAME", help="which references, where a data set has several")
     parser.add_argument(
@@ -85,6 +92,7 @@ def run(args: argparse.Namespace) -> int:
             list(methods),
             metrics=metrics,
             tolerance_mm=args.tolerance,
+            lesion_task=args.lesion_task,
             calibration=args.calibration,
             workers=args.workers,
             progress=progress,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,6 +77,7 @@ def score_trials(
     *,
     metrics: Sequence[str],
     tolerance_mm: float,
+    lesion_task: str = "brats-glioma",
     calibration: bool = False,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -91,6 +92,7 @@ def score_trials(
         methods: Names of the methods.
         metrics: Names of `vesalius.metrics.METRICS`.
         tolerance_mm: Of the surface Dice.
+        lesion_task: A name of `vesalius.metrics.lesions.LESION_TASKS`, for the lesion-wise metrics.
         calibration: Whether to measure that, too, of the probabilities beside the predictions.
         workers: How many cases at once, at most; one a core when left out. Memory may allow fewer.
         progress: Called with (done, total).
@@ -100,6 +102,7 @@ def score_trials(
     """
     from vesalius.jobs import cores
 
+    wanted = {"metrics": metrics, "tolerance_mm": tolerance_mm, "lesion_task": lesion_task}
     tally = Tally({method: [] for method in methods}, {method: [] for method in methods})
     pairs = sum(len(trial.predictions) for trial in trials)
     several = len(methods) > 1
@@ -122,7 +125,7 @@ def score_trials(
         with room.take((_BYTES + _BYTES_CLASS * classes * calibration) * reference.array.size):
             for method in trial.predictions:
                 try:
-                    found[method] = _scored(trial, method, reference, metrics, tolerance_mm)
+                    found[method] = _scored(trial, method, reference, wanted)
                     if calibration:
                         sure[method] = calibrated(trial.predictions[method], reference)
                 except VesaliusError as error:
@@ -142,12 +145,12 @@ def score_trials(
     return tally
 
 
-def _scored(trial: Trial, method: str, reference: LabelMap, metrics: Sequence[str], tolerance_mm: float) -> Scores:
+def _scored(trial: Trial, method: str, reference: LabelMap, wanted: Mapping[str, Any]) -> Scores:
     from vesalius.io import read_labels
     from vesalius.metrics import evaluate
 
     prediction = on_grid_of(read_labels(trial.predictions[method], trial.labels), reference, trial.name)
-    return evaluate(prediction, reference, case=trial.name, metrics=metrics, tolerance_mm=tolerance_mm)
+    return evaluate(prediction, reference, case=trial.name, **wanted)
 
 
 def calibrated(prediction: Path, reference: LabelMap) -> Calibration:

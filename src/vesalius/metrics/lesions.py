@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vesalius.errors import DataError, GeometryError, unknown_name
-from vesalius.image import LabelMap, Labels
-from vesalius.metrics.scores import evaluate
+from vesalius.image import LabelMap
+from vesalius.metrics import overlap, surface
 from vesalius.transform import label_components
 
 Box = tuple[slice, ...]
@@ -111,7 +110,7 @@ def lesion_wise(
         DataError: The target or task is unknown, or the settings are out of range.
 
     Example:
-        >>> from vesalius.image import Grid
+        >>> from vesalius.image import Grid, Labels
         >>> drawn, said = np.zeros((2, 30, 12, 12), np.uint8)
         >>> drawn[2:8, 2:8, 2:8] = said[2:8, 2:8, 2:8] = 1  # found
         >>> drawn[20:26, 2:8, 2:8] = 1  # missed
@@ -123,9 +122,6 @@ def lesion_wise(
     Source: the BraTS 2023 challenge's evaluation, github.com/rachitsaluja/BraTS-2023-Metrics (settings of the tasks,
     dilation by an 18-neighbourhood, 374 mm for the diagonal of 240 x 240 x 155 mm); Moawad et al., arXiv:2306.00838.
     """
-    from scipy import ndimage
-
-    chosen = _task(task)
     if not prediction.grid.is_close(reference.grid):
         raise GeometryError(
             "prediction and reference lie on different grids: resample the prediction onto the reference's grid first, "
@@ -136,22 +132,72 @@ def lesion_wise(
     drawn, said = np.isin(reference.array, members), np.isin(prediction.array, members)
     if reference.labels.ignore is not None:
         said &= reference.array != reference.labels.ignore
-    near = ndimage.generate_binary_structure(grid.ndim, 2)
+    return score_lesions(drawn, said, step=grid.affine[:-1, :-1], task=task)
+
+
+def lesion_dice(found: LesionScores) -> float:
+    """Dice of the lesions, averaged with a 0 for each lesion missed and each made up: small ones count like large ones.
+
+    No lesions, and none said: 1; none, and some said: 0; none said: 0.
+
+    Source: see `lesion_wise`.
+    """
+    return found.dice
+
+
+def lesion_hd95(found: LesionScores) -> float:
+    """HD95 of the lesions, averaged with 374 mm for each lesion missed and each made up.
+
+    No lesions, and none said: 0; only one of both: 374 mm, the diagonal of a BraTS image.
+
+    Source: see `lesion_wise`.
+    """
+    return found.hd95_mm
+
+
+def score_lesions(
+    drawn: NDArray[np.bool_], said: NDArray[np.bool_], *, step: NDArray[np.float64], task: str | LesionTask
+) -> LesionScores:
+    """`lesion_wise` on masks.
+
+    Args:
+        drawn: The lesions of the reference, 2D or 3D; cropped or not, as long as all of both masks is there.
+        said: What was predicted, alike.
+        step: ``(n, n)``; column k is the way from a voxel to its neighbour along axis k, mm.
+        task: A name from `LESION_TASKS`, or settings of your own.
+
+    Returns:
+        The scores.
+
+    Raises:
+        DataError: The task is unknown, or the settings are out of range.
+
+    Example:
+        >>> drawn, said = np.zeros((2, 12, 12), bool)
+        >>> drawn[2:8, 2:8] = said[2:8, 2:8] = True
+        >>> score_lesions(drawn, said, step=np.eye(2), task=LesionTask(least_mm3=4.0)).dice
+        1.0
+    """
+    from scipy import ndimage
+
+    chosen = lesion_task(task)
+    voxel_mm3 = float(abs(np.linalg.det(step)))
+    near = ndimage.generate_binary_structure(drawn.ndim, 2)
     merged, count = _merged(drawn, chosen.dilation, near)
     pieces, sizes = label_components(said)
     homes = ndimage.find_objects(pieces, sizes.size)
     belonging = np.zeros(sizes.size + 1, np.bool_)
     lesions = []
     for number, home in enumerate(ndimage.find_objects(merged, count), start=1):
-        reach = _grown(home, chosen.dilation, grid.shape)
+        reach = _grown(home, chosen.dilation, drawn.shape)
         own = merged[reach] == number
         within = _dilated(own, chosen.dilation, near)
         touched = np.unique(pieces[reach][within])
         touched = touched[touched > 0]
         belonging[touched] = True
         box = _hull([home, *(homes[piece - 1] for piece in touched.tolist())])
-        dice, hd95 = _scored(merged[box] == number, np.isin(pieces[box], touched), reference, box, chosen.penalty_mm)
-        volume = float(own.sum()) * grid.voxel_volume_mm3
+        dice, hd95 = _scored(merged[box] == number, np.isin(pieces[box], touched), step, chosen.penalty_mm)
+        volume = float(own.sum()) * voxel_mm3
         # A lesion of exactly the least volume is left out, whatever the rounding of the voxel's size.
         counted = volume > chosen.least_mm3 * (1 + 1e-9)
         lesions.append(Lesion(volume, dice, hd95, int(touched.size), counted))
@@ -169,7 +215,16 @@ def lesion_wise(
     )
 
 
-def _task(task: str | LesionTask) -> LesionTask:
+def lesion_task(task: str | LesionTask) -> LesionTask:
+    """The settings of a challenge, checked.
+
+    Raises:
+        DataError: The task is unknown, or the settings are out of range.
+
+    Example:
+        >>> lesion_task("brats-metastases").least_mm3
+        2.0
+    """
     if isinstance(task, str):
         if task not in LESION_TASKS:
             raise DataError(unknown_name("lesion task", task, LESION_TASKS))
@@ -203,12 +258,12 @@ def _hull(boxes: Sequence[Box]) -> Box:
 
 
 def _scored(
-    drawn: NDArray[np.bool_], said: NDArray[np.bool_], reference: LabelMap, box: Box, penalty_mm: float
+    drawn: NDArray[np.bool_], said: NDArray[np.bool_], step: NDArray[np.float64], penalty_mm: float
 ) -> tuple[float, float]:
+    both = int((drawn & said).sum())
+    counts = overlap.Counts(both, int(said.sum()) - both, int(drawn.sum()) - both, int((~drawn & ~said).sum()), 1.0)
     if not said.any():
         return 0.0, penalty_mm
-    grid = reference.grid.crop([s.start for s in box], drawn.shape)
-    labels = Labels.of({"lesion": 1})
-    pair: list[Any] = [LabelMap(mask.astype(np.uint8), grid, labels) for mask in (said, drawn)]
-    row = evaluate(*pair, metrics=("dice", "hd95")).values["lesion"]
-    return row["dice"], row["hd95"]
+    masks = [np.pad(mask, 1).view(np.uint8) for mask in (drawn, said)]
+    surfaces = surface.measure_surfaces(masks[0], masks[1], step=step, diagonal_mm=penalty_mm)
+    return overlap.dice(counts), surface.hd95(surfaces)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from vesalius.errors import GeometryError, VesaliusError, unknown_name
 from vesalius.image import LabelMap
-from vesalius.metrics import boundary, centreline, overlap, pieces, surface
+from vesalius.metrics import boundary, centreline, lesions, overlap, pieces, surface
 from vesalius.metrics.measure import measure
 
 Better = Literal["higher", "lower", "zero", "neither"]
@@ -22,8 +22,8 @@ class Metric:
 
     Args:
         title: Its name as people write it.
-        kind: What the function is computed from: confusion counts, surface distances, the latter at a tolerance, or the
-            masks themselves.
+        kind: What the function is computed from: confusion counts, surface distances, the latter at a tolerance, the
+            masks themselves, or the lesions that were found in them.
         better: Which values are good ones.
         unit: Unit of the value; empty for a plain number. A distance on an uncalibrated picture is in pixels.
         function: The definition; its docstring gives formula, values for empty masks and source.
@@ -31,7 +31,7 @@ class Metric:
     """
 
     title: str
-    kind: Literal["counts", "surface", "tolerance", "masks"]
+    kind: Literal["counts", "surface", "tolerance", "masks", "lesions"]
     better: Better
     unit: str
     function: Callable[..., float]
@@ -71,6 +71,8 @@ METRICS: dict[str, Metric] = {
     "piece_recall": Metric("pieces found", "masks", "higher", "", pieces.piece_recall),
     "piece_precision": Metric("pieces right", "masks", "higher", "", pieces.piece_precision),
     "piece_f1": Metric("F1 of pieces", "masks", "higher", "", pieces.piece_f1),
+    "lesion_dice": Metric("lesion-wise Dice", "lesions", "higher", "", lesions.lesion_dice),
+    "lesion_hd95": Metric("lesion-wise HD95", "lesions", "lower", "mm", lesions.lesion_hd95),
     "volume_reference_ml": Metric("volume, reference", "counts", "neither", "ml", overlap.volume_reference, (3,)),
     "volume_prediction_ml": Metric("volume, prediction", "counts", "neither", "ml", overlap.volume_prediction, (3,)),
     "area_reference_mm2": Metric("area, reference", "counts", "neither", "mm²", overlap.area_reference, (2,)),
@@ -123,6 +125,7 @@ def evaluate(
     case: str = "",
     metrics: Sequence[str] = DEFAULT,
     tolerance_mm: float = 1.0,
+    lesion_task: str | lesions.LesionTask = "brats-glioma",
 ) -> Scores:
     """Score a prediction against its reference, for every label and region.
 
@@ -137,13 +140,16 @@ def evaluate(
         case: Name for the tables; nothing that identifies a patient.
         metrics: Names from `METRICS`.
         tolerance_mm: Deviation that `surface_dice` accepts, mm (pixels on an uncalibrated picture), 0 or more.
+        lesion_task: What the lesion-wise metrics count as a lesion: a name from
+            `vesalius.metrics.lesions.LESION_TASKS`, or settings of your own.
 
     Returns:
         The value of every metric for every target.
 
     Raises:
         GeometryError: The grids differ, or a metric has no meaning on them.
-        DataError: A name stands for one value in the prediction and for another in the reference.
+        DataError: A name stands for one value in the prediction and for another in the reference, or the lesion task is
+            unknown.
         VesaliusError: A metric is unknown, or the tolerance is negative or not finite.
 
     Example:
@@ -161,11 +167,13 @@ def evaluate(
     chosen = _chosen(metrics, reference.grid.ndim)
     if not (math.isfinite(tolerance_mm) and tolerance_mm >= 0):
         raise VesaliusError(f"tolerance_mm must be a finite number of 0 or more, not {tolerance_mm}")
+    task = lesions.lesion_task(lesion_task)
     found = measure(prediction, reference)
     values: dict[str, dict[str, float]] = {}
     for target in found.targets:
         scored = found.counts[target].total > 0  # else every voxel is ignored
         row: dict[str, float] = {}
+        pieces_found: lesions.LesionScores | None = None  # both lesion-wise metrics are read off it
         for name, metric in chosen.items():
             if metric.kind == "counts":
                 row[name] = metric.function(found.counts[target])
@@ -173,6 +181,11 @@ def evaluate(
                 row[name] = math.nan
             elif metric.kind == "masks":
                 row[name] = metric.function(*found.masks(target), step=found.step)
+            elif metric.kind == "lesions":
+                if pieces_found is None:
+                    drawn, said = found.masks(target)
+                    pieces_found = lesions.score_lesions(drawn, said, step=found.step, task=task)
+                row[name] = metric.function(pieces_found)
             else:
                 more = (tolerance_mm,) if metric.kind == "tolerance" else ()
                 row[name] = metric.function(found.surfaces[target], *more)

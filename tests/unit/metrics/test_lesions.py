@@ -5,6 +5,7 @@ import pytest
 
 from vesalius.errors import DataError, GeometryError
 from vesalius.image import Grid, LabelMap, Labels
+from vesalius.metrics import evaluate
 from vesalius.metrics.lesions import LesionTask, lesion_wise
 
 LABELS = Labels.of({"oedema": 1, "core": 2}, regions={"whole": (1, 2)}, ignore=9)
@@ -126,3 +127,20 @@ def test_no_dilation_and_bad_settings() -> None:
     other = LabelMap(np.zeros((4, 4), np.uint8), Grid.from_spacing((4, 4), (1.0, 1.0)), LABELS)
     with pytest.raises(GeometryError, match="different grids"):
         lesion_wise(other, LabelMap(cubes(), Grid.from_spacing(SHAPE, (1.0, 1.0, 1.0)), LABELS), "whole")
+
+
+def test_evaluate_has_them_for_every_label_and_region() -> None:
+    """Cropped to what is there, and on a grid whose axes lie in memory the other way, they are the same."""
+    reference, prediction = cubes(2, 14, 30), cubes(3, 22)
+    reference[4:6, 6:8, 6:8] = 2
+    grid = Grid.from_spacing(SHAPE, (1.0, 0.5, 2.0))
+    for order in "CF":
+        pair = [LabelMap(np.asarray(array, np.uint8, order=order), grid, LABELS) for array in (prediction, reference)]
+        scores = evaluate(*pair, metrics=("lesion_dice", "lesion_hd95"), lesion_task="brats-metastases")
+        for name in ("oedema", "core", "whole"):
+            whole = lesion_wise(*pair, name, task="brats-metastases")
+            assert scores.values[name]["lesion_dice"] == pytest.approx(whole.dice)
+            assert scores.values[name]["lesion_hd95"] == pytest.approx(whole.hd95_mm)
+        assert scores.values["whole"] != evaluate(*pair, metrics=("lesion_dice", "lesion_hd95")).values["whole"]
+    with pytest.raises(DataError, match="unknown lesion task"):
+        evaluate(*pair, lesion_task="brats")
