@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, ExplicitVRBigEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRBigEndian, ImplicitVRLittleEndian, ParametricMapStorage
 
 from vesalius.errors import FormatError, GeometryError
 from vesalius.io.dicom.frame import Frame, PixelFormat, Source, Trait
@@ -155,6 +155,7 @@ def _frames(header: Header, source: Source, levels: list[tuple[Dataset, ...]]) -
                 slope=rescale[0][0] if rescale[0] else 1.0,
                 intercept=rescale[1][0] if rescale[1] else 0.0,
                 traits=_traits(places),
+                step_mm=abs(gap[0]) if gap and gap[0] else None,
             )
         )
     if any(frame.slope == 0 for frame in found):
@@ -258,6 +259,8 @@ def _tables(header: Header) -> Dataset | None:
 def _refusal(header: Header, pixels: PixelFormat) -> str:
     if pixels.at is None:
         return "holds no pixel data: an empty or cut-off image"
+    if header.floating and str(header.elements.SOPClassUID) != ParametricMapStorage:
+        return "stores its pixels as floating point, which only a parametric map may"
     native = pixels.syntax in NATIVE
     least = -(-pixels.frame_bits * pixels.frames // 8) if native else 8 * pixels.frames
     if least > header.pixel_bytes:

@@ -105,6 +105,7 @@ class Frame:
         thickness_mm: Of the slice, if the header says.
         slope, intercept: From stored value to unit.
         traits: What tells it apart from other frames at its position.
+        step_mm: Between slices, if the header says.
     """
 
     source: Source
@@ -116,6 +117,7 @@ class Frame:
     slope: float
     intercept: float
     traits: tuple[Trait, ...]
+    step_mm: float | None = None
 
     @property
     def name(self) -> str:

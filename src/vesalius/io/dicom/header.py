@@ -33,6 +33,7 @@ NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, DeflatedExplicitVRLitt
 """Transfer syntaxes whose pixels are not compressed."""
 
 _PIXELS = 0x7FE00008  # (float) pixel data; the offset tables before it are skipped like any other element
+_NUMBERS = {0x0008: "float32", 0x0009: "float64", 0x0010: ""}  # element of group 7FE0: type, if not whole numbers
 TABLES = (
     "ModalityLUTSequence",
     *(f"{colour}PaletteColorLookupTableDescriptor" for colour in ("Red", "Green", "Blue")),
@@ -63,11 +64,12 @@ class Header:
     Args:
         path: The file.
         elements: Those elements before the pixel data that have to do with the image; of the patient nothing but
-            the weight, by which a PET is scaled.
+            the weight, by which a PET is scaled. All elements, where they were asked for.
         syntax: How the file is encoded.
         pixels_at: Byte at which the pixel data element starts (in the inflated stream of a deflated file); ``None``
             when there is none.
         pixel_bytes: Bytes from there to the end.
+        floating: ``"float32"`` or ``"float64"`` when the pixels are such numbers, as in parametric maps.
     """
 
     path: Path
@@ -75,6 +77,7 @@ class Header:
     syntax: UID
     pixels_at: int | None
     pixel_bytes: int
+    floating: str = ""
 
 
 @contextmanager
@@ -134,11 +137,12 @@ def open_dicom(path: Path) -> Iterator[tuple[BinaryIO, UID, UID | None] | None]:
             yield file, syntax, storage
 
 
-def read_header(path: Path) -> Header | None:
+def read_header(path: Path, *, whole: bool = False) -> Header | None:
     """Read the header of a file, without its pixels and without the patient.
 
     Args:
         path: Any file.
+        whole: Read every element before the pixels, of whatever meaning.
 
     Returns:
         The header; ``None`` when the file is plainly not DICOM, or is a DICOMDIR.
@@ -159,7 +163,7 @@ def read_header(path: Path) -> Header | None:
                 is_implicit_VR=syntax == ImplicitVRLittleEndian,
                 is_little_endian=syntax != ExplicitVRBigEndian,
                 stop_when=_at_pixels,
-                specific_tags=list(_TAGS),
+                specific_tags=None if whole else list(_TAGS),
             )
             if "SOPClassUID" not in elements and storage is not None:
                 elements.SOPClassUID = storage
@@ -173,9 +177,12 @@ def read_header(path: Path) -> Header | None:
                 raise FormatError(f"{path.name}: a DICOM file without SOP Class UID: its header is cut off or damaged")
             return None
         at = stream.tell()
-        tag = b"\x7f\xe0\x00\x10" if syntax == ExplicitVRBigEndian else b"\xe0\x7f\x10\x00"
-        has_pixels = stream.read(4) == tag
-        return Header(path, elements, syntax, at if has_pixels else None, stream.seek(0, 2) - at)
+        order = ">" if syntax == ExplicitVRBigEndian else "<"
+        start = stream.read(4)
+        group, element = struct.unpack(f"{order}HH", start) if len(start) == 4 else (0, 0)
+        has_pixels = group == 0x7FE0 and element in _NUMBERS
+        floating = _NUMBERS[element] if has_pixels else ""
+        return Header(path, elements, syntax, at if has_pixels else None, stream.seek(0, 2) - at, floating)
 
 
 def _read_meta(file: BinaryIO) -> dict[int, UID]:

@@ -92,7 +92,7 @@ def enter_value(stream: BinaryIO, pixels: PixelFormat) -> int:
     order = ">" if pixels.syntax == ExplicitVRBigEndian else "<"
     start = stream.read(8)
     # The VR itself tells explicit from implicit, whatever the transfer syntax claims.
-    if start[4:6] in (b"OB", b"OW", b"UN"):
+    if start[4:6] in (b"OB", b"OW", b"UN", b"OF", b"OD"):
         return int(struct.unpack(f"{order}L", stream.read(4))[0])
     return int(struct.unpack(f"{order}4xL", start)[0])
 

@@ -142,7 +142,7 @@ def arrange(frames: Sequence[Frame], name: str) -> Arrangement:
         return Arrangement(grid, tuple((frame,) for frame in inside), cine)
     groups = _positions(frames)
     first = groups[0][0]
-    across, down, normal = _directions(first)
+    across, down, normal = directions(first)
     channels, notes = _channels(groups, normal, name)
     points = np.array([group[0].position for group in groups], dtype=np.float64)
     if len(groups) == 1:
@@ -154,7 +154,7 @@ def arrange(frames: Sequence[Frame], name: str) -> Arrangement:
     return Arrangement(Grid((columns, rows, len(groups)), affine), channels, notes + more)
 
 
-def _directions(frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def directions(frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Unit vectors along a row, along a column, and of the normal."""
     cosines = np.asarray(frame.orientation, dtype=np.float64)
     across = cosines[:3] / np.linalg.norm(cosines[:3])
@@ -166,7 +166,7 @@ def _directions(frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64],
 
 def _positions(frames: Sequence[Frame]) -> list[list[Frame]]:
     """Group the frames by position, along the slice normal."""
-    _, _, normal = _directions(frames[0])
+    _, _, normal = directions(frames[0])
     offsets = np.array([frame.position for frame in frames], dtype=np.float64) @ normal
     near = _SAME_PLACE * min(frames[0].spacing_mm)
     groups: list[list[Frame]] = []
