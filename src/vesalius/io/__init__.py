@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from vesalius.errors import DataError, FormatError, GeometryError, unknown_name
 from vesalius.image import LabelMap, Labels, Volume, count_values
 from vesalius.io.contents import Contents
+from vesalius.io.lending import Lendable
 
 __all__ = ["FORMATS", "format_of", "read", "read_labels", "write"]
 
@@ -41,14 +42,16 @@ FORMATS = {
 _INTEGRAL = 1e-3  # label files written by interpolating tools hold 0.99999997
 
 
-def read(path: str | os.PathLike[str], *, series: str | None = None, replace_nan: float | None = None) -> Volume:
+def read(
+    path: str | os.PathLike[str] | Lendable, *, series: str | None = None, replace_nan: float | None = None
+) -> Volume:
     """Read an image: NIfTI, NRRD, MetaImage, DICOM, PNG, JPEG, BMP, TIFF or NumPy.
 
     The format follows from the suffix; a folder, a ``.dcm`` file and any file with DICOM's mark are DICOM. Values keep
     the type they are stored in where that loses nothing. What the reader had to decide stands in ``meta.notes``.
 
     Args:
-        path: A file, or a folder that holds a DICOM series.
+        path: A file, a folder that holds a DICOM series, or a member of a vault (`vesalius.privacy.vault.member`).
         series: Which DICOM series, when the folder holds several; see `vesalius.io.dicom.list_series`.
         replace_nan: The value to put where the file holds NaN or infinity. Left out, such a file is an error.
 
@@ -69,6 +72,9 @@ def read(path: str | os.PathLike[str], *, series: str | None = None, replace_nan
         ...     read(Path(folder) / "ct.nii.gz").grid.spacing_mm
         (1.0, 1.0, 3.0)
     """
+    if isinstance(path, Lendable):
+        with path.lent() as plain:
+            return read(plain, series=series, replace_nan=replace_nan)
     where = Path(path)
     module = _module_for(where)
     if module == "vesalius.io.dicom":
@@ -83,7 +89,7 @@ def read(path: str | os.PathLike[str], *, series: str | None = None, replace_nan
 
 
 def read_labels(
-    path: str | os.PathLike[str], labels: Labels | None = None, *, binarise_above: float | None = None
+    path: str | os.PathLike[str] | Lendable, labels: Labels | None = None, *, binarise_above: float | None = None
 ) -> LabelMap:
     """Read a label map from any format that `read` reads.
 
@@ -91,7 +97,7 @@ def read_labels(
     pictures stored as colour (all channels equal) mean the grey.
 
     Args:
-        path: The file.
+        path: The file, or a member of a vault.
         labels: What the values mean. Left out, the names in the file are used, or else ``"label 1"`` and so on for
             the values found.
         binarise_above: For masks stored as grey pictures: values above it are 1, all others 0.
@@ -111,6 +117,9 @@ def read_labels(
         ...     read_labels(Path(folder) / "mask.npy").labels.names
         ('label 2',)
     """
+    if isinstance(path, Lendable):
+        with path.lent() as plain:
+            return read_labels(plain, labels, binarise_above=binarise_above)
     where = Path(path)
     module = _module_for(where)
     if module == "vesalius.io.dicom":
