@@ -1,0 +1,1 @@
+"""The DICOM network: what listens, and what asks others."""
