@@ -198,6 +198,8 @@ def format_of(path: str | os.PathLike[str]) -> str | None:
 def _module_for(path: Path) -> str:
     if path.is_dir():
         return "vesalius.io.dicom"
+    if path.exists() and not path.is_file():  # to open a named pipe would wait for ever
+        raise FormatError(f"{path.name}: neither a file nor a folder; write it to a file first")
     try:
         with path.open("rb") as file:
             is_dicom = file.read(132)[128:] == b"DICM"
@@ -212,7 +214,10 @@ def _module_for(path: Path) -> str:
 
 
 def _read_dicom(path: Path, series: str | None) -> Volume:
-    volume = importlib.import_module("vesalius.io.dicom").read_series(path, series=series)
+    try:
+        volume = importlib.import_module("vesalius.io.dicom").read_series(path, series=series)
+    except MemoryError:
+        raise FormatError(f"{path.name}: its voxels do not fit in memory; use a larger machine") from None
     assert isinstance(volume, Volume)
     return volume
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import replace
 from typing import Any
@@ -96,6 +97,7 @@ def describe(header: Header) -> tuple[Frame, ...]:
         tables=_tables(header),
         refusal=_refusal(header, pixels),
         uptake=uptake_of(elements),
+        patient=_patient(elements),
     )
     per_frame = elements.get("PerFrameFunctionalGroupsSequence")
     if per_frame is not None:
@@ -199,12 +201,17 @@ def _integer(header: Header, keyword: str, default: int | None = None) -> int | 
     return default if number is None else int(number[0])
 
 
+def _patient(elements: Dataset) -> str:
+    identifier = str(elements.get("PatientID") or "").strip()
+    return hashlib.sha256(identifier.encode("utf-8", "replace")).hexdigest() if identifier else ""
+
+
 def _pixel_format(header: Header) -> PixelFormat:
     elements = header.elements
     bounds = {
         "Rows": (None, 1, 1 << 20),
         "Columns": (None, 1, 1 << 20),
-        "NumberOfFrames": (1, 1, 1 << 24),
+        "NumberOfFrames": (1, 1, 1 << 20),
         "SamplesPerPixel": (1, 1, 3),
         "BitsAllocated": (None, 1, 64),
         "BitsStored": (_integer(header, "BitsAllocated"), 1, 64),

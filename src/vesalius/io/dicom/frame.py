@@ -62,6 +62,7 @@ class Source:
     Args:
         path: The file.
         series, instance: UIDs of the series and of this object; never shown.
+        patient: A digest of the patient's identifier, empty where there is none: to tell patients apart, never shown.
         storage: Its SOP class.
         modality: As the header has it, for example ``"CT"``.
         description: Free text of the series: for the user's own screen only.
@@ -90,6 +91,7 @@ class Source:
     refusal: str = ""
     notes: tuple[str, ...] = ()
     uptake: Uptake | None = field(default=None, repr=False, compare=False)
+    patient: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

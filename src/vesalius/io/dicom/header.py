@@ -7,7 +7,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -43,7 +43,7 @@ TABLES = (
 """Elements of palettes and of non-linear rescaling."""
 
 _KEYWORDS = [
-    *("ImageType", "SOPClassUID", "SOPInstanceUID", "Modality", "SeriesDescription", "SeriesInstanceUID"),
+    *("ImageType", "SOPClassUID", "SOPInstanceUID", "Modality", "PatientID", "SeriesDescription", "SeriesInstanceUID"),
     *("SeriesNumber", "InstanceNumber", "AcquisitionNumber", "SliceThickness", "SpacingBetweenSlices", "EchoTime"),
     *("TriggerTime", "TemporalPositionIdentifier", "DiffusionBValue", "DiffusionGradientOrientation"),
     *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "ImagerPixelSpacing"),
@@ -64,7 +64,8 @@ class Header:
     Args:
         path: The file.
         elements: Those elements before the pixel data that have to do with the image; of the patient nothing but
-            the weight, by which a PET is scaled. All elements, where they were asked for.
+            the weight, by which a PET is scaled, and the identifier, so that patients are not mixed; all elements,
+            where they were asked for. Never shown.
         syntax: How the file is encoded.
         pixels_at: Byte at which the pixel data element starts (in the inflated stream of a deflated file); ``None``
             when there is none.
@@ -73,7 +74,7 @@ class Header:
     """
 
     path: Path
-    elements: Dataset
+    elements: Dataset = field(repr=False)
     syntax: UID
     pixels_at: int | None
     pixel_bytes: int
@@ -114,6 +115,9 @@ def open_dicom(path: Path) -> Iterator[tuple[BinaryIO, UID, UID | None] | None]:
     Raises:
         FormatError: A deflated file is damaged or grows beyond `LARGEST_INFLATED` bytes.
     """
+    if path.exists() and not path.is_file():  # to open a named pipe would wait for ever
+        yield None
+        return
     with path.open("rb") as file:
         head = file.read(132)
         magic = head[128:] == b"DICM"

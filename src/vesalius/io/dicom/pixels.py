@@ -12,9 +12,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.pixels.processing import apply_color_lut
 from pydicom.uid import (
     HTJ2K,
     JPEG2000,
@@ -36,9 +36,13 @@ from vesalius.errors import FormatError, MissingDependencyError
 from vesalius.io.dicom.codestream import declared_size, is_complete
 from vesalius.io.dicom.frame import Frame, PixelFormat, Source
 from vesalius.io.dicom.header import NATIVE, damage_is_a_format_error, open_dicom
+from vesalius.io.dicom.palette import apply_palette
 
 LARGEST_DECODED = 16 << 30
 """Bytes that compressed pixels may decode to, in one file. Native pixels need no limit: they are all in the file."""
+
+LARGEST_FRAME = 1 << 30
+"""Bytes that one compressed frame may decode to: 20,000 x 20,000 pixels of 16 bits, and more."""
 
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _END = 0xFFFEE000, 0xFFFEE0DD
@@ -135,9 +139,14 @@ def _compressed(source: Source, stream: BinaryIO, length: int, indices: list[int
             f"{name}: would decode to {decoded / 2**30:.0f} GiB; the limit for a compressed file is "
             f"{LARGEST_DECODED >> 30} GiB: uncompress it with a tool that you trust, or split it"
         )
+    if pixels.frame_bits // 8 > LARGEST_FRAME:
+        raise FormatError(
+            f"{name}: a frame would decode to {pixels.frame_bits / 2**33:.1f} GiB; the limit is "
+            f"{LARGEST_FRAME >> 30} GiB: its header is wrong, or uncompress it with a tool that you trust"
+        )
     if length != _UNDEFINED:
         raise FormatError(f"{name}: compressed by its transfer syntax, but its pixels are not in fragments")
-    _check_fragments(stream, name)
+    check_fragments(stream, name)
     decoder = get_decoder(pixels.syntax)
     wanted, found = set(indices), 0
     for index, frame in enumerate(generate_frames(stream, number_of_frames=pixels.frames)):
@@ -168,7 +177,7 @@ def _plugin(pixels: PixelFormat, name: str) -> str:
     return plugin
 
 
-def _check_fragments(stream: BinaryIO, name: str) -> None:
+def check_fragments(stream: BinaryIO, name: str) -> None:
     """Walk over the fragments without reading them: they must all be there."""
     start = stream.tell()
     while len(head := stream.read(8)) == 8:
@@ -185,7 +194,8 @@ def _check_fragments(stream: BinaryIO, name: str) -> None:
 
 def _check_frame(frame: bytes, pixels: PixelFormat, name: str) -> None:
     if pixels.syntax == RLELossless:
-        return  # decodes to no more than the header declares, or fails
+        _check_runs(len(frame), pixels.frame_bits // 8, name)
+        return
     size = declared_size(frame)
     if size is None:
         raise FormatError(f"{name}: a compressed frame is damaged: it does not start like a JPEG or JPEG 2000 stream")
@@ -197,6 +207,18 @@ def _check_frame(frame: bytes, pixels: PixelFormat, name: str) -> None:
         )
     if not is_complete(frame):
         raise FormatError(f"{name}: a compressed frame ends before its end marker: the file is cut off")
+
+
+def _check_runs(held: int, decoded: int, name: str) -> None:
+    """Hold the size of a run-length coded frame against what it must decode to: the decoder would not stop there.
+
+    Source: DICOM PS3.5 G.3: a run of 2 bytes stands for 128 at most. Literal runs make at worst 2 bytes of 1.
+    """
+    if not decoded <= 64 * held <= 64 * (2 * decoded + 4096):
+        raise FormatError(
+            f"{name}: a run-length coded frame of {held} bytes cannot hold the {decoded} that the header declares: "
+            "one of them is wrong"
+        )
 
 
 def _options(pixels: PixelFormat) -> dict[str, Any]:
@@ -231,8 +253,7 @@ def _coloured(source: Source, array: NDArray[Any]) -> NDArray[Any]:
     pixels = source.pixels
     if pixels.photometric != "PALETTE COLOR":
         return array
-    if source.tables is None or "RedPaletteColorLookupTableDescriptor" not in source.tables:
-        raise FormatError(f"{source.path.name}: its colours come from a palette, but it holds none")
-    colours: NDArray[Any] = apply_color_lut(array, source.tables)
-    # Palettes are mostly of 16 bits, of which screens show 8; other colour images have 8 bits as well.
-    return (colours >> 8).astype(np.uint8) if colours.dtype.itemsize == 2 else colours
+    try:
+        return apply_palette(array, Dataset() if source.tables is None else source.tables)
+    except FormatError as error:
+        raise FormatError(f"{source.path.name}: {error}") from None

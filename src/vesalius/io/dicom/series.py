@@ -122,7 +122,7 @@ def read_series(path: str | Path, *, series: str | None = None) -> Volume:
 
     Raises:
         FormatError: There is no image, several series and none chosen, a file is damaged or not an image
-            (segmentation, structure set …), or copies of one object differ.
+            (segmentation, structure set …), copies of one object differ, or its images name several patients.
         GeometryError: Slices are missing, unevenly spaced or shifted, or cannot be told apart.
         MissingDependencyError: The pixels are compressed and their decoder is not installed.
 
@@ -159,7 +159,9 @@ def find_stack(path: Path, series: str | None) -> tuple[Stack, Counter[str]]:
     if not found:
         objects = ", ".join(f"{n} x {kind}" for kind, n in others.items())
         raise FormatError(f"{_name(path)}: holds no DICOM image" + (f", only {objects}" if objects else ""))
-    return _choose(found, series, _name(path)), others
+    chosen = _choose(found, series, _name(path))
+    _refuse_mixed_patients(chosen, _name(path))
+    return chosen, others
 
 
 def _name(path: Path) -> str:
@@ -252,6 +254,16 @@ def _choose(found: list[Stack], selector: str | None, name: str) -> Stack:
     ]
     more = f" and {len(matches) - _SHOWN} more" if len(matches) > _SHOWN else ""
     raise FormatError(f"{name}: {problem}: {', '.join(lines)}{more}")
+
+
+def _refuse_mixed_patients(chosen: Stack, name: str) -> None:
+    frames = (*chosen.frames, *(copy for _, copy in chosen.copies))
+    patients = {frame.source.patient for frame in frames if frame.source.patient}
+    if len(patients) > 1:
+        raise FormatError(
+            f"{name}: the images of the series name {len(patients)} different patients: files of several patients are "
+            "mixed, or were de-identified apart; put each patient's into a folder of its own"
+        )
 
 
 def _matching(found: list[Stack], selector: str) -> list[Stack]:

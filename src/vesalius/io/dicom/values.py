@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,9 @@ from pydicom.pixels.processing import apply_modality_lut
 
 from vesalius.errors import FormatError
 from vesalius.io.dicom.frame import Frame, Source
+from vesalius.io.dicom.header import damage_is_a_format_error
 from vesalius.io.dicom.pixels import decode
+from vesalius.io.stream import refuse_unholdable
 
 
 def assemble(frames: Sequence[Sequence[Frame]]) -> tuple[NDArray[Any], tuple[str, ...]]:
@@ -55,6 +58,7 @@ def assemble(frames: Sequence[Sequence[Frame]]) -> tuple[NDArray[Any], tuple[str
             values = values if whole else _rescaled(frame, values, np.float64 if stored > 24 else np.float32)
             if array is None:
                 shape = (len(frames), colours, len(frames[0]), pixels.rows, pixels.columns)
+                _refuse_unholdable(source, math.prod(shape) * values.itemsize)
                 array = np.empty(shape, values.dtype)
             elif values.dtype != array.dtype:
                 array = array.astype(np.promote_types(values.dtype, array.dtype), copy=False)
@@ -112,6 +116,13 @@ def _by_source(frames: Sequence[Sequence[Frame]]) -> dict[Source, list[Frame]]:
     return found
 
 
+def _refuse_unholdable(source: Source, size: int) -> None:
+    try:
+        refuse_unholdable(size)
+    except FormatError as error:
+        raise FormatError(f"{source.path.name} and its series: {error}") from None
+
+
 def _has_lut(source: Source) -> bool:
     return source.tables is not None and "ModalityLUTSequence" in source.tables
 
@@ -144,7 +155,8 @@ def _upright(source: Source, values: NDArray[Any]) -> NDArray[Any]:
 
 def _rescaled(frame: Frame, values: NDArray[Any], dtype: type[np.floating[Any]]) -> NDArray[Any]:
     if _has_lut(frame.source) and frame.source.tables is not None:
-        found: NDArray[Any] = apply_modality_lut(values, frame.source.tables).astype(dtype)
+        with damage_is_a_format_error(frame.source.path):
+            found: NDArray[Any] = apply_modality_lut(values, frame.source.tables).astype(dtype)
         return found
     reach = abs(frame.slope) * 2.0**frame.source.pixels.stored + abs(frame.intercept)
     if reach > np.finfo(dtype).max:
