@@ -6,15 +6,18 @@ import importlib
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vesalius.errors import DataError, FormatError, GeometryError, unknown_name
-from vesalius.image import LabelMap, Labels, Volume, count_values
+from vesalius.image import Grid, LabelMap, Labels, Volume, count_values
 from vesalius.io.contents import Contents
 from vesalius.io.lending import Lendable
+
+if TYPE_CHECKING:
+    from vesalius.io.dicom.origin import Origin
 
 __all__ = ["FORMATS", "format_of", "read", "read_labels", "write"]
 
@@ -48,7 +51,8 @@ def read(
     """Read an image: NIfTI, NRRD, MetaImage, DICOM, PNG, JPEG, BMP, TIFF or NumPy.
 
     The format follows from the suffix; a folder, a ``.dcm`` file and any file with DICOM's mark are DICOM. Values keep
-    the type they are stored in where that loses nothing. What the reader had to decide stands in ``meta.notes``.
+    the type they are stored in where that loses nothing. What the reader had to decide stands in ``meta.notes``. Of a
+    DICOM SEG the values are the labels', or the shares of each segment when it is fractional.
 
     Args:
         path: A file, a folder that holds a DICOM series, or a member of a vault (`vesalius.privacy.vault.member`).
@@ -77,11 +81,11 @@ def read(
             return read(plain, series=series, replace_nan=replace_nan)
     where = Path(path)
     module = _module_for(where)
-    if module == "vesalius.io.dicom":
+    if module == "vesalius.io.dicom" and (kind := _kind_of(where)) == "image":
         return _read_dicom(where, series)
     if series is not None:
         raise FormatError(f"{where.name}: series={series!r} is for DICOM; this format holds one image")
-    contents = _read_contents(where, module)
+    contents = _read_object(where, kind) if module == "vesalius.io.dicom" else _read_contents(where, module)
     try:
         return Volume(contents.array, contents.grid, contents.meta)
     except DataError:  # NaN or infinity: `Volume` has looked at every voxel, so that a sound file is looked at once
@@ -89,9 +93,13 @@ def read(
 
 
 def read_labels(
-    path: str | os.PathLike[str] | Lendable, labels: Labels | None = None, *, binarise_above: float | None = None
+    path: str | os.PathLike[str] | Lendable,
+    labels: Labels | None = None,
+    *,
+    binarise_above: float | None = None,
+    grid: Grid | None = None,
 ) -> LabelMap:
-    """Read a label map from any format that `read` reads.
+    """Read a label map from any format that `read` reads, and from the contours of a DICOM RT structure set.
 
     Whole numbers stored as floating point are taken (to 1e-3), palette pictures mean their palette indices, and grey
     pictures stored as colour (all channels equal) mean the grey.
@@ -101,9 +109,11 @@ def read_labels(
         labels: What the values mean. Left out, the names in the file are used, or else ``"label 1"`` and so on for
             the values found.
         binarise_above: For masks stored as grey pictures: values above it are 1, all others 0.
+        grid: Of an RT structure set: that of the series it was drawn on, ``read(series).grid``.
 
     Returns:
-        The label map, in the smallest unsigned type.
+        The label map, in the smallest unsigned type. Segments of a DICOM SEG that overlap are kept all, see
+        `vesalius.io.dicom.segments.read_seg`.
 
     Raises:
         FormatError: As `read`.
@@ -119,12 +129,21 @@ def read_labels(
     """
     if isinstance(path, Lendable):
         with path.lent() as plain:
-            return read_labels(plain, labels, binarise_above=binarise_above)
+            return read_labels(plain, labels, binarise_above=binarise_above, grid=grid)
     where = Path(path)
     module = _module_for(where)
     if module == "vesalius.io.dicom":
-        image = _read_dicom(where, None)
-        contents = Contents(image.array, image.grid, image.meta)
+        kind = _kind_of(where)
+        if kind == "structure set" and grid is not None:
+            return _read_structures(where, grid, labels)
+        if kind == "image":
+            image = _read_dicom(where, None)
+            contents = Contents(image.array, image.grid, image.meta)
+        elif kind == "fractions" and binarise_above is None:
+            found = importlib.import_module("vesalius.io.dicom.segments").read_seg(where)
+            contents = Contents(found.array[None], found.grid, labels=found.labels)
+        else:
+            contents = _read_object(where, kind)
     else:
         contents = _read_contents(where, module)
     try:
@@ -140,17 +159,19 @@ def read_labels(
         raise type(error)(f"{where.name}: {error}") from None
 
 
-def write(x: Volume | LabelMap, path: str | os.PathLike[str]) -> None:
+def write(x: Volume | LabelMap, path: str | os.PathLike[str], *, origin: Origin | None = None) -> None:
     """Write an image or a label map, without loss, whole or not at all.
 
     Label maps are stored in the smallest unsigned type, with their names where the format can hold them (NIfTI, NRRD,
-    ``.npz``).
+    ``.npz``, DICOM). As ``.dcm`` a label map becomes a binary SEG and an image a parametric map, in the study of the
+    series that they were made from; `vesalius.io.dicom` has functions for other objects.
 
     Args:
         x: What to write.
         path: The suffix says the format: ``.nii``, ``.nii.gz``, ``.hdr`` (with ``.img``), ``.nrrd``, ``.nhdr`` (with
-            ``.nhdr.raw``), ``.mha``, ``.mhd`` (with ``.raw``), ``.png``, ``.jpg``, ``.bmp``, ``.tif``, ``.npy`` or
-            ``.npz``.
+            ``.nhdr.raw``), ``.mha``, ``.mhd`` (with ``.raw``), ``.png``, ``.jpg``, ``.bmp``, ``.tif``, ``.npy``,
+            ``.npz`` or ``.dcm``.
+        origin: For ``.dcm``: the series that ``x`` was made from, of `vesalius.io.dicom.read_origin`.
 
     Raises:
         FormatError: The format is unknown, or cannot hold these values or this shape without loss.
@@ -168,9 +189,11 @@ def write(x: Volume | LabelMap, path: str | os.PathLike[str]) -> None:
     """
     where = Path(path)
     suffix = format_of(where)
-    if suffix is None or FORMATS[suffix] == "vesalius.io.dicom":
-        writable = [known for known, module in FORMATS.items() if module != "vesalius.io.dicom"]
-        raise FormatError(f"cannot write {where.name}: {unknown_name('suffix', where.suffix.lower(), writable)}")
+    if suffix is None:
+        raise FormatError(f"cannot write {where.name}: {unknown_name('suffix', where.suffix.lower(), FORMATS)}")
+    if FORMATS[suffix] == "vesalius.io.dicom":
+        _write_dicom(x, where, origin)
+        return
     if isinstance(x, LabelMap):
         contents = Contents(_smallest(x.array)[None], x.grid, labels=x.labels)
     else:
@@ -220,6 +243,40 @@ def _read_dicom(path: Path, series: str | None) -> Volume:
         raise FormatError(f"{path.name}: its voxels do not fit in memory; use a larger machine") from None
     assert isinstance(volume, Volume)
     return volume
+
+
+def _kind_of(path: Path) -> Any:
+    return importlib.import_module("vesalius.io.dicom.objects").kind_of(path)
+
+
+def _read_object(path: Path, kind: Any) -> Contents:
+    try:
+        contents = importlib.import_module("vesalius.io.dicom.objects").read_object(path, kind)
+    except MemoryError:
+        raise FormatError(f"{path.name}: its voxels do not fit in memory; use a larger machine") from None
+    assert isinstance(contents, Contents)
+    return contents
+
+
+def _read_structures(path: Path, grid: Grid, labels: Labels | None) -> LabelMap:
+    found = importlib.import_module("vesalius.io.dicom.contours").read_rtstruct(path, grid)
+    assert isinstance(found, LabelMap)
+    return found if labels is None else LabelMap(found.array, found.grid, labels)
+
+
+def _write_dicom(x: Volume | LabelMap, path: Path, origin: Origin | None) -> None:
+    if origin is None:
+        raise FormatError(
+            f"cannot write {path.name}: DICOM belongs to a patient and a study: name the series that it was made from, "
+            "with origin=vesalius.io.dicom.read_origin(series) or on the command line with --source"
+        )
+    try:
+        if isinstance(x, LabelMap):
+            importlib.import_module("vesalius.io.dicom.segmentation").write_seg(x, path, origin)
+        else:
+            importlib.import_module("vesalius.io.dicom.parametric").write_parametric_map(x, path, origin)
+    except (FormatError, GeometryError, DataError) as error:
+        raise type(error)(f"cannot write {path.name}: {error}") from error
 
 
 def _read_contents(path: Path, module: str) -> Contents:

@@ -1,17 +1,44 @@
-"""DICOM images: what a folder holds, and one series of it as a `Volume`."""
+"""DICOM images: what a folder holds, and one series of it as a `Volume`; and the objects that are derived from them."""
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vesalius.io.dicom.origin import Origin, read_origin
+    from vesalius.io.dicom.parametric import read_parametric_map, write_parametric_map
+    from vesalius.io.dicom.segmentation import write_seg
+    from vesalius.io.dicom.segments import read_fractions, read_seg
     from vesalius.io.dicom.series import Series, list_series, read_series
 
-__all__ = ["Series", "list_series", "read_series"]
+__all__ = [
+    "Origin",
+    "Series",
+    "list_series",
+    "read_fractions",
+    "read_origin",
+    "read_parametric_map",
+    "read_seg",
+    "read_series",
+    "write_parametric_map",
+    "write_seg",
+]
+
+_HOMES = {
+    "Origin": "origin",
+    "Series": "series",
+    "list_series": "series",
+    "read_fractions": "segments",
+    "read_origin": "origin",
+    "read_parametric_map": "parametric",
+    "read_seg": "segments",
+    "read_series": "series",
+    "write_parametric_map": "parametric",
+    "write_seg": "segmentation",
+}
 
 
 def __getattr__(name: str) -> Any:
     # Loading pydicom takes longer than `import vesalius` may.
-    if name in __all__:
-        from vesalius.io.dicom import series
-
-        return getattr(series, name)
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"vesalius.io.dicom.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

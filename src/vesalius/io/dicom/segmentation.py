@@ -48,7 +48,7 @@ _FULL = 255  # a share of 1 (Maximum Fractional Value)
 _LARGEST = (1 << 32) - 2  # bytes of an element
 _SEGMENTATION = Code("DCM", "113076", "Segmentation")
 _SOURCE = Code("DCM", "121322", "Source image for image processing operation")
-_BACKGROUND = Code("DCM", "113132", "Background")
+_BACKGROUND = Code("DCM", "125040", "Background")
 
 
 @dataclass(frozen=True)

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRBigEndian, SegmentationStorage
+from pydicom.uid import SegmentationStorage
 
 from vesalius.errors import DataError, FormatError, GeometryError, unknown_name
-from vesalius.image import Code, Grid, Label, LabelMap, Labels, Meta, Region, Volume
+from vesalius.image import Code, Grid, Label, LabelMap, Labels, Meta, Volume
 from vesalius.io.contents import labels_from_json
+from vesalius.io.dicom.bits import is_own, pictures
 from vesalius.io.dicom.codes import from_lab
 from vesalius.io.dicom.describe import describe
-from vesalius.io.dicom.frame import Frame, PixelFormat
-from vesalius.io.dicom.header import NATIVE, Header, damage_is_a_format_error, open_dicom, read_header
+from vesalius.io.dicom.frame import Frame
+from vesalius.io.dicom.header import Header, damage_is_a_format_error, read_header
 from vesalius.io.dicom.lattice import lattice
-from vesalius.io.dicom.pixels import decode, enter_value
+from vesalius.io.dicom.layers import name_parts
+from vesalius.io.dicom.pixels import decode
 from vesalius.io.dicom.quiet import quiet
 from vesalius.io.dicom.segmentation import PRIVATE_CREATOR, PRIVATE_GROUP, LabelMapSegmentationStorage
 
@@ -54,10 +56,10 @@ class _Object:
 def read_seg(path: str | os.PathLike[str], *, segments: Sequence[str] | None = None) -> LabelMap:
     """Read a DICOM segmentation as a label map.
 
-    Segments may overlap, the values of a label map may not. Nothing is dropped for that: each combination of segments
-    that occurs becomes a label of its own (``"liver + lesion"``), what a segment has for itself another (``"liver
-    alone"``), and the segment itself a region that joins them. A fractional segment has the voxels of which it holds
-    the largest share, if that is half or more.
+    Segments may overlap, the values of a label map may not. Nothing is dropped for that: what lies in exactly the same
+    segments gets a label of its own (``"liver + lesion"``, ``"liver alone"``), and a segment that is made of several
+    becomes a region that joins them, as `vesalius.io.dicom.layers.flatten` does. A fractional segment has the voxels
+    of which it holds the largest share, if that is half or more.
 
     The grid is that of the frames: what another program wrote may begin and end with the first and the last slice of
     something. ``vesalius.transform.resample(labels, image.grid)`` puts it on the image.
@@ -276,27 +278,11 @@ def _painted(found: _Object, chosen: set[int]) -> tuple[NDArray[np.uint16], list
 def _pictures(found: _Object) -> Iterator[tuple[int, int, NDArray[Any]]]:
     """Segment, slice and stored values of each frame; for binary ones 0 and 1."""
     pixels = found.frames[0].source.pixels
-    if pixels.allocated == 1 and pixels.syntax in NATIVE and pixels.syntax != ExplicitVRBigEndian:
-        pictures: Iterator[NDArray[Any]] = _unpacked(found, pixels)
+    if is_own(pixels):
+        decoded = pictures(found.header.path, pixels)
     else:
-        pictures = (picture for _, picture in decode(found.frames[0].source, found.frames))
-    yield from zip(found.numbers, found.slices, pictures, strict=True)
-
-
-def _unpacked(found: _Object, pixels: PixelFormat) -> Iterator[NDArray[Any]]:
-    """Frames of single bits, which need not begin with a byte."""
-    size = pixels.rows * pixels.columns
-    with open_dicom(found.header.path) as opened:
-        assert opened is not None  # it was when its header was read
-        stream = opened[0]
-        enter_value(stream, pixels)
-        start = stream.tell()
-        for number in range(pixels.frames):
-            first = number * size
-            stream.seek(start + first // 8)
-            data = stream.read(-(-(first % 8 + size) // 8))
-            bits = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")[first % 8 :][:size]
-            yield bits.reshape(pixels.rows, pixels.columns)
+        decoded = (picture for _, picture in decode(found.frames[0].source, found.frames))
+    yield from zip(found.numbers, found.slices, decoded, strict=True)
 
 
 # --- the labels -------------------------------------------------------------------------------------------------------
@@ -338,30 +324,13 @@ def _restored(own: Labels | None, found: Sequence[frozenset[str]]) -> list[int] 
 
 def _named(found: _Object, occurring: Sequence[frozenset[int]]) -> tuple[dict[frozenset[int], int], Labels]:
     """Values and names where segments overlap, or where another program wrote them."""
-    before = {} if found.own is None else {label.name[:64]: label for label in found.own.labels}
-    mixed = sorted((one for one in occurring if len(one) > 1), key=sorted)
-    overlapping = {number for one in mixed for number in one}
-    values: dict[frozenset[int], int] = {}
-    labels, regions = [], []
-    for number, label in found.segments.items():
-        value = before[label.name].value if label.name in before else number
-        if value in values.values():
-            value = _free(values)
-        values[frozenset((number,))] = value
-        name = f"{label.name} alone" if number in overlapping else label.name
-        labels.append(Label(name, value, label.colour, label.code))
-    for one in mixed:
-        values[one] = _free({**values, frozenset(): max(found.segments)})
-        labels.append(Label(" + ".join(found.segments[number].name for number in sorted(one)), values[one]))
-    for number in sorted(overlapping):
-        members = tuple(value for one, value in values.items() if number in one)
-        regions.append(Region(found.segments[number].name, members))
-    return values, Labels(tuple(labels), tuple(regions))
-
-
-def _free(values: dict[frozenset[int], int]) -> int:
-    largest = max(values.values(), default=0)
-    if largest < _LARGEST_VALUE:
-        return largest + 1
-    taken = set(values.values())
-    return next(value for value in range(1, _LARGEST_VALUE + 1) if value not in taken)
+    before = {} if found.own is None else {label.name[:64]: label.value for label in found.own.labels}
+    numbers = list(found.segments)
+    drawn = list(found.segments.values())
+    told = [before.get(label.name, number) for number, label in found.segments.items()]
+    if len(set(told)) == len(told):  # somebody may have added a segment of a number that is one of our values
+        drawn = [replace(label, value=value) for label, value in zip(drawn, told, strict=True)]
+    labels, values = name_parts(drawn, [frozenset(numbers.index(n) for n in one) for one in occurring])
+    if max(labels.values) > _LARGEST_VALUE:
+        raise DataError(f"its segments overlap in more than {_LARGEST_VALUE:,} ways: read some of them at a time")
+    return dict(zip(occurring, values, strict=True)), labels
