@@ -321,7 +321,7 @@ def test_places_that_cannot_take_the_result(image, bundle, tmp_path, refused, mo
         (one, "in-the-way/out.nii.gz", "in-the-way is a file; the results need a folder"),
         (one, ".", "would replace the image image.nii.gz itself"),
         (one, "image.nii.gz", "would replace the image image.nii.gz itself"),
-        (one, "out.dcm", "results are not written as DICOM"),
+        (one, "out.dcm", "only of a DICOM series can the result be DICOM"),
         (both, "out.nii.gz", "out.nii.gz names one file, and there are 2 images"),
         (both, "out", "several images would be written to one file (image.nii.gz)"),
     ):

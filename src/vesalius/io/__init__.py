@@ -19,7 +19,7 @@ from vesalius.io.lending import Lendable
 if TYPE_CHECKING:
     from vesalius.io.dicom.origin import Origin
 
-__all__ = ["FORMATS", "format_of", "read", "read_labels", "write"]
+__all__ = ["FORMATS", "format_of", "is_dicom", "read", "read_labels", "write"]
 
 FORMATS = {
     ".nii": "vesalius.io.nifti",
@@ -216,6 +216,23 @@ def format_of(path: str | os.PathLike[str]) -> str | None:
     """
     name = Path(path).name.lower()
     return max((suffix for suffix in FORMATS if name.endswith(suffix)), key=len, default=None)
+
+
+def is_dicom(path: str | os.PathLike[str]) -> bool:
+    """Whether `read` takes a file or a folder for DICOM.
+
+    Args:
+        path: What is there.
+
+    Raises:
+        FormatError: It cannot be read, or is of no known format.
+
+    Example:
+        >>> import tempfile
+        >>> is_dicom(tempfile.mkdtemp())
+        True
+    """
+    return _module_for(Path(path)) == "vesalius.io.dicom"
 
 
 def _module_for(path: Path) -> str:

@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from vesalius.bundle import Bundle, built_in
 from vesalius.errors import DataError, VesaliusError
 from vesalius.image import LabelMap, Volume
-from vesalius.io import read, write
+from vesalius.io import format_of, is_dicom, read, write
 from vesalius.io.atomic import make_folder
 from vesalius.io.layouts.files import stem
 from vesalius.io.layouts.load import read_channels
@@ -23,6 +24,9 @@ from vesalius.predict.segment import Prediction, segment
 from vesalius.predict.segmenter import Segmenter, load_segmenter
 from vesalius.predict.views import Mirror
 
+if TYPE_CHECKING:
+    from vesalius.io.dicom import Origin
+
 _NO_SETTING = {"images", "target", "bundle", "device", "memory_gib"}  # of a job: what its result does not depend on
 
 
@@ -32,7 +36,8 @@ class FileJob:
 
     Args:
         images: The files of its channels, or the one file or DICOM folder that holds them all.
-        target: Of the label map. Probabilities go beside it, as ``NAME-probabilities.nii.gz``.
+        target: Of the label map. Probabilities go beside it, as ``NAME-probabilities.nii.gz``. Of a DICOM series it
+            may be ``.dcm``: a segmentation in the same study, and the probabilities a parametric map.
         bundle: Path or name of the segmenter.
         series: Which series of a DICOM folder.
         device: As for `segment`, like all that follows.
@@ -182,6 +187,7 @@ def segment_files(
 @dataclass(frozen=True)
 class _Loaded:
     image: Volume
+    origin: Origin | None  # of a result that is to be DICOM
     reading_s: float
 
 
@@ -189,6 +195,9 @@ class _Loaded:
 class _Made:
     prediction: Prediction
     calibrated: bool
+    name: str
+    outputs: tuple[str, ...]
+    origin: Origin | None
     backend: str
     reading_s: float
     computing_s: float
@@ -197,7 +206,21 @@ class _Made:
 def _read(job: FileJob) -> _Loaded:
     began = perf_counter()
     image = read(job.images[0], series=job.series) if len(job.images) == 1 else read_channels(job.images)
-    return _Loaded(image, perf_counter() - began)
+    return _Loaded(image, _origin(job), perf_counter() - began)
+
+
+def _origin(job: FileJob) -> Origin | None:
+    """The series that a DICOM result belongs to; asked for before anything is computed."""
+    if format_of(job.target) != ".dcm":
+        return None
+    if len(job.images) != 1 or not is_dicom(job.images[0]):
+        raise DataError(
+            f"{job.target.name}: only of a DICOM series can the result be DICOM; choose .nii.gz, .nrrd, .mha, .npz or "
+            ".png, or add it to a study with `vesalius convert --source SERIES`"
+        )
+    from vesalius.io.dicom import read_origin
+
+    return read_origin(job.images[0], series=job.series)
 
 
 def _compute(job: FileJob, loaded: _Loaded, segmenter: Segmenter, progress: Callable[[int, int], None] | None) -> _Made:
@@ -218,8 +241,18 @@ def _compute(job: FileJob, loaded: _Loaded, segmenter: Segmenter, progress: Call
     except MemoryError:
         raise VesaliusError("there is not enough memory for this image; try a smaller --memory") from None
     engines = sorted(counted.engines, key=lambda name: -counted.engines[name])
+    plan = segmenter.bundle.plan
+    outputs = (*(() if plan.regions else ("background",)), *(output.name for output in plan.outputs))
+    took = perf_counter() - began
     return _Made(
-        prediction, segmenter.bundle.plan.calibrated, ", ".join(engines), loaded.reading_s, perf_counter() - began
+        prediction,
+        plan.calibrated,
+        segmenter.bundle.card.name,
+        outputs,
+        loaded.origin,
+        ", ".join(engines),
+        loaded.reading_s,
+        took,
     )
 
 
@@ -228,13 +261,32 @@ def _write(job: FileJob, made: _Made) -> FileResult:
     folder, found = make_folder(job.target.parent), made.prediction
     written = [job.target]
     if found.probabilities is not None:
-        written.append(job.target.with_name(f"{stem(job.target)}-probabilities.nii.gz"))
-        write(found.probabilities, written[1])
-    write(found.labels, job.target)
+        mapped = made.origin is not None and found.probabilities.grid.ndim == 3
+        written.append(job.target.with_name(f"{stem(job.target)}-probabilities{'.dcm' if mapped else '.nii.gz'}"))
+        _write_probabilities(found.probabilities, written[1], made)
+    _write_labels(found.labels, job.target, made)
     sha256 = {path.name: sha256_of(folder / path.name) for path in written}
     voxels, volume_ml = _sizes(found.labels, calibrated=made.calibrated)
     work = Work(made.backend, made.reading_s, made.computing_s, perf_counter() - began)
     return FileResult(job.target, voxels, volume_ml, sha256, work)
+
+
+def _write_labels(found: LabelMap, path: Path, made: _Made) -> None:
+    if made.origin is None:
+        write(found, path)
+        return
+    from vesalius.io.dicom import write_seg
+
+    write_seg(found, path, made.origin, algorithm_name=f"Vesalius {made.name}".strip())
+
+
+def _write_probabilities(found: Volume, path: Path, made: _Made) -> None:
+    if made.origin is None or format_of(path) != ".dcm":
+        write(found, path)
+        return
+    from vesalius.io.dicom import write_parametric_map
+
+    write_parametric_map(found, path, made.origin, names=made.outputs, description="Probabilities")
 
 
 def _sizes(found: LabelMap, *, calibrated: bool) -> tuple[dict[str, int], dict[str, float] | None]:

@@ -62,12 +62,13 @@ def write_parametric_map(
         image: On the grid of the series; 3D. Not more than float32 can tell apart.
         path: The file, by custom ``.dcm``.
         origin: The series, from `vesalius.io.dicom.read_origin`.
-        names: Of the channels, up to 16 characters each are kept; ``"channel 1"`` and so on when left out.
+        names: Of the channels, ``"channel 1"`` and so on when left out. Their first 16 characters are kept; where those
+            are the same, the number of the channel goes in front.
         description: Of the new series.
 
     Raises:
         GeometryError: The image lies on another grid than the series, or is 2D.
-        DataError: There are more or fewer names than channels, or the names are not distinct.
+        DataError: There are more or fewer names than channels.
         FormatError: float32 cannot hold the values, or the object would be larger than DICOM allows.
         VesaliusError: The system refused to write.
 
@@ -78,8 +79,10 @@ def write_parametric_map(
         raise GeometryError("a parametric map lies in the patient, which a picture does not: write .tif or .npz")
     require_grid(image.grid, origin, "the image")
     titles = [f"channel {n + 1}" for n in range(image.channels)] if names is None else [name[:16] for name in names]
-    if len(titles) != image.channels or len(set(titles)) < len(titles):
-        raise DataError(f"the {image.channels} channels need names that differ in their first 16 characters")
+    if len(titles) != image.channels:
+        raise DataError(f"there are {image.channels} channels, and names for {len(titles)}")
+    if len(set(titles)) < len(titles):
+        titles = [f"{number} {title}"[:16] for number, title in enumerate(titles, start=1)]
     values = image.array.astype(np.float32)
     if image.array.dtype.kind != "f" and not np.array_equal(values, image.array):
         raise FormatError("a parametric map holds float32, which cannot tell these numbers apart")
