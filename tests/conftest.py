@@ -14,6 +14,7 @@ SHARED = ROOT.parent / "shared" / "data"
 install_import_hook(
     ["vesalius.nets", "vesalius.augment", "vesalius.predict", "vesalius.train"], typechecker="shapes.checked"
 )
+pytest_plugins = ["leaks"]  # no name, identifier or date of a patient in what the suite prints, logs and reports
 collect_ignore = ["fixtures"]  # what made them needs packages that the tests do not
 os.environ["MPLBACKEND"] = "agg"  # there may be no screen
 
