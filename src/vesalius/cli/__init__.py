@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from vesalius import __version__
+from vesalius.cli.accountable import run_accountably
 from vesalius.errors import VesaliusError, unknown_name
 
 VERBS = {
@@ -38,6 +39,10 @@ VERBS = {
     "evaluate": "score predictions against references",
     "show": "describe a trained segmenter, a plan or an image",
     "models": "list the segmenters that come with the package",
+    "vault": "keep a data set encrypted at rest",
+    "consent": "keep the register of patients' consent, and name the bundles that a withdrawal concerns",
+    "audit": "keep and verify the audit chain of who did what",
+    "access": "say who may do what with shared data",
 }
 
 _DONE, _FAILED, _WRONG_USE = 0, 1, 2
@@ -85,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():
             if not args.verbose:
                 warnings.simplefilter("ignore")
-            code = verb.run(args)
+            code = run_accountably(args, verb.run)
         sys.stdout.flush()  # a closed pipe shows here, not after main
     except BrokenPipeError:
         _drop_stdout()

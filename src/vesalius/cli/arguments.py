@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from vesalius.cli.admission import add_admission, read_admission
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -41,6 +43,7 @@ def add_dataset(parser: argparse.ArgumentParser) -> None:
         metavar="RE",
         help="regular expression that finds the patient in a case's name: its first group, or all that it matches",
     )
+    add_admission(parser)
 
 
 def add_mirroring(parser: argparse.ArgumentParser) -> None:
@@ -81,16 +84,19 @@ def add_labels(parser: argparse.ArgumentParser) -> None:
 
 
 def read_dataset(args: argparse.Namespace, progress: Callable[[int, int], None] | None = None) -> Dataset:
-    """Index the folder that `add_dataset` asked for, every case checked."""
+    """Index the folder that `add_dataset` asked for, every case checked, its patients' consent first."""
     from vesalius.io.layouts import index
 
+    admission = read_admission(args)
     dataset = index(
         args.folder,
         args.layout,
         patient_pattern=args.patient_pattern,
         reference=args.reference,
         progress=progress,
+        admit=admission,
     )
+    dataset = dataset if admission is None else admission.sign(dataset)
     if getattr(args, "labels", None):
         dataset = _named(dataset, args.labels)
     return _joined(dataset, args.regions) if getattr(args, "regions", None) else dataset

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vesalius.cli.admission import mark_withdrawals, note_begun, read_admission, warn_of_withdrawals
 from vesalius.cli.arguments import add_budget, add_dataset, add_labels, age_s, read_budget, read_dataset
 from vesalius.cli.plan import coarse_plan_path
 from vesalius.cli.progress import counting, training
@@ -109,20 +110,29 @@ def run(args: argparse.Namespace) -> int:
         # Timing the machine twice could decide twice: the first process plans for all.
         plans = _plans(args, dataset) if speaks else ()
         plans = _read_plans(together.share(_write_plans(plans)))
+        start = _start(args)
+        admission = read_admission(args) if speaks else None
+        note_begun(admission, dataset, Path(args.output), None if start is None else start.bundle)
         try:
             with training(shown=speaks and not args.json) as status:
-                bundle = _train(args, dataset, plans, status)
+                bundle = _train(args, dataset, plans, start, status)
         except KeyboardInterrupt:
             if speaks and not args.json:
                 _say("interrupted; the same command with --resume goes on")
             raise
         if speaks:
             _tell(args, bundle, dataset)
+            if gone := mark_withdrawals(admission, Path(args.output)):
+                _say(f"{gone} patients withdrew consent meanwhile: the bundle is marked")
     return 0
 
 
 def _train(
-    args: argparse.Namespace, dataset: Dataset, plans: Sequence[Plan], status: Callable[[Status], None]
+    args: argparse.Namespace,
+    dataset: Dataset,
+    plans: Sequence[Plan],
+    start: Start | None,
+    status: Callable[[Status], None],
 ) -> Bundle:
     """One training, one for each fold, or a cascade."""
     from vesalius.plan import parse_memory
@@ -131,7 +141,7 @@ def _train(
     how: dict[str, Any] = {
         "device": args.device,
         "seed": args.seed,
-        "start": _start(args),
+        "start": start,
         "card": _card(args.card) if args.card else None,
         "resume": args.resume,
         "spent_s": age_s(),
@@ -264,8 +274,11 @@ def _start(args: argparse.Namespace) -> Start | None:
         raise PlanError("--keep-labels keeps the labels of a trained segmenter: name it with --from")
     if not (args.start or args.encoder_weights):
         return None
+    bundle = Bundle.load(args.start) if args.start else None
+    if bundle is not None:
+        warn_of_withdrawals(bundle, args.start)
     return Start(
-        bundle=Bundle.load(args.start) if args.start else None,
+        bundle=bundle,
         keep_labels=args.keep_labels,
         encoder_weights=Path(args.encoder_weights) if args.encoder_weights else None,
     )

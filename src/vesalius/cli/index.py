@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vesalius.cli.admission import read_admission
 from vesalius.cli.arguments import add_dataset
 from vesalius.cli.progress import counting
 
@@ -40,6 +41,7 @@ def run(args: argparse.Namespace) -> int:
             reference=args.reference,
             check=not args.no_check,
             progress=progress,
+            admit=read_admission(args),
         )
     if args.manifest:
         write_manifest(found.dataset, Path(args.manifest))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vesalius.cli.admission import warn_of_withdrawals
 from vesalius.cli.arguments import BACKENDS, add_device, add_mirroring
 from vesalius.cli.progress import counting
 
@@ -33,7 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bundle", required=True, metavar="BUNDLE", help="folder or zip, or the name of a built-in one"
     )
-    parser.add_argument("-o", "--output", required=True, metavar="OUT", help="a file for one image, a folder for more")
+    parser.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="OUT",
+        help="a file for one image, a folder for more; .dcm for a segmentation (SEG) in the study of a DICOM series",
+    )
     parser.add_argument("--series", help="which series of a DICOM folder")
     add_mirroring(parser)
     parser.add_argument("--overlap", type=float, help="of neighbouring windows, 0 to 0.9 (as planned)")
@@ -97,6 +104,7 @@ def run(args: argparse.Namespace) -> int:
     from vesalius.predict.stages import Look
 
     bundle = Bundle.load(args.bundle)
+    warn_of_withdrawals(bundle, args.bundle)
     channels = _channels(args)
     Look(channels=channels, overlap=args.overlap).check(bundle)  # told once, not for every image
     left_out: list[LeftOut] = []
@@ -225,15 +233,13 @@ def _targets(sources: Sequence[_Source], out: Path, *, resume: bool) -> tuple[li
     suffix = None if out.is_dir() else format_of(out)
     if suffix is None and not out.exists() and _looks_like_a_suffix(out.suffix):
         raise FormatError(
-            f"{out.name}: {out.suffix} is no format for results; choose .nii.gz, .nrrd, .mha, .npz or .png, "
+            f"{out.name}: {out.suffix} is no format for results; choose .nii.gz, .nrrd, .mha, .npz, .png or .dcm, "
             "or make the folder first if it is one"
         )
     if suffix is not None and len(sources) > 1:
         raise DataError(f"{out.name} names one file, and there are {len(sources)} images: name a folder")
     if suffix is not None and resume:
         raise DataError(f"--resume goes on with a folder of results, and {out.name} names a file: name a folder")
-    if suffix == ".dcm":
-        raise FormatError(f"{out.name}: results are not written as DICOM; choose .nii.gz, .nrrd, .mha, .npz or .png")
     folder = out if suffix is None else out.parent
     standing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     if not standing.is_dir():

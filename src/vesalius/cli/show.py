@@ -54,6 +54,7 @@ def _network(plan: Plan) -> dict[str, Any]:
 
 
 def _show_bundle(args: argparse.Namespace, bundle: Bundle) -> int:
+    from vesalius.bundle.lineage import withdrawn_from
     from vesalius.cli.plan import print_plan
 
     card, network = bundle.card, _network(bundle.plan)
@@ -67,6 +68,8 @@ def _show_bundle(args: argparse.Namespace, bundle: Bundle) -> int:
             print(f"{name:14} {getattr(card, name)}")
     for name, dice in card.scores.items():
         print(f"{'Dice':14} {name} {dice:.4f}")
+    if count := withdrawn_from(bundle.provenance):
+        print(f"{'withdrawn':14} {count} of those who took part in its training took their consent back")
     _print_parts(bundle)
     _print_network(network)
     print()

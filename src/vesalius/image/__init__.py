@@ -1,6 +1,6 @@
 """Values with a place in space: grids, volumes, label maps, cases and data sets. Numpy only."""
 
-from vesalius.image.dataset import Case, Dataset, LeftOut, Record
+from vesalius.image.dataset import Case, Dataset, LeftOut, Lineage, Record
 from vesalius.image.grid import Grid
 from vesalius.image.labels import Code, Label, Labels, Region
 from vesalius.image.volume import LabelMap, Meta, Modality, Volume, count_values
@@ -14,6 +14,7 @@ __all__ = [
     "LabelMap",
     "Labels",
     "LeftOut",
+    "Lineage",
     "Meta",
     "Modality",
     "Record",

@@ -70,6 +70,21 @@ class LeftOut:
     reason: str
 
 
+@dataclass(frozen=True)
+class Lineage:
+    """Who agreed that a data set is used, for what; it goes into all that is learnt from it.
+
+    Args:
+        register: Id of the register of consent that was asked.
+        purpose: For which.
+        patients: What stands for each patient in the register: a keyed hash, from which nobody is known.
+    """
+
+    register: str
+    purpose: str
+    patients: Mapping[str, str] = field(repr=False)
+
+
 Load = Callable[[Record, "Dataset"], Case]
 """Reads the files of a record; `vesalius.io` supplies it, so that this layer knows no file format."""
 
@@ -87,6 +102,7 @@ class Dataset(Sequence[Case]):
         binarise_above: For masks stored as grey pictures (JPEG edges): values above it are label 1.
         left_out: Cases that were found but cannot be used, with the reason.
         notes: What was decided while indexing, in sentences.
+        lineage: Who agreed to its use, where a register of consent was asked.
 
     Example:
         >>> empty = Dataset((), None, ("image",), load=lambda record, dataset: None)
@@ -102,6 +118,7 @@ class Dataset(Sequence[Case]):
     binarise_above: float | None = None
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
+    lineage: Lineage | None = None
 
     def __post_init__(self) -> None:
         ids = [record.id for record in self.records]

@@ -13,11 +13,11 @@ from zero and never repeat under a key. A nonce is the chunk's number (11 bytes)
 
 Source: chunks and nonces: STREAM in V. T. Hoang, R. Reyhanitabar, P. Rogaway, D. Vizár: Online
 Authenticated-Encryption and its Nonce-Reuse Misuse-Resistance, CRYPTO 2015, section 7 (doi
-10.1007/978-3-662-47989-6_24), with the nonce's layout of the age format (age-encryption.org/v1, "Payload"). The key of a
-stream: HKDF, RFC 5869. GCM's limits: NIST SP 800-38D, section 5.2.1.1 (at most 2^39 - 256 bits a call; a chunk has 2^23)
-and section 8 (a nonce never repeats under a key, to which the counting of 8.2.1 sees). A stream has at most 2^20 chunks (1 TiB), which are 2^36 blocks under one key: the
-advantage of whoever tells it from noise stays below (2^36)^2 / 2^129 = 2^-57, the margin of TLS 1.3 (RFC 8446, section
-5.5).
+10.1007/978-3-662-47989-6_24), with the nonce's layout of the age format (age-encryption.org/v1, "Payload"). The key
+of a stream: HKDF, RFC 5869. GCM's limits: NIST SP 800-38D, section 5.2.1.1 (at most 2^39 - 256 bits a call; a chunk
+has 2^23) and section 8 (a nonce never repeats under a key, to which the counting of 8.2.1 sees). A stream has at most
+2^20 chunks (1 TiB), which are 2^36 blocks under one key: the advantage of whoever tells it from noise stays below
+(2^36)^2 / 2^129 = 2^-57, the margin of TLS 1.3 (RFC 8446, section 5.5).
 """
 
 from __future__ import annotations

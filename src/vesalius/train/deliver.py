@@ -13,6 +13,7 @@ from urllib.parse import quote
 import torch
 
 from vesalius.bundle import Bundle, Card
+from vesalius.bundle.lineage import lineage_of
 from vesalius.image import Dataset
 from vesalius.io import write
 from vesalius.io.atomic import make_folder
@@ -24,6 +25,7 @@ from vesalius.train.looking import MARGIN_S
 from vesalius.train.loop import Setting
 from vesalius.train.run import Run, Status
 from vesalius.train.score import mean_scores, score
+from vesalius.train.transfer import Start
 
 
 def prediction_path(folder: Path, case: str) -> Path:
@@ -43,6 +45,7 @@ def deliver(
     dataset: Dataset,
     held_out: Sequence[str],
     coarse: CoarseStage | None,
+    start: Start | None,
     card: Card | None,
     predictions: Path | None,
 ) -> Bundle:
@@ -55,7 +58,10 @@ def deliver(
             (weights,),
             coarse=None if coarse is None else coarse.bundle,
             card=card or Card(name=run.out.name),
-            provenance=_provenance(training, setting, len(dataset) - len(held_out)),
+            provenance={
+                **_provenance(training, setting, len(dataset) - len(held_out)),
+                **lineage_of(dataset, None if start is None else start.bundle),
+            },
         )
         made.save(run.out)  # a bundle that works stands before it is scored
         made = _score(Bundle.load(run.out), coarse, training, dataset, held_out, run, setting, predictions)

@@ -174,7 +174,7 @@ def fit(
             by_id = {case.id: case for case in cases}
             watched = [by_id[i] for i in held_out[:WATCHED]]
             _train(training, [by_id[i] for i in teaching], watched, len(held_out), setting, run, on_look)
-            bundle = deliver(training, setting, run, usable, held_out, coarse, card, predictions)
+            bundle = deliver(training, setting, run, usable, held_out, coarse, start, card, predictions)
             run.close(bundle)
             together.wait()
         except BaseException as error:

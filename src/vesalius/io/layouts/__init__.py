@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -24,7 +24,7 @@ from vesalius.io.layouts.meaning import Meaning, decide_meaning
 from vesalius.io.layouts.patients import assign_patients, group_by_folder
 from vesalius.io.layouts.roles import role
 
-__all__ = ["LAYOUTS", "Survey", "index", "survey"]
+__all__ = ["LAYOUTS", "Admit", "Survey", "index", "survey"]
 
 LAYOUTS = {
     "manifest": "vesalius.io.layouts.manifest",
@@ -35,6 +35,10 @@ LAYOUTS = {
     "images": "vesalius.io.layouts.images",
 }
 """Name to module, in the order in which they are tried: what describes itself comes before what is guessed by name."""
+
+
+Admit = Callable[[Sequence[Record]], Mapping[str, str]]
+"""Called with the cases and whose they are, before any is read; gives the reason by id for each to be left out."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ def index(
     reference: str | None = None,
     check: bool = True,
     progress: Progress | None = None,
+    admit: Admit | None = None,
 ) -> Dataset:
     """Make a data set of a folder: recognise its layout, find its cases, check each, say what is left out and why.
 
@@ -73,6 +78,8 @@ def index(
         check: Read every file: geometry, channels, label values, doubles. Without it only what is needed is read: the
             references when nothing declares their labels, and one image when nothing declares the channels.
         progress: Called with the number of cases read and of all cases.
+        admit: Called with the cases and whose they are, before any of their files is read; gives the reason for each
+            that must be left out, by its id. The register of consent is asked so.
 
     Returns:
         The data set. ``left_out`` holds everything that was found and cannot be used, ``notes`` what was decided.
@@ -96,7 +103,13 @@ def index(
         ('suffixes', ('a',), ('foreground',))
     """
     return survey(
-        folder, layout, patient_pattern=patient_pattern, reference=reference, check=check, progress=progress
+        folder,
+        layout,
+        patient_pattern=patient_pattern,
+        reference=reference,
+        check=check,
+        progress=progress,
+        admit=admit,
     ).dataset
 
 
@@ -108,6 +121,7 @@ def survey(
     reference: str | None = None,
     check: bool = True,
     progress: Progress | None = None,
+    admit: Admit | None = None,
 ) -> Survey:
     """Do what `index` does, and keep what was learnt of each case.
 
@@ -118,6 +132,7 @@ def survey(
         reference: As for `index`.
         check: As for `index`; without it only what was read is known.
         progress: As for `index`.
+        admit: As for `index`.
 
     Returns:
         The data set with the facts of its cases: shapes, spacings, voxels of each label.
@@ -132,7 +147,9 @@ def survey(
     name, module = _recognise(root, layout)
     found = module.scan(root, reference=reference)
     _refuse_empty(found.records, found.left_out, root, name)
-    facts, unfit = read_all(found.records, _what_to_read(found, check), progress)
+    admitted, refused, owners = _admitted(found, patient_pattern, admit)
+    _refuse_empty(admitted, (*found.left_out, *refused), root, name)
+    facts, unfit = read_all(admitted, _what_to_read(found, check), progress)
 
     def drop(more: Iterable[LeftOut]) -> None:
         for case in more:
@@ -144,11 +161,13 @@ def survey(
     meaning = decide_meaning(references, found.labels) if references else Meaning(found.labels or Labels(()))
     drop(find_undeclared(facts, meaning))
     drop(find_doubles(facts))
-    left_out = (*found.left_out, *unfit)
+    left_out = (*found.left_out, *refused, *unfit)
     records = [record for record in found.records if record.id in facts]
     _refuse_empty(records, left_out, root, name)
 
     owned, basis = assign_patients(group_by_folder(records, found.folders), found.folders, patient_pattern)
+    if owners:  # who was asked for is who takes part, though fewer names might be read in another way
+        owned = tuple(replace(record, patient=owners[record.id]) for record in owned)
     voxels = {case: meaning.counts(known.reference) for case, known in facts.items() if known.reference is not None}
     notes = (*found.notes, meaning.note, *_notes(records, voxels, check=check), basis)
     dataset = Dataset(
@@ -162,6 +181,19 @@ def survey(
         tuple(note for note in notes if note),
     )
     return Survey(dataset, facts, voxels)
+
+
+def _admitted(
+    found: Found, pattern: str | None, admit: Admit | None
+) -> tuple[tuple[Record, ...], list[LeftOut], dict[str, str]]:
+    """The cases that may be read, those that may not, and whose each was said to be."""
+    if admit is None:
+        return tuple(found.records), [], {}
+    owned, _ = assign_patients(found.records, found.folders, pattern)
+    reasons = admit(owned)
+    refused = [LeftOut(record.id, reasons[record.id]) for record in owned if record.id in reasons]
+    admitted = tuple(record for record in found.records if record.id not in reasons)
+    return admitted, refused, {record.id: record.patient for record in owned}
 
 
 def _recognise(root: Path, layout: str) -> tuple[str, Layout]:
