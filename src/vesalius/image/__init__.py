@@ -3,6 +3,7 @@
 from vesalius.image.dataset import Case, Dataset, LeftOut, Lineage, Record
 from vesalius.image.grid import Grid
 from vesalius.image.labels import Code, Label, Labels, Region
+from vesalius.image.size import Quantity, Size
 from vesalius.image.volume import LabelMap, Meta, Modality, Volume, count_values
 
 __all__ = [
@@ -17,8 +18,10 @@ __all__ = [
     "Lineage",
     "Meta",
     "Modality",
+    "Quantity",
     "Record",
     "Region",
+    "Size",
     "Volume",
     "count_values",
 ]
