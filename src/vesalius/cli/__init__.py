@@ -43,6 +43,7 @@ VERBS = {
     "consent": "keep the register of patients' consent, and name the bundles that a withdrawal concerns",
     "audit": "keep and verify the audit chain of who did what",
     "access": "say who may do what with shared data",
+    "dicom-node": "a DICOM node: receive, segment by rules, send back; ask others what they have",
 }
 
 _DONE, _FAILED, _WRONG_USE = 0, 1, 2
@@ -102,13 +103,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def module_of(verb: str) -> str:
-    """The module of a verb: of its name, with an underscore where Python has a word of this name.
+    """The module of a verb: of its name, with underscores for hyphens and where Python has a word of this name.
 
     Example:
-        >>> module_of("fit"), module_of("import")
-        ('vesalius.cli.fit', 'vesalius.cli.import_')
+        >>> module_of("import"), module_of("dicom-node")
+        ('vesalius.cli.import_', 'vesalius.cli.dicom_node')
     """
-    return f"vesalius.cli.{verb}{'_' if keyword.iskeyword(verb) else ''}"
+    return f"vesalius.cli.{verb.replace('-', '_')}{'_' if keyword.iskeyword(verb) else ''}"
 
 
 def _yield_when_crowded() -> None:

@@ -34,6 +34,10 @@ class ConflictError(VesaliusError):
     """Another object of the same UID is here already."""
 
 
+class AnnouncedError(FormatError):
+    """An object is not the one that was announced."""
+
+
 class FullError(VesaliusError):
     """There is no room for the object."""
 
@@ -112,7 +116,13 @@ class Store:
         self.database.close()
         os.close(self._held)
 
-    def add(self, parts: Iterable[bytes | memoryview], *, expected: tuple[str, str] | None = None) -> Outcome:
+    def add(
+        self,
+        parts: Iterable[bytes | memoryview],
+        *,
+        expected: tuple[str, str] | None = None,
+        study: str | None = None,
+    ) -> tuple[Instance, Outcome]:
         """Keep an object.
 
         Returns only when the object is on the disk and in the index. The preamble is set to zero: it is no part of the
@@ -121,12 +131,14 @@ class Store:
         Args:
             parts: A file as PS3.10 has it, in pieces.
             expected: SOP class and instance UID as the sender announced them.
+            study: To which the object has to belong, if that was said.
 
         Returns:
-            ``"kept"``, or ``"known"`` when the same object was here already: nothing is changed then.
+            The object, and ``"kept"``, or ``"known"`` when the same one was here already: nothing is changed then.
 
         Raises:
-            FormatError: It is damaged, lacks a UID or has one that is none, or is not what was announced.
+            FormatError: It is damaged, lacks a UID or has one that is none.
+            AnnouncedError: It is not what was announced.
             ConflictError: Another object of this UID is here.
             FullError: It is larger than objects may be, or the disk is full.
         """
@@ -135,22 +147,25 @@ class Store:
             self._write(temporary, parts)
             found = describe_object(temporary)
             if expected is not None and (found.storage, found.uid) != expected:
-                raise FormatError("the object's class or instance UID is not the one that was announced")
+                raise AnnouncedError("the object's class or instance UID is not the one that was announced")
+            if study is not None and found.study != study:
+                raise AnnouncedError("the object belongs to another study than was announced")
+            target = self._path(found.study, found.series, found.uid)
+            instance = Instance(found.uid, found.study, found.series, found.storage, found.syntax, target)
             with self._lock:
                 if self._is_known(found, temporary):
-                    return "known"
-                target = self._path(found.study, found.series, found.uid)
+                    return instance, "known"
                 with _told_when_full():
                     make_folder(target.parent)
                     temporary.replace(target)
                     for folder in (target.parent, target.parent.parent, target.parent.parent.parent):
                         _sync(folder)
                 self._record([found])
-            return "kept"
+            return instance, "kept"
         finally:
             temporary.unlink(missing_ok=True)
 
-    def add_file(self, path: Path) -> Outcome:
+    def add_file(self, path: Path) -> tuple[Instance, Outcome]:
         """Keep the object of a file, see `add`."""
         with path.open("rb") as file:
             return self.add(iter(lambda: file.read(1 << 20), b""))
@@ -226,7 +241,7 @@ class Store:
                 sql.execute("INSERT OR IGNORE INTO studies VALUES (?, ?)", (one.study, one.headers["study"]))
                 sql.execute(
                     "INSERT INTO series (study, uid, header, touched) VALUES (?, ?, ?, ?) "
-                    "ON CONFLICT (study, uid) DO UPDATE SET touched = excluded.touched",
+                    "ON CONFLICT (study, uid) DO UPDATE SET touched = excluded.touched, enrolled = ''",
                     (one.study, one.series, one.headers["series"], now),
                 )
                 sql.execute(
@@ -255,6 +270,7 @@ class Store:
 def _alike(one: Path, other: Path) -> bool:
     """Whether two files hold equal data sets, though other bytes: systems encode sequences in two ways."""
     from pydicom import dcmread
+    from pydicom.encaps import generate_fragments
 
     from vesalius.io.dicom.header import damage_is_a_format_error
     from vesalius.io.dicom.quiet import quiet
@@ -264,6 +280,10 @@ def _alike(one: Path, other: Path) -> bool:
         for dataset in (a, b):
             for element in [element for element in dataset if element.tag.element == 0]:
                 del dataset[element.tag]  # group lengths depend on the encoding
+            if dataset.file_meta.TransferSyntaxUID.is_compressed and "PixelData" in dataset:
+                # The first item says where frames begin; it may be empty.
+                _, *fragments = generate_fragments(dataset.PixelData)
+                dataset.PixelData = b"".join(fragments)
         return bool(a.file_meta.TransferSyntaxUID == b.file_meta.TransferSyntaxUID and a == b)
 
 

@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from vesalius.errors import FormatError
 from vesalius.io.dicom.quiet import quiet
 from vesalius.server.identity import checked_uid
-from vesalius.server.node.peers import Caller, Peer, PeerError, associated, status_of
+from vesalius.server.node.peers import Caller, Peer, RefusedError, associated, status_of
 from vesalius.server.node.quiet import prepare
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def request(peer: Peer, transaction: str, objects: Sequence[tuple[str, str]], *,
         )
         status = status_of(answer, peer)
         if status != 0:
-            raise PeerError(f"{peer.ae_title}: refuses storage commitment (status {status:04X})")
+            raise RefusedError(f"{peer.ae_title}: refuses storage commitment (status {status:04X})")
 
 
 def handlers(

@@ -8,7 +8,6 @@ import logging
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from vesalius.errors import FormatError, VesaliusError
@@ -16,7 +15,7 @@ from vesalius.server.node.limits import Gate, Limits
 from vesalius.server.node.peers import checked_title, entity
 from vesalius.server.node.quiet import prepare
 from vesalius.server.node.tls import Tls, context_of
-from vesalius.server.store import ConflictError, FullError, Store
+from vesalius.server.store import AnnouncedError, ConflictError, FullError, Store
 
 if TYPE_CHECKING:
     from pynetdicom.events import Event
@@ -129,7 +128,7 @@ def listening(
     # Whoever reports on a commitment calls us and is the provider: the roles are turned round.
     ours.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
     gate = Gate(door.limits)
-    bound = [
+    bound: list[Any] = [
         (evt.EVT_CONN_OPEN, gate.watch),
         (evt.EVT_C_ECHO, lambda _: SUCCESS),
         (evt.EVT_C_STORE, lambda event: keep(event, store, arrivals)),
@@ -140,6 +139,7 @@ def listening(
         server = ours.make_server((door.host, door.port), evt_handlers=bound, server_class=Listener)
     except OSError as error:
         raise VesaliusError(f"cannot listen at port {door.port}: {error.strerror}") from None
+    assert isinstance(server, Listener)
     server.admits = _admission(door)
     server.most = door.limits.associations + _WAITING
     server.handshake_s = door.limits.pdu_s
@@ -167,24 +167,25 @@ def keep(event: Event, store: Store, arrivals: Arrivals | None = None) -> int:
     Returns:
         The status.
     """
-    request = event.request
+    request: Any = event.request
     announced = (str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID))
     try:
         data = request.DataSet
         if data is None:
             return NOT_UNDERSTOOD
         start = file_start(announced, str(event.context.transfer_syntax))
-        store.add((start, data.getbuffer()), expected=announced)
+        kept, _ = store.add((start, data.getbuffer()), expected=announced)
         if arrivals is not None:
-            (kept,) = store.instances(instance=announced[1])
             arrivals.note(event.assoc, (kept.study, kept.series))
         return SUCCESS
     except FullError as error:
         return _refused(OUT_OF_RESOURCES, error)
     except ConflictError as error:
         return _refused(CONFLICT, error)
+    except AnnouncedError as error:
+        return _refused(NOT_WHAT_WAS_SAID, error)
     except FormatError as error:
-        return _refused(NOT_WHAT_WAS_SAID if "announced" in str(error) else NOT_UNDERSTOOD, error)
+        return _refused(NOT_UNDERSTOOD, error)
     except Exception as error:  # what raises here is told to the peer and to the log by its kind alone
         log.error("an object could not be kept: %s", type(error).__name__)  # noqa: TRY400
         return OUT_OF_RESOURCES
@@ -200,15 +201,17 @@ def file_start(announced: tuple[str, str], syntax: str) -> bytes:
     Raises:
         FormatError: A UID is none.
     """
+    from pydicom.filebase import DicomBytesIO
     from pydicom.filewriter import write_file_meta_info
+    from pydicom.uid import UID
     from pynetdicom.dsutils import create_file_meta
 
     from vesalius.server.identity import checked_uid
 
-    storage, instance = (checked_uid(uid, "announced UID") for uid in announced)
-    meta = create_file_meta(sop_class_uid=storage, sop_instance_uid=instance, transfer_syntax=syntax)
-    made = BytesIO(bytes(128) + b"DICM")
-    made.seek(0, 2)
+    storage, instance = (UID(checked_uid(uid, "announced UID")) for uid in announced)
+    meta = create_file_meta(sop_class_uid=storage, sop_instance_uid=instance, transfer_syntax=UID(syntax))
+    made = DicomBytesIO()
+    made.write(bytes(128) + b"DICM")
     write_file_meta_info(made, meta)
     return made.getvalue()
 

@@ -25,6 +25,10 @@ class PeerError(VesaliusError):
     """A peer cannot be reached, refuses the association, or breaks it off."""
 
 
+class RefusedError(PeerError):
+    """A peer is there, but does not do what it is asked for."""
+
+
 @dataclass(frozen=True)
 class Peer:
     """An application entity that can be called.
@@ -139,6 +143,7 @@ def associated(
 
     Raises:
         PeerError: The peer cannot be reached, or does not take the association.
+        RefusedError: It does, but not for what is proposed.
         MissingDependencyError: pynetdicom is not installed.
     """
     ours = entity(caller.ae_title, caller.limits)
@@ -160,6 +165,8 @@ def associated(
     except OSError:
         raise PeerError(f"{peer.ae_title}: cannot be reached") from None
     if not association.is_established:
+        if association.rejected_contexts:
+            raise RefusedError(f"{peer.ae_title}: takes associations, but not for this service")
         if association.is_rejected:
             raise PeerError(f"{peer.ae_title}: refuses the association; are both AE titles known to it?")
         raise PeerError(f"{peer.ae_title}: cannot be reached, or broke off")

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 
 from vesalius.errors import VesaliusError
+from vesalius.io.dicom.quiet import quiet
 from vesalius.server.identity import checked_uid
 from vesalius.server.node.listen import keep
-from vesalius.server.node.peers import Caller, Peer, PeerError, associated, status_of
+from vesalius.server.node.peers import Caller, Peer, PeerError, RefusedError, associated, status_of
 from vesalius.server.node.quiet import prepare
 
 if TYPE_CHECKING:
@@ -183,17 +185,14 @@ def get(peer: Peer, keys: Mapping[str, str], store: Store, *, caller: Caller) ->
 
 
 def _query(level: Level, keys: Mapping[str, str]) -> Dataset:
-    from pydicom.datadict import tag_for_keyword
-
     made = Dataset()
+    if not all(value.isascii() for value in keys.values()):
+        made.SpecificCharacterSet = "ISO_IR 192"
     made.QueryRetrieveLevel = level
     for keyword, value in keys.items():
         if tag_for_keyword(keyword) is None:
             raise VesaliusError(f"unknown keyword {keyword!r}: DICOM's own are written like PatientID")
         setattr(made, keyword, value)
-    if not any(isinstance(value, str) and not value.isascii() for value in keys.values()):
-        return made
-    made.SpecificCharacterSet = "ISO_IR 192"
     return made
 
 
@@ -221,4 +220,15 @@ def _counted(answers: Any, peer: Peer) -> Retrieved:
 
 def _check(status: int, peer: Peer, what: str) -> None:
     if status not in (0x0000, 0xB000):
-        raise PeerError(f"{peer.ae_title}: refuses {what} (status {status:04X})")
+        raise RefusedError(f"{peer.ae_title}: refuses {what} (status {status:04X})")
+
+
+def values_told(answer: Dataset, keys: Mapping[str, str]) -> dict[str, str]:
+    """What a peer said to each keyword, as texts.
+
+    Args:
+        answer: Of `find`.
+        keys: What was asked for.
+    """
+    with quiet:
+        return {keyword: str(answer.get(keyword, "") or "") for keyword in keys}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from vesalius.errors import FormatError
 from vesalius.io.dicom.quiet import quiet
+from vesalius.server.described import describe_object
 from vesalius.server.node.peers import Caller, Peer, PeerError, associated, status_of
 from vesalius.server.node.quiet import prepare
 
@@ -60,8 +62,8 @@ class Sent:
 def send(peer: Peer, parcels: Sequence[Parcel], *, caller: Caller) -> Iterator[Sent]:
     """Send objects over one association, and tell of each as soon as the peer has answered.
 
-    The bytes of a file's data set go as they are. Where the peer takes an uncompressed object only in implicit VR little
-    endian, which everybody must, it is encoded anew.
+    The bytes of a file's data set go as they are. Where the peer takes an uncompressed object only in implicit VR
+    little endian, which everybody must, it is encoded anew.
 
     Args:
         peer: To whom.
@@ -72,9 +74,8 @@ def send(peer: Peer, parcels: Sequence[Parcel], *, caller: Caller) -> Iterator[S
         What the peer said, in the same order. An object is asked for only when its turn has come.
 
     Raises:
-        PeerError: The peer cannot be reached, refuses the association, or breaks it off: what has not been told of yet may
-            have arrived or not.
-        VesaliusError: The objects are of more than 64 classes: send them in parts.
+        PeerError: The peer cannot be reached, refuses the association, or breaks it off: what has not been told of yet
+            may have arrived or not. Or the objects are of too many classes: send them in parts.
     """
     prepare()
     from pynetdicom import build_context
@@ -86,16 +87,12 @@ def send(peer: Peer, parcels: Sequence[Parcel], *, caller: Caller) -> Iterator[S
         raise PeerError(f"the objects are of {len(pairs)} classes and syntaxes; send them in parts")
     contexts = [build_context(storage, syntax) for storage, syntax in pairs]
     with associated(peer, contexts, caller=caller) as association:
-        accepted = {
-            (str(one.abstract_syntax), str(one.transfer_syntax[0])) for one in association.accepted_contexts
-        }
+        accepted = {(str(one.abstract_syntax), str(one.transfer_syntax[0])) for one in association.accepted_contexts}
         for number, parcel in enumerate(parcels):
             yield _sent(association, peer, parcel, accepted, number)
 
 
-def _sent(
-    association: Association, peer: Peer, parcel: Parcel, accepted: set[tuple[str, str]], number: int
-) -> Sent:
+def _sent(association: Association, peer: Peer, parcel: Parcel, accepted: set[tuple[str, str]], number: int) -> Sent:
     what: Any
     if (parcel.storage, parcel.syntax) in accepted:
         what = parcel.path
@@ -112,3 +109,30 @@ def _sent(
         return Sent(parcel.uid, "stored", status)
     later = status & 0xFF00 == 0xA700 or status == 0x0210
     return Sent(parcel.uid, "later" if later else "refused", status, f"the peer answered with status {status:04X}")
+
+
+def parcels_of(places: Iterable[Path]) -> tuple[list[Parcel], int]:
+    """The DICOM objects of files and folders.
+
+    Args:
+        places: Files, and folders with all that is below them.
+
+    Returns:
+        What can be sent, and how many files are none of it.
+
+    Raises:
+        FormatError: There is no such file or folder, or a file that is named itself is no object.
+    """
+    parcels, others = [], 0
+    for place in places:
+        files = sorted(one for one in place.rglob("*") if one.is_file()) if place.is_dir() else [place]
+        for file in files:
+            try:
+                found = describe_object(file)
+            except FormatError:
+                if file == place:
+                    raise
+                others += 1
+            else:
+                parcels.append(Parcel(found.uid, found.storage, found.syntax, file))
+    return parcels, others
