@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -110,8 +112,8 @@ def write_ct(folder: Path, grid: Grid, hu: np.ndarray, **elements: object) -> Pa
 
 
 def tool(name: str) -> str:
-    """The path of another program; the test is skipped where it is not installed."""
-    found = shutil.which(name)
+    """The path of another program, of Python's environment or of the system; the test is skipped without it."""
+    found = shutil.which(name, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
     if found is None:
         pytest.skip(f"{name} is not installed")
     return found

@@ -34,7 +34,6 @@ _SPELLING = {  # words of data sets, and the word of PS3.16
     "oesophagus": "esophagus",
     "haemorrhage": "hemorrhage",
     "adrenal": "adrenalgland",
-    "bladder": "urinarybladder",
     "urinary": "",
     "lv": "leftventricle",
     "rv": "rightventricle",
