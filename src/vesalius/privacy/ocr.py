@@ -1,0 +1,186 @@
+"""Find text that is burnt into a picture, and black it out. The text itself is never kept: only where it is."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vesalius.errors import MissingDependencyError
+
+SURE = 0.6
+"""Confidence from which a piece of text counts as read.
+
+Source: own measurement on CT and MR slices with a name and a date stamped on them: letters of 10 pixels and more are
+read with 0.95 and more, of 8 with 0.6 to 0.9; on 60 pictures of nine kinds the one thing found where there is no text
+had 0.36."""
+
+_LEAST = 0.3  # below it, what was found is texture
+_WINDOW = (1.0, 99.0)  # percentiles of the second look
+_ROUNDS = 3
+_MARGINS = (1.0, 0.33)  # at the ends of a line and beside it, in heights of the line
+_reading = threading.Lock()  # one recogniser a process, which one thread uses at a time
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A line of text in a picture.
+
+    Args:
+        corners: Four points (column, row), in pixels, in order around the line.
+        confidence: How sure the recogniser is of what it read, 0 to 1.
+        characters: Letters and digits that it read.
+    """
+
+    corners: tuple[tuple[float, float], ...]
+    confidence: float
+    characters: int
+
+    @property
+    def sure(self) -> bool:
+        """Whether this is text, without a doubt."""
+        return self.confidence >= SURE
+
+
+def find_text(picture: NDArray[Any]) -> tuple[Piece, ...]:
+    """Find lines of two or more letters or digits in a picture.
+
+    Pictures of more than 8 bits are looked at twice: once with all their values, once between the 1st and the
+    99th percentile, since text may be far brighter than the anatomy or hardly brighter. Single letters, such as
+    the mark of a side, say nothing of a person and are not reported.
+
+    Args:
+        picture: ``(rows, columns)`` grey or ``(rows, columns, 3)`` RGB, of any numeric type.
+
+    Returns:
+        The pieces, both certain and doubtful; empty where nothing was found.
+
+    Raises:
+        MissingDependencyError: RapidOCR is not installed.
+
+    Example:
+        >>> find_text(np.zeros((64, 64), np.uint8))
+        ()
+
+    Source: RapidOCR 3 (Apache-2.0) with the models PP-OCRv6 that its wheel holds; nothing is fetched.
+    """
+    if picture.size == 0 or picture.min() == picture.max():
+        return ()
+    found: list[Piece] = []
+    for look in _looks(picture):
+        with _reading:
+            result = _engine()(look)
+        for corners, text, confidence in zip(*_columns(result), strict=True):
+            characters = sum(letter.isalnum() for letter in text)
+            if characters >= 2 and confidence >= _LEAST:
+                around = tuple((float(x), float(y)) for x, y in corners)
+                found.append(Piece(around, float(confidence), characters))
+    return tuple(found)
+
+
+def covered(pieces: tuple[Piece, ...], rows: int, columns: int) -> NDArray[np.bool_]:
+    """Where the pieces lie, with a margin of a line's height at its ends and of a third of it above and below.
+
+    Returns:
+        ``(rows, columns)``, true where pixels have to go.
+
+    Example:
+        >>> box = Piece(((2, 2), (8, 2), (8, 5), (2, 5)), 0.9, 4)
+        >>> covered((box,), 8, 12).sum(axis=1)
+        array([ 0, 12, 12, 12, 12, 12, 12,  0])
+    """
+    from PIL import Image, ImageDraw
+
+    mask = Image.new("1", (columns, rows))
+    draw = ImageDraw.Draw(mask)
+    for piece in pieces:
+        points = np.array(piece.corners)
+        away = points - points.mean(axis=0)
+        along, across = _axes(points)
+        height = float(min(np.linalg.norm(points[1] - points[0]), np.linalg.norm(points[3] - points[0])))
+        # Boxes end inside the first and last letter rather than above or below the line.
+        longer = max(1.0, _MARGINS[0] * height) * np.sign(away @ along)[:, None] * along
+        wider = max(1.0, _MARGINS[1] * height) * np.sign(away @ across)[:, None] * across
+        moved = points + longer + wider
+        draw.polygon([(float(x), float(y)) for x, y in moved], fill=1, outline=1)
+    return np.array(mask, np.bool_)
+
+
+def black_out(
+    picture: NDArray[Any], *, black: float = 0, shown: NDArray[Any] | None = None
+) -> tuple[NDArray[Any], NDArray[np.bool_], bool]:
+    """Black out all text of a picture, look again, and say whether the last look found none.
+
+    Args:
+        picture: ``(rows, columns)`` or ``(rows, columns, 3)``.
+        black: The value that shows black.
+        shown: How a person sees the picture where that differs (a palette's colours), of the same rows and columns.
+
+    Returns:
+        The picture (the same array where nothing was found), where it was changed, and whether all is certain: nothing
+        doubtful was found, and nothing is left.
+
+    Raises:
+        MissingDependencyError: RapidOCR is not installed.
+    """
+    rows, columns = picture.shape[:2]
+    everywhere = np.zeros((rows, columns), np.bool_)
+    made, certain = picture, True
+    view = picture if shown is None else shown
+    for _ in range(_ROUNDS):
+        pieces = find_text(view)
+        if not pieces:
+            return made, everywhere, certain
+        certain = certain and all(piece.sure for piece in pieces)
+        mask = covered(pieces, rows, columns)
+        everywhere |= mask
+        made, view = made.copy(), view.copy()
+        made[mask] = black
+        view[mask] = black if shown is None else 0
+    return made, everywhere, False
+
+
+def _axes(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Unit vectors along the line and across it, of which the line's box is the longer side and the shorter."""
+    one, other = points[1] - points[0], points[3] - points[0]
+    if np.linalg.norm(other) > np.linalg.norm(one):
+        one, other = other, one
+    return one / (np.linalg.norm(one) or 1.0), other / (np.linalg.norm(other) or 1.0)
+
+
+def _looks(picture: NDArray[Any]) -> list[NDArray[np.uint8]]:
+    if picture.dtype == np.uint8 and picture.max() > 1:
+        grey = picture
+        return [np.ascontiguousarray(grey[..., ::-1] if grey.ndim == 3 else np.repeat(grey[..., None], 3, axis=2))]
+    values = picture.astype(np.float32)
+    ends = [(float(values.min()), float(values.max()))]
+    low, high = (float(end) for end in np.percentile(values, _WINDOW))
+    if high > low and (high - low) < 0.8 * (ends[0][1] - ends[0][0]):
+        ends.append((low, high))
+    looks = []
+    for low, high in ends:
+        grey = (np.clip((values - low) / (high - low), 0, 1) * 255).astype(np.uint8)
+        looks.append(np.ascontiguousarray(grey[..., ::-1] if grey.ndim == 3 else np.repeat(grey[..., None], 3, axis=2)))
+    return looks
+
+
+def _columns(result: Any) -> tuple[Any, Any, Any]:
+    if getattr(result, "boxes", None) is None or getattr(result, "txts", None) is None:
+        return (), (), ()
+    return result.boxes, result.txts, result.scores
+
+
+@functools.cache
+def _engine() -> Any:
+    try:
+        from rapidocr import RapidOCR
+    except ImportError:
+        raise MissingDependencyError(
+            "text in pixels is found with RapidOCR, which is not installed; pip install 'vesalius[privacy]'"
+        ) from None
+    # Every score comes through, so that the doubtful ones can be told from none; nothing of it is logged.
+    return RapidOCR(params={"Global.log_level": "critical", "Global.text_score": 0.0})
