@@ -43,6 +43,10 @@ _UNITS = {  # of `Meta.unit`; what is not listed has none
 _NO_UNIT = Code("UCUM", "1", "no units")
 _DERIVED = Code("DCM", "113076", "Segmentation")  # what is written here comes of it: probabilities, uncertainty
 _SOURCE = Code("DCM", "121322", "Source image for image processing operation")
+PROBABILITY = Code("DCM", "122157", "Probability")
+"""What the numbers of most maps are."""
+
+_QUANTITY = Code("SCT", "246205007", "Quantity")
 _LARGEST = (1 << 32) - 2  # bytes of an element
 
 
@@ -52,6 +56,7 @@ def write_parametric_map(
     origin: Origin,
     *,
     names: Sequence[str] | None = None,
+    quantity: Code = PROBABILITY,
     description: str = "Parametric map",
 ) -> None:
     """Write numbers that were computed from a series, as a DICOM Parametric Map: probabilities, uncertainty, a filter.
@@ -64,6 +69,7 @@ def write_parametric_map(
         origin: The series, from `vesalius.io.dicom.read_origin`.
         names: Of the channels, ``"channel 1"`` and so on when left out. Their first 16 characters are kept; where those
             are the same, the number of the channel goes in front.
+        quantity: What the numbers are, in coded terms.
         description: Of the new series.
 
     Raises:
@@ -83,7 +89,8 @@ def write_parametric_map(
         raise DataError(f"there are {image.channels} channels, and names for {len(titles)}")
     if len(set(titles)) < len(titles):
         titles = [f"{number} {title}"[:16] for number, title in enumerate(titles, start=1)]
-    values = image.array.astype(np.float32)
+    with np.errstate(over="ignore"):  # infinity is refused below
+        values = image.array.astype(np.float32)
     if image.array.dtype.kind != "f" and not np.array_equal(values, image.array):
         raise FormatError("a parametric map holds float32, which cannot tell these numbers apart")
     if not np.isfinite(values).all():
@@ -91,7 +98,7 @@ def write_parametric_map(
     if values.nbytes > _LARGEST:
         raise FormatError("the parametric map would be larger than the 4 GiB that DICOM allows")
     made = _describe(image, origin, titles, description)
-    _enter_frames(made, image, origin, titles)
+    _enter_frames(made, image, origin, titles, quantity)
     made.FloatPixelData = np.ascontiguousarray(values.transpose(0, 3, 2, 1)).astype("<f4", copy=False).tobytes()
     save(made, path)
 
@@ -198,7 +205,7 @@ def _describe(image: Volume, origin: Origin, titles: Sequence[str], description:
     return made
 
 
-def _enter_frames(made: Dataset, image: Volume, origin: Origin, titles: Sequence[str]) -> None:
+def _enter_frames(made: Dataset, image: Volume, origin: Origin, titles: Sequence[str], quantity: Code) -> None:
     shared, plane, kind, identity = Dataset(), Dataset(), Dataset(), Dataset()
     plane.ImageOrientationPatient = orientation(image.grid)
     kind.FrameType = list(made.ImageType)
@@ -212,6 +219,9 @@ def _enter_frames(made: Dataset, image: Volume, origin: Origin, titles: Sequence
         made, [("LUTLabel", "RealWorldValueMappingSequence"), ("ImagePositionPatient", "PlanePositionSequence")]
     )
     unit = _UNITS.get(image.meta.unit, _NO_UNIT)
+    definition = Dataset()
+    definition.ValueType = "CODE"
+    definition.ConceptNameCodeSequence, definition.ConceptCodeSequence = [coded(_QUANTITY)], [coded(quantity)]
     items = []
     for channel, title in enumerate(titles):
         mapping = Dataset()
@@ -221,6 +231,7 @@ def _enter_frames(made: Dataset, image: Volume, origin: Origin, titles: Sequence
         mapping.RealWorldValueSlope, mapping.RealWorldValueIntercept = 1.0, 0.0
         mapping.LUTExplanation, mapping.LUTLabel = title, title
         mapping.MeasurementUnitsCodeSequence = [coded(unit)]
+        mapping.QuantityDefinitionSequence = [definition]
         for at in range(image.grid.shape[2]):
             item, content, place = Dataset(), Dataset(), Dataset()
             content.DimensionIndexValues = [channel + 1, at + 1]
