@@ -39,6 +39,7 @@ VERBS = {
     "evaluate": "score predictions against references",
     "show": "describe a trained segmenter, a plan or an image",
     "models": "list the segmenters that come with the package",
+    "deidentify": "take out what says who the patients are, and hold back what is not certain",
     "vault": "keep a data set encrypted at rest",
     "consent": "keep the register of patients' consent, and name the bundles that a withdrawal concerns",
     "audit": "keep and verify the audit chain of who did what",

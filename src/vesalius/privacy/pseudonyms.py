@@ -120,7 +120,11 @@ class Pseudonyms:
 def stretch(passphrase: str) -> bytes:
     """A key of 32 bytes from a passphrase, slowly, so that trying many is dear.
 
-    The salt is fixed: the same passphrase has to give the same pseudonyms on every machine. A key file is better.
+    The salt is fixed: the same passphrase has to give the same pseudonyms on every machine. A secret that was drawn is
+    better.
+
+    Raises:
+        PrivacyError: It is shorter than 16 characters.
 
     Source:
         RFC 7914 (scrypt), with the cost that OWASP's password storage cheat sheet names (2¹⁵, 8, 1 and more).
@@ -129,6 +133,8 @@ def stretch(passphrase: str) -> bytes:
         >>> len(stretch("correct horse battery staple"))
         32
     """
+    if len(passphrase) < SHORTEST_KEY_BYTES:
+        raise PrivacyError(f"the key has {len(passphrase)} characters, and needs {SHORTEST_KEY_BYTES} or more")
     return hashlib.scrypt(passphrase.encode(), salt=b"vesalius deidentify", **_SCRYPT)
 
 
