@@ -182,9 +182,9 @@ def _enforcer(held: tuple[tuple[str, str], ...]) -> Any:
     model = casbin.Model()
     model.load_model_from_text(_MODEL)
     enforcer = casbin.Enforcer(model)
-    for role, acts in PERMISSIONS.items():
+    for known, acts in PERMISSIONS.items():
         for act in acts:
-            enforcer.add_policy(f"role:{role}", act)
+            enforcer.add_policy(f"role:{known}", act)
     for who, role in held:
         enforcer.add_grouping_policy(f"account:{who}", f"role:{role}")
     return _Enforcer(enforcer)

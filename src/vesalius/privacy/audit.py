@@ -22,6 +22,7 @@ Source: linked entries: S. Haber, W. S. Stornetta: How to Time-Stamp a Digital D
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import hmac
@@ -241,8 +242,9 @@ def read_line(line: bytes) -> Entry | None:
         raw = json.loads(line, parse_float=_refuse_fraction)
         if len(line) > _LONGEST_LINE or set(raw) != _FIELDS:
             return None
+        right = isinstance(raw["n"], int) and isinstance(raw["about"], dict)
         entry = Entry(**raw)
-        right = isinstance(entry.n, int) and isinstance(entry.about, dict) and write_line(entry) == line
+        right = right and write_line(entry) == line
         return entry if right and entry.hash == _hash(_said(entry)) else None
     except (ValueError, TypeError, RecursionError):
         return None
@@ -253,8 +255,8 @@ def read_head(place: Path) -> Head | None:
     try:
         raw = json.loads((place / HEAD).read_bytes())
         head = Head(raw["count"], raw["hash"], raw["size"], raw["last"])
-        right = all(isinstance(n, int) and n >= 0 for n in (head.count, head.size, head.last))
-        return head if right and isinstance(head.hash, str) and head.last < head.size else None
+        right = all(isinstance(raw[name], int) and raw[name] >= 0 for name in ("count", "size", "last"))
+        return head if right and isinstance(raw["hash"], str) and head.last < head.size else None
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
 
@@ -266,10 +268,11 @@ def _write_head(place: Path, head: Head) -> None:
 def _entry(n: int, before: str, who: str, act: str, about: Mapping[str, Any]) -> Entry:
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
     entry = Entry(n + 1, now, who, act, about, before, "")
-    made = Entry(entry.n, now, who, act, about, before, _hash(_said(entry)))
-    if read_line(write_line(made)) is None:
-        raise VesaliusError("an entry of the audit chain holds plain JSON values, no fractions, of at most 64 KiB")
-    return made
+    with contextlib.suppress(TypeError, ValueError):
+        made = Entry(entry.n, now, who, act, about, before, _hash(_said(entry)))
+        if read_line(write_line(made)) is not None:
+            return made
+    raise VesaliusError("an entry of the audit chain holds plain JSON values, no fractions, of at most 64 KiB")
 
 
 def _refuse_fraction(text: str) -> float:

@@ -216,6 +216,7 @@ def note_training(register: Register, place: str, purpose: str, hashes: Iterable
         number = None if row is None else row.id
         if number is None:
             made = ask.execute(schema.trainings.insert().values(place=place, purpose=purpose, begun=now()))
+            assert made.inserted_primary_key is not None
             number = made.inserted_primary_key[0]
         part = schema.parts.c
         there = {row.patient for row in ask.execute(schema.parts.select().where(part.training == number))}

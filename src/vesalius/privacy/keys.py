@@ -237,9 +237,10 @@ def _open_passphrase(locked: Mapping[str, Any], key: Passphrase, context: bytes)
 
     stretched = _stretched(key, bytes.fromhex(locked["salt"]), times=times, lanes=lanes, memory_kib=memory)
     try:
-        return _gcm(stretched).decrypt(bytes.fromhex(locked["nonce"]), bytes.fromhex(locked["key"]), context)
+        opened: bytes = _gcm(stretched).decrypt(bytes.fromhex(locked["nonce"]), bytes.fromhex(locked["key"]), context)
     except InvalidTag:
         return None
+    return opened
 
 
 def _stretched(passphrase: Passphrase, salt: bytes, *, times: int, lanes: int, memory_kib: int) -> bytes:
