@@ -36,6 +36,7 @@ VERBS = {
     "preprocess": "denoise, correct and scale images by a list of steps that can be saved and replayed",
     "classical": "segment without training: thresholds, regions, boundaries, clusters",
     "pixels": "classify voxels by their neighbourhood: trained from a few scribbles in seconds",
+    "measure": "measure structures: volume, diameters, mean HU or SUV, as a table or a DICOM report",
     "evaluate": "score predictions against references",
     "show": "describe a trained segmenter, a plan or an image",
     "models": "list the segmenters that come with the package",
