@@ -4,11 +4,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vesalius.io.dicom.contours import read_rtstruct, read_structures
     from vesalius.io.dicom.origin import Origin, read_origin
     from vesalius.io.dicom.parametric import read_parametric_map, write_parametric_map
+    from vesalius.io.dicom.report import read_report, write_report
     from vesalius.io.dicom.segmentation import write_seg
     from vesalius.io.dicom.segments import read_fractions, read_seg
     from vesalius.io.dicom.series import Series, list_series, read_series
+    from vesalius.io.dicom.structures import write_rtstruct
 
 __all__ = [
     "Origin",
@@ -17,9 +20,14 @@ __all__ = [
     "read_fractions",
     "read_origin",
     "read_parametric_map",
+    "read_report",
+    "read_rtstruct",
     "read_seg",
     "read_series",
+    "read_structures",
     "write_parametric_map",
+    "write_report",
+    "write_rtstruct",
     "write_seg",
 ]
 
@@ -30,9 +38,14 @@ _HOMES = {
     "read_fractions": "segments",
     "read_origin": "origin",
     "read_parametric_map": "parametric",
+    "read_report": "report",
+    "read_rtstruct": "contours",
     "read_seg": "segments",
     "read_series": "series",
+    "read_structures": "contours",
     "write_parametric_map": "parametric",
+    "write_report": "report",
+    "write_rtstruct": "structures",
     "write_seg": "segmentation",
 }
 
