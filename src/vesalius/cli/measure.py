@@ -167,10 +167,10 @@ def _print(sizes: tuple[Size, ...]) -> None:
     unit = next((size.unit for size in sizes if size.unit), "")
     columns = {
         "voxels": "voxels",
-        "volume_ml": "volume, ml",
-        "area_mm2": "area, mm²",
-        "long_axis_mm": "long axis, mm",
-        "short_axis_mm": "short axis, mm",
+        "volume_ml": "ml",
+        "area_mm2": "mm²",
+        "long_axis_mm": "long, mm",
+        "short_axis_mm": "short, mm",
         "mean": f"mean, {unit}" if unit else "mean",
         "sd": "sd",
         "minimum": "min",
