@@ -33,6 +33,7 @@ from pydicom.uid import (
 )
 
 from vesalius.errors import FormatError, MissingDependencyError
+from vesalius.io.dicom.apart import DecoderError, decode_apart
 from vesalius.io.dicom.codestream import declared_size, is_complete
 from vesalius.io.dicom.frame import Frame, PixelFormat, Source
 from vesalius.io.dicom.header import NATIVE, damage_is_a_format_error, open_dicom
@@ -48,8 +49,8 @@ _UNDEFINED = 0xFFFFFFFF
 _ITEM, _END = 0xFFFEE000, 0xFFFEE0DD
 _DECODERS: dict[UID, tuple[str, str]] = {  # syntax: (pydicom's name of the plugin, the package that brings it)
     RLELossless: ("pydicom", "pydicom"),
-    JPEGBaseline8Bit: ("gdcm", "python-gdcm"),
-    JPEGExtended12Bit: ("gdcm", "python-gdcm"),
+    JPEGBaseline8Bit: ("pillow", "pillow"),
+    JPEGExtended12Bit: ("pillow", "pillow"),
     JPEGLossless: ("gdcm", "python-gdcm"),
     JPEGLosslessSV1: ("gdcm", "python-gdcm"),
     JPEGLSLossless: ("pyjpegls", "pyjpegls"),
@@ -60,6 +61,8 @@ _DECODERS: dict[UID, tuple[str, str]] = {  # syntax: (pydicom's name of the plug
     HTJ2KLosslessRPCL: ("pylibjpeg", "pylibjpeg pylibjpeg-openjpeg"),
     HTJ2K: ("pylibjpeg", "pylibjpeg pylibjpeg-openjpeg"),
 }
+_DEADLY = frozenset({"gdcm"})
+"""Plugins whose code can end the process, as fuzzing showed (docs/development/security.md)."""
 
 
 def decode(source: Source, frames: Sequence[Frame]) -> Iterator[tuple[Frame, NDArray[Any]]]:
@@ -154,7 +157,13 @@ def _compressed(source: Source, stream: BinaryIO, length: int, indices: list[int
             continue
         _check_frame(frame, pixels, f"{name} (frame {index + 1})" if pixels.frames > 1 else name)
         options = _options(pixels) | {"number_of_frames": 1}
-        array, _ = decoder.as_array(encapsulate([frame]), index=0, decoding_plugin=plugin, **options)
+        if plugin in _DEADLY:
+            try:
+                array = decode_apart(str(pixels.syntax), plugin, frame, options)
+            except DecoderError as error:
+                raise FormatError(f"{name}: a compressed frame is damaged: {error}") from None
+        else:
+            array, _ = decoder.as_array(encapsulate([frame]), index=0, decoding_plugin=plugin, **options)
         found += 1
         yield _significant(array, pixels) if pixels.syntax == RLELossless and pixels.samples == 1 else array
         if found == len(wanted):
