@@ -62,6 +62,15 @@ def add_mirroring(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def backend(text: str) -> str:
+    """An engine's name, or the folder of an exported graph: the type of an argument."""
+    from pathlib import Path
+
+    if text in ("auto", *BACKENDS) or Path(text).is_dir():
+        return text
+    raise argparse.ArgumentTypeError(f"{text!r} is neither auto, {', '.join(BACKENDS)} nor a folder")
+
+
 def add_output_style(parser: argparse.ArgumentParser) -> None:
     """What every verb has, for a parser below a verb's: left out here, what was said there stays."""
     parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object")
@@ -102,6 +111,24 @@ def read_dataset(args: argparse.Namespace, progress: Callable[[int, int], None] 
     return _joined(dataset, args.regions) if getattr(args, "regions", None) else dataset
 
 
+def label_values(text: str) -> dict[str, int]:
+    """The names and values of ``--labels``; ``ignore`` is one of the names.
+
+    Raises:
+        DataError: The text is something else.
+
+    Example:
+        >>> label_values("liver=1, tumour=2")
+        {'liver': 1, 'tumour': 2}
+    """
+    from vesalius.errors import DataError
+
+    pairs = [part.rpartition("=") for part in text.split(",")]
+    if not all(name.strip() and value.strip().isdigit() for name, _, value in pairs):
+        raise DataError(f"--labels must be written like liver=1,tumour=2, not {text!r}")
+    return {name.strip(): int(value) for name, _, value in pairs}
+
+
 def _named(dataset: Dataset, text: str) -> Dataset:
     """Give the labels of a data set the names that were asked for; the values must be those that it has."""
     from dataclasses import replace
@@ -109,10 +136,7 @@ def _named(dataset: Dataset, text: str) -> Dataset:
     from vesalius.errors import DataError
     from vesalius.image import Labels
 
-    pairs = [part.rpartition("=") for part in text.split(",")]
-    if not all(name.strip() and value.strip().isdigit() for name, _, value in pairs):
-        raise DataError(f"--labels must be written like liver=1,tumour=2, not {text!r}")
-    values = {name.strip(): int(value) for name, _, value in pairs}
+    values = label_values(text)
     old = dataset.labels or Labels(())
     ignore = values.pop("ignore", old.ignore)
     known = old.declared - {0}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vesalius.cli.admission import warn_of_withdrawals
-from vesalius.cli.arguments import BACKENDS, add_device, add_mirroring
+from vesalius.cli.arguments import BACKENDS, add_device, add_mirroring, backend
 from vesalius.cli.progress import counting
 
 if TYPE_CHECKING:
@@ -70,9 +70,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--backend",
         default="auto",
-        choices=("auto", *BACKENDS),
+        type=backend,
         metavar="NAME",
-        help=f"what computes the networks: auto, the fastest here (default), or {', '.join(BACKENDS)}",
+        help=f"what computes the networks: auto, the fastest here (default), {', '.join(BACKENDS)}, or the folder of "
+        "an export of BUNDLE to OpenVINO, for example in int8",
     )
     parser.add_argument("--memory", metavar="SIZE", help="memory to use at most, for example 8GiB")
     add_device(parser)

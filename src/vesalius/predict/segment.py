@@ -76,8 +76,8 @@ def segment(
             left out. Some may be missing if the bundle was trained with channel dropout.
         members: Numbers of the members (folds) to use, from 0; all when left out. See `load_segmenter`, which has been
             told already where a `Segmenter` is given.
-        backend: What computes the networks, ``"auto"`` for the fastest here, or one of `vesalius.predict.backends`. A
-            `Segmenter` keeps its own.
+        backend: What computes the networks, ``"auto"`` for the fastest here, one of `vesalius.predict.backends`, or the
+            folder of an export to OpenVINO. A `Segmenter` keeps its own.
         mirror: Average over mirror images: all combinations of the axes that were mirrored in training, none, or
             ``"opposite"``, only the one with all these axes mirrored; what the plan says when left out.
         overlap: Of neighbouring windows, 0 to less than 1; what the plan says when left out.

@@ -21,7 +21,7 @@ from vesalius.errors import BundleError, PlanError
 from vesalius.nets import NetworkSpec, build
 from vesalius.nets.norm import channels_last
 from vesalius.plan.device import find_device
-from vesalius.predict.backends import BACKENDS, Run, find_backend
+from vesalius.predict.backends import BACKENDS, Run, find_backend, title_of
 from vesalius.predict.backends.choice import Choice
 from vesalius.predict.backends.eager import fast_eager
 from vesalius.predict.backends.remembered import Setting, cache_folder, recall, remember, setting_of
@@ -43,7 +43,8 @@ class Segmenter:
         networks: One for each of these members.
         coarse: The coarse stage of a cascade.
         partners: The segmenters whose probabilities are averaged with its own.
-        backend: What computes the networks: ``"auto"`` for the fastest here, or one of `vesalius.predict.backends`.
+        backend: What computes the networks: ``"auto"`` for the fastest here, one of `vesalius.predict.backends`, or the
+            folder of an export to OpenVINO.
         folder: The bundle's own, where it has one that can be written to: which engine was the fastest is kept there.
     """
 
@@ -115,7 +116,7 @@ class Segmenter:
         arrays = sum(1 for network in self.networks for _ in network.parameters())
 
         def load(name: str) -> Run:
-            engine = find_backend(name)
+            engine = find_backend(name if self.backend == "auto" else self.backend)
             why = engine.refuses(self.bundle.plan.network, self.device)
             if why is not None:
                 raise PlanError(f"backend {name!r}: {why}")
@@ -126,7 +127,7 @@ class Segmenter:
             return once + each * arrays
 
         if self.backend != "auto":
-            return Choice([[self.backend]], load, price_s=price_s)
+            return Choice([[title_of(self.backend)]], load, price_s=price_s)
         lines, folders = lines_for(self.device), [*([] if self.folder is None else [self.folder]), cache_folder()]
 
         @cache
@@ -181,7 +182,8 @@ def load_segmenter(
         device: Where to compute: ``"auto"``, ``"cpu"``, ``"cuda"`` ….
         members: Numbers of the members to use, from 0: of the bundle, and of its partners and coarse stage as well,
             where these have more than one. All when left out.
-        backend: What computes the networks, ``"auto"`` or one of `vesalius.predict.backends`.
+        backend: What computes the networks, ``"auto"``, one of `vesalius.predict.backends`, or the folder of an export
+            to OpenVINO, made of these weights.
         folder: Where a `Bundle` was read from, so that it is known there which engine was the fastest. Of a path it is
             that path; anything but a folder counts as left out.
 
@@ -210,6 +212,8 @@ def _loaded(
     *,
     inner: bool = False,
 ) -> Segmenter:
+    if engine not in ("auto", *BACKENDS) and (bundle.coarse or bundle.partners):
+        raise PlanError("an exported graph stands for one network, and this bundle has several parts: name an engine")
     if engine != "auto" and (why := find_backend(engine).refuses(bundle.plan.network, device)) is not None:
         raise PlanError(f"backend {engine!r}: {why}")
     if bundle.plan.coarse_labels and bundle.coarse is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 
@@ -10,10 +11,11 @@ from vesalius.errors import PlanError, unknown_name
 from vesalius.predict.backends.compiled import Compiled
 from vesalius.predict.backends.eager import Eager
 from vesalius.predict.backends.engine import Backend, Mean, Run, RunFor
+from vesalius.predict.backends.exported import Exported, read_exported
 from vesalius.predict.backends.onnxruntime import OnnxRuntime
 from vesalius.predict.backends.openvino import OpenVINO
 
-__all__ = ["BACKENDS", "Backend", "Mean", "Run", "RunFor", "find_backend"]
+__all__ = ["BACKENDS", "Backend", "Mean", "Run", "RunFor", "find_backend", "title_of"]
 
 BACKENDS: Mapping[str, Backend] = {
     "torch-float32": Eager(torch.float32),
@@ -30,15 +32,29 @@ def find_backend(name: str) -> Backend:
     """The engine of this name.
 
     Args:
-        name: Of `BACKENDS`.
+        name: Of `BACKENDS`, or the folder of an export to OpenVINO.
 
     Raises:
         PlanError: There is none.
+        BundleError: The folder holds no such export.
 
     Example:
         >>> find_backend("torch-float32").dtype
         torch.float32
     """
-    if name not in BACKENDS:
-        raise PlanError(unknown_name("backend", name, ("auto", *BACKENDS)))
-    return BACKENDS[name]
+    if name in BACKENDS:
+        return BACKENDS[name]
+    if Path(name).is_dir():
+        return read_exported(Path(name))
+    raise PlanError(unknown_name("backend", name, ("auto", *BACKENDS)) + ", or the folder of an export to OpenVINO")
+
+
+def title_of(name: str) -> str:
+    """What results say of an engine: its name, and of an exported graph what it is instead of where it lies.
+
+    Example:
+        >>> title_of("openvino-bfloat16")
+        'openvino-bfloat16'
+    """
+    engine = find_backend(name)
+    return engine.name if isinstance(engine, Exported) else name

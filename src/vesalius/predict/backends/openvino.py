@@ -36,10 +36,9 @@ class OpenVINO:
 
     def refuses(self, network: NetworkSpec, device: torch.device) -> str | None:  # noqa: ARG002
         """It takes every network of ours, on processors; bfloat16 only where the processor has instructions for it."""
-        if device.type != "cpu":
-            return f"OpenVINO computes on the processor here, not on {device.type}"
-        if importlib.util.find_spec("openvino") is None:
-            return "OpenVINO is not installed: pip install openvino"
+        why = refuses_device(device)
+        if why is not None:
+            return why
         if self.precision == "bf16" and "BF16" not in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             return "this processor has no instructions for bfloat16"
         return None
@@ -47,40 +46,63 @@ class OpenVINO:
     def load(self, networks: Sequence[nn.Module], window: tuple[int, ...]) -> Run:
         """Export the networks, make a graph of them and compile it: 2 to 5 s, whatever the size of the window."""
         batch, *one = window
-        openvino = import_openvino()
-        settings = {
-            "INFERENCE_PRECISION_HINT": self.precision,
-            "PERFORMANCE_HINT": "LATENCY" if batch == 1 else "THROUGHPUT",
-            "PERFORMANCE_HINT_NUM_REQUESTS": batch,
-            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-            "ENABLE_CPU_PINNING": False,  # processes side by side would sit on the same cores
-        }
         graph = to_graph(Mean(networks), (1, *one))
         try:
-            compiled = _core().compile_model(graph, "CPU", settings)
+            compiled = _core().compile_model(graph, "CPU", settings_for(batch, self.precision))
         except RuntimeError as error:
             raise PlanError(f"OpenVINO cannot compute this network: {' '.join(str(error).split())[:300]}") from error
-        _, *shape = compiled.outputs[0].shape
-        most = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+        return run_graph(compiled)
 
-        def shared(tensor: Tensor) -> Any:
-            return openvino.Tensor(tensor.numpy(), shared_memory=True)
 
-        def run(windows: Tensor) -> Tensor:
-            windows = windows.contiguous()
-            logits = torch.empty((len(windows), *shape))
-            requests = [compiled.create_infer_request() for _ in range(min(most, len(windows)))]
-            for place in range(len(windows)):
-                request = requests[place % len(requests)]
-                request.wait()
-                request.set_input_tensor(shared(windows[place : place + 1]))
-                request.set_output_tensor(shared(logits[place : place + 1]))
-                request.start_async()
-            for request in requests:
-                request.wait()
-            return logits
+def refuses_device(device: torch.device) -> str | None:
+    """Why OpenVINO cannot compute there; None where it can."""
+    if device.type != "cpu":
+        return f"OpenVINO computes on the processor here, not on {device.type}"
+    if importlib.util.find_spec("openvino") is None:
+        return "OpenVINO is not installed: pip install openvino"
+    return None
 
-        return run
+
+def settings_for(batch: int, precision: str) -> dict[str, Any]:
+    """How a graph is compiled for so many windows at once.
+
+    Args:
+        batch: Windows that come together.
+        precision: What convolutions compute in, ``"f32"`` or ``"bf16"``; empty for what is fastest.
+    """
+    return {
+        **({"INFERENCE_PRECISION_HINT": precision} if precision else {}),
+        "PERFORMANCE_HINT": "LATENCY" if batch == 1 else "THROUGHPUT",
+        "PERFORMANCE_HINT_NUM_REQUESTS": batch,
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        "ENABLE_CPU_PINNING": False,  # processes side by side would sit on the same cores
+    }
+
+
+def run_graph(compiled: Any) -> Run:
+    """Windows through a graph that was compiled for one of them, as many under way at once as it takes."""
+    openvino = import_openvino()
+    _, *shape = compiled.outputs[0].shape
+    most = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+
+    def shared(tensor: Tensor) -> Any:
+        return openvino.Tensor(tensor.numpy(), shared_memory=True)
+
+    def run(windows: Tensor) -> Tensor:
+        windows = windows.contiguous()
+        logits = torch.empty((len(windows), *shape))
+        requests = [compiled.create_infer_request() for _ in range(min(most, len(windows)))]
+        for place in range(len(windows)):
+            request = requests[place % len(requests)]
+            request.wait()
+            request.set_input_tensor(shared(windows[place : place + 1]))
+            request.set_output_tensor(shared(logits[place : place + 1]))
+            request.start_async()
+        for request in requests:
+            request.wait()
+        return logits
+
+    return run
 
 
 def to_graph(network: nn.Module, window: tuple[int, ...], *, free: Mapping[int, Any] | None = None) -> Any:
