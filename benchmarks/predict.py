@@ -68,7 +68,7 @@ class Way:
     request: Mapping[str, Any] = field(default_factory=dict)
 
 
-def ways(backends: Sequence[str], *, peers: Sequence[str]) -> list[Way]:
+def ways(backends: Sequence[str], *, peers: Sequence[str], exported: Path | None) -> list[Way]:
     """nnU-Net as it is by default first: the others are compared with it."""
     found = [Way(PEER, False, {"way": "nnunet", "mirror": True})]
     if "monai" in peers:
@@ -81,6 +81,12 @@ def ways(backends: Sequence[str], *, peers: Sequence[str]) -> list[Way]:
     best = {"backend": backends[0], "mirror": False}
     found.append(Way("Vesalius, no mirroring", True, {"settings": best}))
     found.append(Way("Vesalius, no mirroring, overlap 1/4", True, {"settings": {**best, "overlap": 0.25}}))
+    if exported is not None:
+        graph = {"backend": str(exported.resolve())}
+        found.append(
+            Way("Vesalius, exported graph, two mirror images", True, {"settings": graph | {"mirror": "opposite"}})
+        )
+        found.append(Way("Vesalius, exported graph, no mirroring", True, {"settings": graph | {"mirror": False}}))
     return found
 
 
@@ -254,6 +260,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--peers", nargs="*", default=["monai"], choices=("monai", "plain"), help="beside nnU-Net (monai)"
     )
+    parser.add_argument(
+        "--exported",
+        type=Path,
+        help="folder of `vesalius export WORK/bundle --to openvino --quantise int8 …`, to try as well",
+    )
     parser.add_argument("--folder", action="store_true", help="time each side's command for the whole folder")
     parser.add_argument("--rounds", type=int, default=3, help="of --folder (3)")
     parser.add_argument("--draw-model", type=Path, metavar="FOLDER", help="write a model with drawn weights, and end")
@@ -280,7 +291,7 @@ def main() -> None:
         time_folder(args, cases)
         return
     if not args.report:
-        take_turns(args, cases, ways(args.backends, peers=args.peers))
+        take_turns(args, cases, ways(args.backends, peers=args.peers, exported=args.exported))
     tell(args, json.loads((args.work / "times.json").read_text()), ending)
 
 
