@@ -329,7 +329,7 @@ def _entered(size: Size, quantity: Quantity) -> Size:
         if concept == known and derivation is None and quantity.unit in factors and getattr(size, field) is None:
             own: dict[str, Any] = {field: quantity.value * factors[quantity.unit]}
             return replace(size, **own)
-    field = next((name for name, known in _DERIVED.items() if derivation == known), "")
+    field = next((name for name, known in _DERIVED.items() if derivation is not None and derivation == known), "")
     for modality, unit, known, ucum in _BRIGHTNESS:
         if concept == known and quantity.unit == ucum and field and getattr(size, field) is None:
             free = all(getattr(size, name) is None for name in _DERIVED)
