@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import ipaddress
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,7 +112,7 @@ def connect(url: str, *, new: bool = False) -> Engine:
         if not place.parent.is_dir():
             raise PrivacyError(f"{place.name}: its folder does not exist; create it first")
         at = sql.URL.create("sqlite", database=str(place))
-        return sql.create_engine(at, connect_args={"timeout": _WAIT_S}, hide_parameters=True)  # type: ignore[no-any-return]
+        return _engine(at, {"timeout": _WAIT_S})
     parts = urlsplit(url)
     if parts.scheme not in ("postgresql", "postgres") or not parts.hostname or not parts.path.strip("/"):
         raise PrivacyError(
@@ -126,18 +128,36 @@ def connect(url: str, *, new: bool = False) -> Engine:
         import pg8000  # noqa: F401
     except ImportError as error:
         raise MissingDependencyError("PostgreSQL needs pg8000: pip install 'vesalius[privacy]'") from error
-    return sql.create_engine(  # type: ignore[no-any-return]
-        sql.URL.create(
-            "postgresql+pg8000",
-            username=parts.username,
-            password=None if secret is None else read_secret(secret).strip("\r\n"),
-            host=parts.hostname,
-            port=parts.port,
-            database=parts.path.strip("/"),
-        ),
-        connect_args={"timeout": _WAIT_S},
-        hide_parameters=True,
+    at = sql.URL.create(
+        "postgresql+pg8000",
+        username=parts.username,
+        password=None if secret is None else read_secret(secret).strip("\r\n"),
+        host=parts.hostname,
+        port=parts.port,
+        database=parts.path.strip("/"),
     )
+    return _engine(at, {"timeout": _WAIT_S, **transport(parts.hostname)})
+
+
+def transport(host: str) -> dict[str, ssl.SSLContext]:
+    """How a server is spoken to: over TLS, its certificate checked, unless it is this machine.
+
+    Example:
+        >>> transport("localhost"), list(transport("db.hospital.example"))
+        ({}, ['ssl_context'])
+    """
+    try:
+        here = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        here = host == "localhost"
+    return {} if here else {"ssl_context": ssl.create_default_context()}
+
+
+def _engine(at: Any, how: dict[str, Any]) -> Engine:
+    """No connection outlives its question, and no error quotes what was asked."""
+    sql = _sqlalchemy()
+    engine: Engine = sql.create_engine(at, connect_args=how, hide_parameters=True, poolclass=sql.NullPool)
+    return engine
 
 
 def _sqlalchemy() -> Any:

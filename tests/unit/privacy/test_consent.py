@@ -1,6 +1,7 @@
 """The register knows who agrees to what on a day, and nobody's name."""
 
 import datetime
+import ssl
 import subprocess
 import sys
 import textwrap
@@ -21,7 +22,7 @@ from vesalius.privacy.consent import (
     state,
     withdraw,
 )
-from vesalius.privacy.tables import connect
+from vesalius.privacy.tables import connect, transport
 
 TODAY = datetime.datetime.now(datetime.UTC).date()
 
@@ -138,6 +139,14 @@ def test_urls_are_checked_and_never_repeated(url, words):
     assert "secret" not in str(told.value)
     with pytest.raises(PrivacyError, match="name the key file"):
         open_register(url)
+
+
+def test_a_server_elsewhere_is_spoken_to_over_tls_only():
+    assert [transport(host) for host in ("localhost", "127.0.0.1", "::1", "127.9.9.9")] == [{}] * 4
+    for host in ("db.hospital.example", "10.0.0.4", "localhost.evil.example"):
+        context = transport(host)["ssl_context"]
+        assert context.check_hostname
+        assert context.verify_mode == ssl.CERT_REQUIRED
 
 
 def test_two_processes_write_at_once(register, tmp_path: Path):
