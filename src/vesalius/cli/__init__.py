@@ -37,6 +37,7 @@ VERBS = {
     "classical": "segment without training: thresholds, regions, boundaries, clusters",
     "pixels": "classify voxels by their neighbourhood: trained from a few scribbles in seconds",
     "measure": "measure structures: volume, diameters, mean HU or SUV, as a table or a DICOM report",
+    "convert": "convert images, label maps and DICOM objects between all formats that are known",
     "evaluate": "score predictions against references",
     "show": "describe a trained segmenter, a plan or an image",
     "models": "list the segmenters that come with the package",

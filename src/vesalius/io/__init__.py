@@ -19,7 +19,7 @@ from vesalius.io.lending import Lendable
 if TYPE_CHECKING:
     from vesalius.io.dicom.origin import Origin
 
-__all__ = ["FORMATS", "format_of", "is_dicom", "read", "read_labels", "write"]
+__all__ = ["FORMATS", "format_of", "holds_labels", "is_dicom", "read", "read_labels", "write"]
 
 FORMATS = {
     ".nii": "vesalius.io.nifti",
@@ -233,6 +233,22 @@ def is_dicom(path: str | os.PathLike[str]) -> bool:
         True
     """
     return _module_for(Path(path)) == "vesalius.io.dicom"
+
+
+def holds_labels(path: str | os.PathLike[str]) -> bool:
+    """Whether a file itself says that it shows labels: a DICOM segmentation or structure set, or names for its values.
+
+    Args:
+        path: What is there; a file is read.
+
+    Raises:
+        FormatError: It cannot be read, or is of no known format.
+    """
+    where = Path(path)
+    module = _module_for(where)
+    if module == "vesalius.io.dicom":
+        return _kind_of(where) in ("segmentation", "structure set")
+    return _read_contents(where, module).labels is not None
 
 
 def _module_for(path: Path) -> str:

@@ -4,7 +4,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vesalius.io.dicom.capture import draw, write_capture
     from vesalius.io.dicom.contours import read_rtstruct, read_structures
+    from vesalius.io.dicom.image_series import write_series
     from vesalius.io.dicom.origin import Origin, read_origin
     from vesalius.io.dicom.parametric import read_parametric_map, write_parametric_map
     from vesalius.io.dicom.report import read_report, write_report
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Origin",
     "Series",
+    "draw",
     "list_series",
     "read_fractions",
     "read_origin",
@@ -25,15 +28,18 @@ __all__ = [
     "read_seg",
     "read_series",
     "read_structures",
+    "write_capture",
     "write_parametric_map",
     "write_report",
     "write_rtstruct",
     "write_seg",
+    "write_series",
 ]
 
 _HOMES = {
     "Origin": "origin",
     "Series": "series",
+    "draw": "capture",
     "list_series": "series",
     "read_fractions": "segments",
     "read_origin": "origin",
@@ -43,10 +49,12 @@ _HOMES = {
     "read_seg": "segments",
     "read_series": "series",
     "read_structures": "contours",
+    "write_capture": "capture",
     "write_parametric_map": "parametric",
     "write_report": "report",
     "write_rtstruct": "structures",
     "write_seg": "segmentation",
+    "write_series": "image_series",
 }
 
 
