@@ -157,7 +157,10 @@ def closure(names: Iterable[str]) -> set[str]:
     [
         (
             SOURCES,
-            ("demo", "monai", "tune", "tracking", "cluster", "export", "stream", "classical", "litert", "executorch"),
+            (
+                *("demo", "monai", "tune", "tracking", "cluster", "export", "stream", "classical", "litert"),
+                *("executorch", "privacy", "server"),
+            ),
         ),
         (BENCHMARKS, ("benchmarks", "nnunet")),
         (TESTS, ("dev", "nnunet")),

@@ -169,14 +169,16 @@ def read_rules(path: Path | str) -> Rules:
     """
     place = Path(path)
     try:
-        if place.stat().st_size > _LARGEST:
-            raise FormatError(f"{place.name}: too long for a file of rules")
-        text = place.read_text(encoding="utf-8")
+        with place.open("rb") as file:
+            read = file.read(_LARGEST + 1)
+        text = read.decode("utf-8") if len(read) <= _LARGEST else "\0"
         said = json.loads(text) if place.suffix.lower() == ".json" else tomllib.loads(text)
     except OSError as error:
         raise FormatError(f"{place.name}: the rules cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError):
-        raise FormatError(f"{place.name}: not a file of rules: it is neither JSON nor TOML") from None
+        raise FormatError(
+            f"{place.name}: not a file of rules: it is neither JSON nor TOML, or longer than 1 MiB"
+        ) from None
     if not isinstance(said, dict):
         raise FormatError(f"{place.name}: not a file of rules: it holds no tables")
     _known(said, ("peers", "rules"), place.name)

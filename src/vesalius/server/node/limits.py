@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pynetdicom.association import Association
     from pynetdicom.events import Event
+
+log = logging.getLogger(__name__)
 
 _HEADER = 6  # bytes: type, reserved, length
 _P_DATA = 4
@@ -60,6 +63,8 @@ class Gate:
         meter = _Meter(event.assoc, self)
         socket: Any = event.assoc.dul.socket
         socket.recv = meter.receive
+        closing_for_good(socket)
+        _ending_when_confused(event.assoc)
 
     def hold(self, meter: int, size: int) -> bool:
         """Note what one association holds; whether all of them stay within the limit."""
@@ -71,6 +76,40 @@ class Gate:
         """Forget an association."""
         with self._lock:
             self._held.pop(meter, None)
+
+
+def closing_for_good(socket: Any) -> None:
+    """Have pynetdicom's socket closed when it is to be: it leaves open those that the other side has left already."""
+    shut = socket._shutdown_socket
+
+    def close() -> None:
+        raw = socket.socket
+        shut()
+        if raw is not None:
+            raw.close()
+
+    socket._shutdown_socket = close
+
+
+def _ending_when_confused(association: Any) -> None:
+    """End an association whose protocol goes wrong in a way that pynetdicom has no rule for.
+
+    Its thread would end with an error and leave the connection open.
+    """
+    machine, act = association.dul.state_machine, association.dul.state_machine.do_action
+
+    def do_action(event: str) -> None:
+        try:
+            act(event)
+        except Exception as error:  # hostile messages raise a dozen kinds
+            log.warning("an association was ended: %s", type(error).__name__)
+            association.is_established = False
+            association.is_aborted = True
+            association._kill = association.dul._kill_thread = True
+            if association.dul.socket is not None:
+                association.dul.socket._shutdown_socket()
+
+    machine.do_action = do_action
 
 
 class _Meter:

@@ -109,9 +109,9 @@ def parse_peer(text: str) -> Peer:
 def entity(ae_title: str, limits: Limits) -> ApplicationEntity:
     """An application entity of pynetdicom with the limits of time."""
     prepare()
-    from pynetdicom.ae import ApplicationEntity
+    from vesalius.server.node.server import Entity
 
-    made = ApplicationEntity(checked_title(ae_title))
+    made = Entity(checked_title(ae_title))
     made.maximum_associations = limits.associations
     made.maximum_pdu_size = limits.pdu_bytes
     made.network_timeout = limits.idle_s
@@ -126,6 +126,7 @@ def associated(
     contexts: Sequence[PresentationContext],
     *,
     caller: Caller,
+    any_of_them: bool = False,
     roles: Sequence[Any] = (),
     handlers: Sequence[tuple[Any, Any]] = (),
 ) -> Iterator[Association]:
@@ -133,7 +134,8 @@ def associated(
 
     Args:
         peer: Whom to call.
-        contexts: What is proposed, at most 128.
+        contexts: What is proposed, at most 128; without the first of them the rest is of no use.
+        any_of_them: It is of some use.
         caller: Who calls.
         roles: Role selection items, for what the peer is to send.
         handlers: ``(event, function)``, for what the peer asks meanwhile.
@@ -171,6 +173,9 @@ def associated(
             raise PeerError(f"{peer.ae_title}: refuses the association; are both AE titles known to it?")
         raise PeerError(f"{peer.ae_title}: cannot be reached, or broke off")
     try:
+        accepted = {one.abstract_syntax for one in association.accepted_contexts}
+        if not any_of_them and contexts[0].abstract_syntax not in accepted:
+            raise RefusedError(f"{peer.ae_title}: takes associations, but not for this service")
         yield association
     except BaseException:
         association.abort()

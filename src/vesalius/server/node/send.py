@@ -86,7 +86,7 @@ def send(peer: Peer, parcels: Sequence[Parcel], *, caller: Caller) -> Iterator[S
     if len(pairs) > _MOST_CONTEXTS:
         raise PeerError(f"the objects are of {len(pairs)} classes and syntaxes; send them in parts")
     contexts = [build_context(storage, syntax) for storage, syntax in pairs]
-    with associated(peer, contexts, caller=caller) as association:
+    with associated(peer, contexts, caller=caller, any_of_them=True) as association:
         accepted = {(str(one.abstract_syntax), str(one.transfer_syntax[0])) for one in association.accepted_contexts}
         for number, parcel in enumerate(parcels):
             yield _sent(association, peer, parcel, accepted, number)

@@ -1,4 +1,4 @@
-"""The socket server below the listening side; apart because pynetdicom must be there before it can be written."""
+"""What stands below associations; apart because pynetdicom must be there before it can be written."""
 
 from __future__ import annotations
 
@@ -8,9 +8,21 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from pynetdicom.transport import ThreadedAssociationServer
+from pynetdicom.ae import ApplicationEntity
+from pynetdicom.transport import AssociationSocket, ThreadedAssociationServer
+
+from vesalius.server.node.limits import closing_for_good
 
 log = logging.getLogger(__name__)
+
+
+class Entity(ApplicationEntity):
+    """An application entity whose sockets are closed, also where there was no connection."""
+
+    def _create_socket(self, *arguments: Any) -> AssociationSocket:
+        made = super()._create_socket(*arguments)
+        closing_for_good(made)
+        return made
 
 
 class Listener(ThreadedAssociationServer):
