@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
 from collections.abc import Iterator
@@ -31,6 +32,8 @@ LARGEST_INFLATED = 1 << 30
 
 NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian)
 """Transfer syntaxes whose pixels are not compressed."""
+
+_SMALL = 1 << 16  # bytes that are read without asking whether the file holds them
 
 _PIXELS = 0x7FE00008  # (float) pixel data; the offset tables before it are skipped like any other element
 _NUMBERS = {0x0008: "float32", 0x0009: "float64", 0x0010: ""}  # element of group 7FE0: type, if not whole numbers
@@ -101,6 +104,19 @@ def damage_is_a_format_error(path: Path) -> Iterator[None]:
         ) from None
 
 
+class _Bounded(io.BufferedReader):
+    """A file that takes no memory for what cannot be there: lengths in a header are claims, of up to 4 GiB."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+        self._size = os.fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > _SMALL:
+            size = min(size, max(0, self._size - self.tell()))
+        return super().read(size)
+
+
 @contextmanager
 def open_dicom(path: Path) -> Iterator[tuple[BinaryIO, UID, UID | None] | None]:
     """Open a file at the start of its data set.
@@ -118,7 +134,7 @@ def open_dicom(path: Path) -> Iterator[tuple[BinaryIO, UID, UID | None] | None]:
     if path.exists() and not path.is_file():  # to open a named pipe would wait for ever
         yield None
         return
-    with path.open("rb") as file:
+    with _Bounded(path) as file:
         head = file.read(132)
         magic = head[128:] == b"DICM"
         # Without the preamble, a file starts with group 2, or with group 8 of the data set (either byte order).
