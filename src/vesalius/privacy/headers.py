@@ -32,9 +32,9 @@ from vesalius.privacy.pseudonyms import Pseudonyms
 
 _DEEPEST = 32
 _PATIENT = (0x00100010, 0x00100020)
-_CODES = (0x00080100, 0x00080102, 0x00080104, 0x00080119)  # value, scheme, meaning, long value
 _TEXT_VALUE = 0x0040A160
 _PERSON_CODES = 0x00401101
+_REPLACED = ("CS", "LO", "SH", "ST", "LT", "UT", "UC")
 _CONTEXT = 0x00400555  # Acquisition Context Sequence: Type 2, may be empty
 # Sequences for which the table asks a dummy: their items, each cleaned, are it. All others with a choice are removed.
 _CLEANED_WITHIN = (0x0040A730, 0x00700001, 0x0040A073)
@@ -272,13 +272,14 @@ def _unlisted(element: DataElement, work: _Work) -> DataElement | None:
         return _shift(element, work)
     if tag not in _BORN and tag >> 16 not in _UNLISTED_GROUPS and harmless(element):
         return element
-    if tag in _CODES or tag == _TEXT_VALUE:
-        if tag == _TEXT_VALUE and "structured-content" in work.profile.options:
-            return _clean(element, work) or _dummy(element, work)
-        return _dummy(element, work)
+    if tag == _TEXT_VALUE and "structured-content" in work.profile.options:
+        return _clean(element, work) or _dummy(element, work)
     if vr == "CS" and element.VM > 1:
         # Of an image type the first values say what it is; makers append their own.
         return _terms(element, work)
+    if vr in _REPLACED and tag not in _BORN and tag >> 16 not in _UNLISTED_GROUPS:
+        # It may be one without which the object is not valid, and nobody can tell what it says.
+        return _dummy(element, work) if any(texts(element)) else element
     _removed(element, work)
     return None
 
@@ -294,20 +295,17 @@ def _terms(element: DataElement, work: _Work) -> DataElement:
     return DataElement(element.tag, "CS", kept)
 
 
-def _unless_repeating(element: DataElement, work: _Work) -> DataElement | None:
+def _unless_repeating(element: DataElement, work: _Work) -> DataElement:
     """Take out what repeats the names and numbers that identify people, wherever somebody put them."""
     if element.VR not in TEXT or int(element.tag) in _PATIENT:
         return element
     coded = element.VR == "CS"
     if not any(work.identities.in_text(text, coded=coded) for text in texts(element)):
         return element
-    if int(element.tag) in _CODES:
-        work.did(int(element.tag), "replaced, it repeated what identifies a person")
-        return stand_in(element)
     if coded and element.VM > 1:
         return _terms(element, work)
-    work.did(int(element.tag), "removed, it repeated what identifies a person")
-    return None
+    work.did(int(element.tag), "replaced, it repeated what identifies a person")
+    return stand_in(element)
 
 
 def _private(dataset: Dataset, tag: int, cleaned: Dataset, work: _Work) -> DataElement | None:

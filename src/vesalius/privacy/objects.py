@@ -9,7 +9,16 @@ from typing import Any
 
 from pydicom import dcmread, dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, MediaStorageDirectoryStorage
+from pydicom.encaps import generate_frames
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    MediaStorageDirectoryStorage,
+)
 
 from vesalius.errors import FormatError
 from vesalius.io.dicom.header import damage_is_a_format_error, open_dicom
@@ -18,12 +27,14 @@ from vesalius.privacy.findings import Findings, joined
 from vesalius.privacy.headers import clean_header
 from vesalius.privacy.identities import find_identities
 from vesalius.privacy.marks import mark, patient_of
+from vesalius.privacy.pictures import strip_jpeg
 from vesalius.privacy.profile import Profile
 from vesalius.privacy.pseudonyms import Pseudonyms, is_uid
 
 _UNSEEN_TEXT = ("US", "IVUS", "XC", "SC", "OT", "ES", "GM", "SM", "CR", "DX", "MG", "XA", "RF", "PX", "IO", "OP", "OPT")
 _VIEWS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 _SHORTEST_TELLING = 6
+_JPEG = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1)
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
 
@@ -107,7 +118,7 @@ def clean_object(path: Path, profile: Profile, pseudonyms: Pseudonyms) -> Cleane
             cleaned, found = clean_pixels(cleaned)
             findings = findings + found
         else:
-            doubts += _doubts_of_pixels(dataset, cleaned)
+            doubts += _doubts_of_pixels(dataset, cleaned, syntax)
         done = profile.options - {"faces"}
         if not any(keyword in cleaned for keyword in _PIXELS):
             done -= {"pixels"}
@@ -163,7 +174,7 @@ def _doubts_of_kind(dataset: Dataset, kind: UID) -> list[str]:
     return doubts
 
 
-def _doubts_of_pixels(dataset: Dataset, cleaned: Dataset) -> list[str]:
+def _doubts_of_pixels(dataset: Dataset, cleaned: Dataset, syntax: UID) -> list[str]:
     """Where nobody looks at the pixels: what is likely to have text burnt in, or to hide something beside them."""
     if not any(keyword in cleaned for keyword in _PIXELS):
         return []
@@ -175,6 +186,16 @@ def _doubts_of_pixels(dataset: Dataset, cleaned: Dataset) -> list[str]:
     overlaid = any(0x6000 <= int(tag) >> 16 <= 0x601E for tag in list(dataset.keys()))
     if overlaid and dataset.get("BitsStored") != dataset.get("BitsAllocated"):
         doubts.append("an overlay may lie in the bits beside its pixels, which nobody has looked at")
+    if syntax in _JPEG:
+        frames = generate_frames(cleaned.PixelData, number_of_frames=int(dataset.get("NumberOfFrames") or 1))
+        if any(strip_jpeg(frame)[1] for frame in frames):
+            doubts.append("comments stand in its compressed frames")
+    elif not syntax.is_encapsulated and "PixelData" in cleaned:
+        samples = 2 if cleaned.PhotometricInterpretation == "YBR_FULL_422" else int(cleaned.SamplesPerPixel)
+        bits = int(cleaned.Rows) * int(cleaned.Columns) * samples * int(cleaned.BitsAllocated)
+        needed = -(-bits * max(int(dataset.get("NumberOfFrames") or 1), 1) // 8)
+        if cleaned.PixelData[needed:].strip(b"\0"):
+            doubts.append("bytes that are no pixels stand behind them")
     return doubts
 
 

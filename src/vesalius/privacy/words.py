@@ -7,10 +7,12 @@ import re
 from functools import cache
 from importlib.resources import files
 
-_LONGEST_ABBREVIATION = 4
+_LONGEST_ABBREVIATION = 3
 _LONGEST_INITIALS = 2
-_LONGEST_NUMBER = 6
+_LONGEST_NUMBER = 4
 _LONGEST_COUNT = 4
+_MOST_PARTS = 4  # of letters and digits in one word: "tfl3d1" has as many, what is drawn at random has more
+_MOST_NUMBERS = 4
 _PARTS = re.compile(r"[A-Za-z]+|\d+")
 _DATE_LIKE = re.compile(r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}")
 _PLAIN = re.compile(r"[\x20-\x7e]*")
@@ -18,7 +20,7 @@ _WORD = re.compile(r"[^\s^,;|]+")
 
 
 def is_term(text: str) -> bool:
-    """Whether a text is made of words that DICOM uses, of abbreviations of up to four letters and of short numbers.
+    """Whether a text is made of words that DICOM uses, of abbreviations of up to three letters and of short numbers.
 
     It is how coded strings, names of pulse sequences, kernels and makers are told from what somebody typed into the
     wrong field. The names of the very patient are looked for apart (`vesalius.privacy.identities`).
@@ -34,7 +36,13 @@ def is_term(text: str) -> bool:
     """
     if not _PLAIN.fullmatch(text) or _DATE_LIKE.search(text):
         return False
-    return all(_may_stay(part, _LONGEST_ABBREVIATION, _LONGEST_NUMBER) for part in _PARTS.findall(text))
+    words = [_PARTS.findall(word) for word in re.split(r"[^A-Za-z0-9]+", text)]
+    if sum(part.isdecimal() for parts in words for part in parts) > _MOST_NUMBERS:
+        return False
+    return all(
+        len(parts) <= _MOST_PARTS and all(_may_stay(part, _LONGEST_ABBREVIATION, _LONGEST_NUMBER) for part in parts)
+        for parts in words
+    )
 
 
 def clean_text(text: str) -> str:
