@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from vesalius.errors import FormatError, GeometryError
 from vesalius.image import Code, Grid, Label, Labels, Meta, Region
 
-_FARTHEST_MM = 1e9
+FARTHEST_MM = 1e9
+"""Distances beyond are a damaged header."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,8 +83,8 @@ def grid_of(shape: Sequence[int], affine: NDArray[np.float64]) -> Grid:
         vesalius.errors.GeometryError: the affine holds 1e+30; distances beyond 1e+09 mm are a damaged header
     """
     largest = np.abs(affine).max()
-    if largest > _FARTHEST_MM:
-        raise GeometryError(f"the affine holds {largest:g}; distances beyond {_FARTHEST_MM:g} mm are a damaged header")
+    if largest > FARTHEST_MM:
+        raise GeometryError(f"the affine holds {largest:g}; distances beyond {FARTHEST_MM:g} mm are a damaged header")
     return Grid(tuple(shape), affine)
 
 

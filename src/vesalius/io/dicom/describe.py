@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID, ExplicitVRBigEndian, ImplicitVRLittleEndian, ParametricMapStorage
 
 from vesalius.errors import FormatError, GeometryError
+from vesalius.io.contents import FARTHEST_MM
 from vesalius.io.dicom.frame import Frame, PixelFormat, Source, Trait
 from vesalius.io.dicom.header import NATIVE, TABLES, Header
 from vesalius.io.dicom.suv import uptake_of
@@ -138,6 +139,8 @@ def _frames(header: Header, source: Source, levels: list[tuple[Dataset, ...]]) -
             position = orientation = None
         else:
             _check_orientation(header, orientation)
+            if max(map(abs, position)) > FARTHEST_MM:
+                raise GeometryError(f"{header.path.name}: the image position is far from any patient: a damaged header")
         if spacing is not None and not all(0 < s < 1e6 for s in spacing):
             raise GeometryError(f"{header.path.name}: the pixel spacing must be above 0 mm")
         lacking = lacking or spacing is None

@@ -176,7 +176,7 @@ def read_header(path: Path, *, whole: bool = False) -> Header | None:
         stream, syntax, storage = opened
         if storage == MediaStorageDirectoryStorage:
             return None
-        magic = stream.tell() > 132 or syntax == DeflatedExplicitVRLittleEndian
+        magic = stream.tell() >= 132 or syntax == DeflatedExplicitVRLittleEndian
         try:
             elements = read_dataset(
                 stream,
