@@ -19,13 +19,13 @@ from vesalius.io.dicom.suv import uptake_of
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 _NOT_IMAGES = {
-    "66.4": ("a segmentation (SEG)", "read the image series that it was drawn on"),
-    "66.7": ("a label map segmentation (SEG)", "read the image series that it was drawn on"),
+    "66.4": ("a segmentation (SEG)", "read its labels with read_labels, or the image series that it was drawn on"),
+    "66.7": ("a label map segmentation (SEG)", "read its labels with read_labels, or the series that it was drawn on"),
     "66.5": ("a surface segmentation", "read the image series that it was drawn on"),
     "481.2": ("an RT dose", "read the planning CT of its study"),
-    "481.3": ("an RT structure set (RTSTRUCT)", "read the image series that its contours were drawn on"),
+    "481.3": ("an RT structure set (RTSTRUCT)", "read it with read_labels on the grid of its image series, or that"),
     "481.5": ("an RT plan", "read the planning CT of its study"),
-    "30": ("a parametric map", "read the image series that it was computed from"),
+    "30": ("a parametric map", "read it by itself, or the image series that it was computed from"),
     "88.": ("a structured report (SR)", "read the image series that it reports on"),
     "11.": ("a presentation state", "read the image series that it presents"),
     "9.": ("a waveform", "it holds no image"),

@@ -48,7 +48,7 @@ def lattice(frames: Sequence[Frame], name: str) -> tuple[Grid, tuple[int, ...]]:
             frame.spacing_mm, first.spacing_mm, rtol=1e-3, atol=0
         ):
             raise GeometryError(f"{name}: its frames lie in different directions, which no grid can hold")
-    across, down, normal = directions(first)
+    across_row, down_column, normal = directions(first)
     points = np.array([frame.position for frame in frames], dtype=np.float64)
     offsets = points @ normal
     order = np.argsort(offsets, kind="stable")
@@ -60,12 +60,17 @@ def lattice(frames: Sequence[Frame], name: str) -> tuple[Grid, tuple[int, ...]]:
         raise FormatError(f"{name}: its frames would span {count} slices; the header is damaged")
     step = (highest - lowest) / (count - 1) if count > 1 else normal * step_mm
     slices = np.rint((offsets - offsets.min()) / (reach / (count - 1) if count > 1 else 1)).astype(int)
-    away = np.abs((points - lowest - slices[:, None] * step) @ np.stack([across, down, normal], axis=1))
+    away = np.abs((points - lowest - slices[:, None] * step) @ np.stack([across_row, down_column, normal], axis=1))
     row_mm, column_mm = first.spacing_mm
     if (away > _UNIFORM * np.array([column_mm, row_mm, step_mm])).any():
         raise GeometryError(f"{name}: its frames do not lie on a regular grid; resample what it was made from first")
     affine = np.eye(4)
-    affine[:3, 0], affine[:3, 1], affine[:3, 2], affine[:3, 3] = across * column_mm, down * row_mm, step, lowest
+    affine[:3, 0], affine[:3, 1], affine[:3, 2], affine[:3, 3] = (
+        across_row * column_mm,
+        down_column * row_mm,
+        step,
+        lowest,
+    )
     return Grid((pixels.columns, pixels.rows, count), affine), tuple(int(at) for at in slices)
 
 

@@ -290,7 +290,7 @@ def _pictures(found: _Object) -> Iterator[tuple[int, int, NDArray[Any]]]:
 
 def _labels(
     found: _Object, combinations: Sequence[frozenset[int]], counts: NDArray[np.integer[Any]]
-) -> tuple[NDArray[np.uint16] | NDArray[np.uint8], Labels]:
+) -> tuple[NDArray[Any], Labels]:
     """The value of each combination, and what the values mean."""
     occurring = [one for one, count in zip(combinations, counts, strict=True) if one and count]
     names = {number: label.name for number, label in found.segments.items()}
@@ -300,7 +300,7 @@ def _labels(
     else:
         values, labels = _named(found, occurring)
     wide = max(values.values(), default=0) > np.iinfo(np.uint8).max
-    lookup = np.zeros(len(combinations), np.uint16 if wide else np.uint8)
+    lookup: NDArray[Any] = np.zeros(len(combinations), np.uint16 if wide else np.uint8)
     for place, one in enumerate(combinations):
         lookup[place] = values.get(one, 0)
     return lookup, labels
