@@ -53,7 +53,7 @@ def test_an_unknown_suffix_lists_the_known(tmp_path: Path) -> None:
         read(tmp_path / "scan.nifti")
     with pytest.raises(FormatError, match=r"cannot write scan\.nifti: unknown suffix"):
         write(Volume(np.zeros((1, 4, 5, 6)), GRID), tmp_path / "scan.nifti")
-    with pytest.raises(FormatError, match=r"cannot write scan\.dcm: unknown suffix"):
+    with pytest.raises(FormatError, match=r"cannot write scan\.dcm: .*name the series"):
         write(Volume(np.zeros((1, 4, 5, 6)), GRID), tmp_path / "scan.dcm")
 
 

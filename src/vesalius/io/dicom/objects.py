@@ -18,13 +18,10 @@ Kind = Literal["image", "segmentation", "fractions", "parametric map", "structur
 
 
 def kind_of(path: Path) -> Kind:
-    """What an object is; a folder holds images.
+    """What an object is; a folder holds images, and of a damaged file the reader of images tells the damage.
 
     Args:
         path: A file or a folder.
-
-    Raises:
-        FormatError: The file is damaged.
 
     Example:
         >>> import tempfile
@@ -33,8 +30,11 @@ def kind_of(path: Path) -> Kind:
     """
     if not path.is_file():
         return "image"
-    with quiet:
-        header = read_header(path)
+    try:
+        with quiet:
+            header = read_header(path)
+    except FormatError:
+        return "image"
     storage = "" if header is None else str(header.elements.SOPClassUID)
     if storage in STORAGES:
         return "fractions" if is_fractional(path) else "segmentation"
