@@ -52,6 +52,12 @@ def find_backend(name: str) -> Backend:
 def title_of(name: str) -> str:
     """What results say of an engine: its name, and of an exported graph what it is instead of where it lies.
 
+    Args:
+        name: As `find_backend` takes it.
+
+    Raises:
+        PlanError, BundleError: As `find_backend`.
+
     Example:
         >>> title_of("openvino-bfloat16")
         'openvino-bfloat16'
