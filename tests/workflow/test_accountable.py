@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -186,6 +187,27 @@ def test_a_vault_from_its_making_to_its_rotation(house, tmp_path, capsys):
     noted = [entry.about["generation"] for entry in entries(house / "audit") if entry.about.get("act") == "rotate"]
     assert noted == [2, 3]  # a vault that is put back as it was before is not the one that the chain knows
     assert verify(house / "audit").broken is None
+
+
+def test_a_vault_that_is_put_back_as_it_was_is_told(house, tmp_path, capsys):
+    role(house, "data-officer")
+    key, vault = tmp_path / "key", house / "vault"
+    assert main(["vault", "key", str(key)]) == 0
+    assert main(["vault", "create", str(vault), "--new-key", str(key)]) == 0
+    shutil.copytree(vault, tmp_path / "first")
+    verified = ["vault", "verify", str(vault), "--key", str(key)]
+    assert main(["vault", "add", str(vault), str(house / "data"), "--key", str(key)]) == 0
+    assert main(verified) == 0
+    shutil.rmtree(vault)
+    shutil.copytree(tmp_path / "first", vault)
+    capsys.readouterr()
+    assert main(verified) == 1
+    assert "at generation 1, and the audit chain knows generation 2: it was put back" in capsys.readouterr().err
+    assert main(["vault", "add", str(vault), str(house / "access.json"), "--key", str(key)]) == 0
+    assert main([*verified, "--json"]) == 1
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (told["damaged"], told["generation"]) == ([], 2)
+    assert told["put_back"].startswith("its generation 2 is not the one that the audit chain knows")
 
 
 def test_a_passphrase_is_asked_for_and_never_an_argument(tmp_path, monkeypatch, capsys):

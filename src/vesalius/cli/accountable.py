@@ -128,16 +128,13 @@ def _note(chains: list[Path], word: str, args: argparse.Namespace, state: str) -
             about["act"] = args.act
         about["of"] = [name_hash(chain, name) for name in inputs[:_MOST]]
         about["to"] = [name_hash(chain, name) for name in outputs]
-        append(chain, word, {**about, **_generation(args)})
+        append(chain, word, {**about, **_vault(args)})
 
 
-def _generation(args: argparse.Namespace) -> dict[str, Any]:
+def _vault(args: argparse.Namespace) -> dict[str, Any]:
     """Of a vault, whose files could be put back as they were before: the chain tells that they were."""
-    import hashlib
-    import json
-
-    try:
-        head = (Path(args.vault) / "vault.json").read_bytes()
-        return {"generation": int(json.loads(head)["generation"]), "head": hashlib.sha256(head).hexdigest()}
-    except (AttributeError, OSError, ValueError, KeyError, TypeError):
+    if args.verb != "vault" or not hasattr(args, "vault"):
         return {}
+    from vesalius.privacy.vault.noted import state_of
+
+    return state_of(args.vault)

@@ -129,14 +129,25 @@ def _verify(args: argparse.Namespace) -> int:
     vault = open_vault(args.vault, _opening(args))
     with counting("members", shown=not args.json) as progress:
         damaged = find_damage(vault, progress=progress)
+    returned = _returned(args.vault)
     if args.json:
         rows = [{"name": name, "reason": reason} for name, reason in damaged.items()]
-        print(json.dumps({"generation": vault.generation, "members": len(vault.members), "damaged": rows}))
+        told = {"generation": vault.generation, "members": len(vault.members), "damaged": rows}
+        print(json.dumps({**told, "put_back": returned or None}))
     else:
-        for reason in damaged.values():
+        for reason in [*damaged.values(), *([f"{vault.path.name}: {returned}"] if returned else [])]:
             print(f"vesalius: {reason}", file=sys.stderr)
         print(f"generation {vault.generation}: {len(vault.members)} members, {len(damaged)} damaged")
-    return 1 if damaged else 0
+    return 1 if damaged or returned else 0
+
+
+def _returned(path: str) -> str:
+    """Whether the vault was put back as it was before, as far as an audit chain that lies with it knows."""
+    from vesalius.privacy.rules import find_rules
+    from vesalius.privacy.vault.noted import find_return
+
+    rules = find_rules(path)
+    return "" if rules is None or rules.audit is None else find_return(path, rules.audit)
 
 
 def _tell(args: argparse.Namespace, vault: Vault) -> int:

@@ -90,7 +90,7 @@ def create_register(url: str, *, key: Path | None = None) -> Register:
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     register = create_register(f"{folder}/consent.sqlite")
         ...     grant(register, ["p1"], "training")
-        ...     withdraw(register, ["p1"])
+        ...     concerned = withdraw(register, ["p1"])
         ...     state(register, "p1", "training"), state(register, "p2", "training")
         ('withdrawn', 'never given')
     """

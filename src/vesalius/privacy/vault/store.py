@@ -12,7 +12,7 @@ Whenever that ends, the vault is the one from before or the new one.
 
 What it holds against: whoever has the files and no key reads nothing, and changes, swaps, cuts off, renames or takes
 away nothing unnoticed. What it cannot hold against: somebody who puts *all* files back as they were at an earlier
-moment. The generation tells where it was noted elsewhere, as the audit chain does.
+moment. The generation tells where it was noted elsewhere: `vesalius.privacy.vault.noted`.
 
 Source: the key of a purpose by HKDF (RFC 5869). ``vault.json`` is under HMAC-SHA256 (RFC 2104), which commits to
 the key, as AES-GCM alone does not (J. Len, P. Grubbs, T. Ristenpart: Partitioning Oracle Attacks, USENIX Security
