@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 from vesalius.bundle import Bundle, built_in
 from vesalius.errors import DataError, VesaliusError
 from vesalius.image import LabelMap, Volume
-from vesalius.io import format_of, is_dicom, read, write
+from vesalius.io import read
 from vesalius.io.atomic import make_folder
-from vesalius.io.layouts.files import stem
 from vesalius.io.layouts.load import read_channels
 from vesalius.jobs import Outcome, joined, run_jobs, share_of
 from vesalius.predict.journal import Entry, note, read_journal, sha256_of
 from vesalius.predict.origin import bundle_digest, origin_of
 from vesalius.predict.pipeline import overlapped
+from vesalius.predict.results import source_of, write_labels, write_probabilities
 from vesalius.predict.segment import Prediction, segment
 from vesalius.predict.segmenter import Segmenter, load_segmenter
 from vesalius.predict.views import Mirror
@@ -206,21 +206,7 @@ class _Made:
 def _read(job: FileJob) -> _Loaded:
     began = perf_counter()
     image = read(job.images[0], series=job.series) if len(job.images) == 1 else read_channels(job.images)
-    return _Loaded(image, _origin(job), perf_counter() - began)
-
-
-def _origin(job: FileJob) -> Origin | None:
-    """The series that a DICOM result belongs to; asked for before anything is computed."""
-    if format_of(job.target) != ".dcm":
-        return None
-    if len(job.images) != 1 or not is_dicom(job.images[0]):
-        raise DataError(
-            f"{job.target.name}: only of a DICOM series can the result be DICOM; choose .nii.gz, .nrrd, .mha, .npz or "
-            ".png, or add it to a study with `vesalius convert --source SERIES`"
-        )
-    from vesalius.io.dicom import read_origin
-
-    return read_origin(job.images[0], series=job.series)
+    return _Loaded(image, source_of(job.target, job.images, job.series), perf_counter() - began)
 
 
 def _compute(job: FileJob, loaded: _Loaded, segmenter: Segmenter, progress: Callable[[int, int], None] | None) -> _Made:
@@ -261,32 +247,12 @@ def _write(job: FileJob, made: _Made) -> FileResult:
     folder, found = make_folder(job.target.parent), made.prediction
     written = [job.target]
     if found.probabilities is not None:
-        mapped = made.origin is not None and found.probabilities.grid.ndim == 3
-        written.append(job.target.with_name(f"{stem(job.target)}-probabilities{'.dcm' if mapped else '.nii.gz'}"))
-        _write_probabilities(found.probabilities, written[1], made)
-    _write_labels(found.labels, job.target, made)
+        written.append(write_probabilities(found.probabilities, job.target, made.origin, made.outputs))
+    write_labels(found.labels, job.target, made.origin, made.name)
     sha256 = {path.name: sha256_of(folder / path.name) for path in written}
     voxels, volume_ml = _sizes(found.labels, calibrated=made.calibrated)
     work = Work(made.backend, made.reading_s, made.computing_s, perf_counter() - began)
     return FileResult(job.target, voxels, volume_ml, sha256, work)
-
-
-def _write_labels(found: LabelMap, path: Path, made: _Made) -> None:
-    if made.origin is None:
-        write(found, path)
-        return
-    from vesalius.io.dicom import write_seg
-
-    write_seg(found, path, made.origin, algorithm_name=f"Vesalius {made.name}".strip())
-
-
-def _write_probabilities(found: Volume, path: Path, made: _Made) -> None:
-    if made.origin is None or format_of(path) != ".dcm":
-        write(found, path)
-        return
-    from vesalius.io.dicom import write_parametric_map
-
-    write_parametric_map(found, path, made.origin, names=made.outputs, description="Probabilities")
 
 
 def _sizes(found: LabelMap, *, calibrated: bool) -> tuple[dict[str, int], dict[str, float] | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from datetime import datetime
 
@@ -95,7 +95,8 @@ def begin(
     if declared:
         made.SpecificCharacterSet = declared
     if not _fits(declared, (description, *texts)):
-        made.decode()  # what is copied, while its own character set is known
+        with quiet:
+            made.decode()  # what is copied, while its own character set is known
         made.SpecificCharacterSet = CHARACTER_SET
     now = datetime.now()
     made.SOPClassUID = storage
@@ -124,10 +125,16 @@ def enter_equipment(made: Dataset) -> None:
 
 
 def copy_elements(source: Dataset, made: Dataset, keywords: Iterable[str]) -> None:
-    """Copy elements as they stand, values and value representation; those that are missing are passed over."""
-    for keyword in keywords:
-        if keyword in source:
-            made[keyword] = deepcopy(source[keyword])
+    """Copy elements as they stand, values and value representation.
+
+    Those that are missing are passed over, and so are those that nobody can understand: a weight that is no number must
+    not keep a segmentation from its patient.
+    """
+    with quiet:
+        for keyword in keywords:
+            with suppress(Exception):
+                if keyword in source:
+                    made[keyword] = deepcopy(source[keyword])
 
 
 def enter_frame_of_reference(made: Dataset, origin: Origin) -> None:

@@ -194,10 +194,16 @@ def _picture(
         return np.rint(_slice(shares[place], at) * np.float32(_FULL)).clip(0, _FULL).astype(np.uint8)
     values = _slice(labels.array, at)
     if kind == "labelmap":
-        return values.astype("<u2" if max(segment.number for segment in segments) > 255 else np.uint8)
+        return values.astype(_stored_type(segments, kind))
     members = segments[place].values
     found = values == members[0] if len(members) == 1 else np.isin(values, members)
     return found if kind == "binary" else found.view(np.uint8) * np.uint8(_FULL)
+
+
+def _stored_type(segments: Sequence[_Segment], kind: Kind) -> np.dtype[Any]:
+    """Of what is not bits: shares are a byte, and so are labels while they fit."""
+    wide = kind == "labelmap" and max(segment.number for segment in segments) > np.iinfo(np.uint8).max
+    return np.dtype("<u2" if wide else np.uint8)
 
 
 def _slice(array: NDArray[Any], at: int) -> NDArray[Any]:
@@ -242,9 +248,8 @@ def _describe(
     made.ContentCreatorName = ""
     made.Columns, made.Rows = labels.grid.shape[:2]
     made.SamplesPerPixel, made.PhotometricInterpretation, made.PixelRepresentation = 1, "MONOCHROME2", 0
-    made.BitsAllocated = 1 if kind == "binary" else 16 if kind == "labelmap" and segments[-1].number > 255 else 8
+    made.BitsAllocated = 8 * _stored_type(segments, kind).itemsize if kind != "binary" else 1
     if kind == "labelmap":
-        made.BitsAllocated = 16 if max(segment.number for segment in segments) > 255 else 8
         made.PixelPaddingValue = 0
     made.BitsStored, made.HighBit = made.BitsAllocated, made.BitsAllocated - 1
     made.LossyImageCompression = str(origin.headers[0].get("LossyImageCompression") or "00")
