@@ -104,7 +104,6 @@ def _fuzz(args: argparse.Namespace) -> None:
     with atheris.instrument_imports(include=["vesalius.io", "pydicom", "highdicom"]):
         from targets import TARGETS
 
-        import pydicom
         import vesalius.io.dicom.contours
         import vesalius.io.dicom.parametric
         import vesalius.io.dicom.segments

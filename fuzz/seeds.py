@@ -85,8 +85,8 @@ def _dicom_files(folder: Path) -> Iterator[Path]:
 
 
 def _derived(folder: Path) -> Iterator[Path]:
-    from vesalius.io.dicom.structures import write_rtstruct
     from vesalius.io.dicom.segmentation import write_seg
+    from vesalius.io.dicom.structures import write_rtstruct
 
     origin = read_origin(folder / "ct")
     array = np.zeros(origin.grid.shape, np.uint8)
@@ -148,10 +148,21 @@ def _written(suffixes: tuple[str, ...], *, chosen: bool) -> Iterator[bytes]:
                 yield bytes([number] * chosen) + (Path(place) / f"a{suffix}").read_bytes()
 
 
+def _node() -> Iterator[bytes]:
+    import network
+
+    with tempfile.TemporaryDirectory() as place:
+        make = Maker(Path(place))
+        path = make.write(make.image(np.zeros((4, 6), np.int16), SOPInstanceUID="1.2.3"))
+        data = path.read_bytes()
+        yield from network.seeds(data[data.index(b"\x08\x00\x08\x00CS") :])
+
+
 _SEEDS = {
     "dicom": _dicom,
     "series": _series,
     "frames": _frames,
+    "node": _node,
     "nifti": lambda: _written((".nii",), chosen=False),
     "headers": lambda: _written((".nrrd", ".mha", ".npy", ".npz", ".nhdr", ".mhd"), chosen=True),
     "pictures": lambda: _written((".png", ".jpg", ".bmp", ".tif"), chosen=True),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import struct
 import tempfile
@@ -18,7 +19,7 @@ from vesalius.io import read, read_labels
 Target = Callable[[bytes], None]
 
 # One folder for each process, in memory where the system has such a place.
-_MEMORY = Path("/dev/shm")  # noqa: S108
+_MEMORY = Path("/dev/shm")
 _HELD = tempfile.TemporaryDirectory(prefix="fuzz-", dir=_MEMORY if _MEMORY.is_dir() else None)
 FOLDER = Path(_HELD.name)
 _GRID = Grid((16, 16, 4), np.eye(4))
@@ -99,6 +100,13 @@ def pictures(data: bytes) -> None:
     _refused_or_done(lambda: read(path))
 
 
+def node(data: bytes) -> None:
+    """What comes over the network to the DICOM node."""
+    import network
+
+    network.node(data)
+
+
 TARGETS: dict[str, Target] = {
     "dicom": dicom,
     "series": series,
@@ -106,6 +114,7 @@ TARGETS: dict[str, Target] = {
     "nifti": nifti,
     "headers": headers,
     "pictures": pictures,
+    "node": node,
 }
 
 
@@ -138,7 +147,5 @@ def _file(name: str, data: bytes) -> Path:
 
 
 def _refused_or_done(act: Callable[[], Any]) -> None:
-    try:
+    with contextlib.suppress(VesaliusError):
         act()
-    except VesaliusError:
-        pass
