@@ -29,6 +29,7 @@ class Planted:
     """What was planted: each string by the place where it stands."""
 
     places: dict[str, str] = field(default_factory=dict)
+    omit: tuple[str, ...] = ()
     _numbers: Any = field(default_factory=lambda: count(1), repr=False)
 
     def word(self, place: str) -> str:
@@ -58,17 +59,18 @@ class Planted:
         }
 
 
-def plant(folder: Path, *, studies: int = 2) -> Planted:
+def plant(folder: Path, *, studies: int = 2, omit: tuple[str, ...] = ()) -> Planted:
     """Write a folder of canaries: CT slices of one patient, a DICOMDIR, a JPEG, a NIfTI image and its sidecar.
 
     Args:
         folder: To write to, which must exist.
         studies: How many the patient has, 40 days apart.
+        omit: Value representations that are left out.
 
     Returns:
         What was planted.
     """
-    planted = Planted()
+    planted = Planted(omit=omit)
     patient = {"name": planted.word("PatientName"), "id": planted.word("PatientID")}
     for study in range(studies):
         below = folder / planted.word("folder name")
@@ -144,9 +146,9 @@ def _every_vr(dataset: Dataset, planted: Planted, place: str) -> None:
     """Selector Values have every VR there is."""
     for vr in TEXTS:
         setattr(dataset, f"Selector{vr}Value", planted.word(f"{vr}, {place}"))
-    for vr in BYTES:
+    for vr in (vr for vr in BYTES if vr not in planted.omit):
         dataset.add(DataElement(_tag(vr), vr, planted.word(f"{vr}, {place}").encode() + bytes(4)))
-    for vr, packed in NUMBERS.items():
+    for vr, packed in ((vr, packed) for vr, packed in NUMBERS.items() if vr not in planted.omit):
         word = planted.add(f"{vr}, {place}", _letters(planted))
         values = struct.unpack(f"<{packed}", word.encode())
         if vr == "AT":  # group and element are numbers of their own
