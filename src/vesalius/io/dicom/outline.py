@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -95,35 +98,106 @@ def join_holes(loops: tuple[Loop, ...]) -> tuple[Loop, ...]:
 
     Source: DICOM PS3.3 C.8.8.6.3 (the "keyhole" technique for inner and outer contours).
     """
-    joined = [loop for loop in loops if area(loop) > 0]
-    holes = [loop for loop in loops if area(loop) < 0]
-    # What lies next to the left of a hole reaches further to the left: if it is a hole, it has been joined before.
-    for hole in sorted(holes, key=lambda one: float(one[:, 0].min())):
-        left = float(hole[:, 0].min())
-        here = next(at for at in range(len(hole)) if hole[at, 0] == left == hole[(at + 1) % len(hole), 0])
-        at_j = float(min(hole[here, 1], hole[(here + 1) % len(hole), 1])) + 0.5 + _BESIDE
-        place, edge, reach = _left_of(joined, left, at_j)
-        gate, door = np.array([[reach, at_j]]), np.array([[left, at_j]])
-        around = np.roll(hole, -(here + 1), axis=0)
-        whole = joined[place]
-        joined[place] = np.concatenate([whole[: edge + 1], gate, door, around, door, gate, whole[edge + 1 :]])
-    return tuple(joined)
+    holes = [place for place, loop in enumerate(loops) if area(loop) < 0]
+    if not holes:
+        return loops
+    doors = {hole: _door(loops[hole]) for hole in holes}
+    channels = _channels(loops, doors)
+    return tuple(_joined(loops, doors, channels, place) for place in range(len(loops)) if place not in doors)
 
 
-def _left_of(loops: list[Loop], left: float, at_j: float) -> tuple[int, int, float]:
-    """The nearest border at the left of a point: which loop, which of its edges, and where."""
-    found = (-1, -1, -np.inf)
-    for place, loop in enumerate(loops):
-        after = np.roll(loop, -1, axis=0)
-        across = (loop[:, 0] == after[:, 0]) & (loop[:, 0] < left)
-        across &= (np.minimum(loop[:, 1], after[:, 1]) < at_j) & (at_j < np.maximum(loop[:, 1], after[:, 1]))
-        candidates = np.flatnonzero(across)
-        if candidates.size:
-            edge = int(candidates[np.argmax(loop[candidates, 0])])
-            if loop[edge, 0] > found[2]:
-                found = (place, edge, float(loop[edge, 0]))
-    assert found[0] >= 0  # a hole lies in something
+@dataclass(frozen=True)
+class _Door:
+    """Where the channel of a hole ends: at which of its edges, the first index there, the pixel's second, and where."""
+
+    edge: int
+    left: float
+    row: int
+    at: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Channel:
+    """Where the channel of a hole begins: at a border at the left of it."""
+
+    hole: int
+    at: NDArray[np.float64]
+
+
+def _door(hole: Loop) -> _Door:
+    """One of the leftmost edges of a hole. At its left lies the structure, and no other channel ends there."""
+    after = np.roll(hole, -1, axis=0)
+    left = float(hole[:, 0].min())
+    edge = int(np.argmax((hole[:, 0] == left) & (after[:, 0] == left)))
+    row = round(float(min(hole[edge, 1], after[edge, 1])) + 0.5)
+    return _Door(edge, left, row, np.array([left, row + _BESIDE]))
+
+
+def _channels(loops: tuple[Loop, ...], doors: dict[int, _Door]) -> dict[tuple[int, int], list[_Channel]]:
+    """By loop and edge the channels that begin there, in the order in which they are met."""
+    corners = np.concatenate(loops)
+    after = np.concatenate([np.roll(loop, -1, axis=0) for loop in loops])
+    edge = np.concatenate([np.arange(len(loop)) for loop in loops])
+    owner = np.repeat(np.arange(len(loops)), [len(loop) for loop in loops])
+    across = np.flatnonzero(corners[:, 0] == after[:, 0])
+    # Every border that a row of pixels crosses: those of a row stand together, from left to right.
+    low, high = (
+        np.rint(f(corners[across, 1], after[across, 1]) + 0.5).astype(np.int64) for f in (np.minimum, np.maximum)
+    )
+    lengths = high - low
+    of = np.repeat(across, lengths)
+    row = np.arange(of.size) - np.repeat(np.cumsum(lengths) - lengths, lengths) + np.repeat(low, lengths)
+    order = np.lexsort((corners[of, 0], row))
+    row, of = row[order], of[order]
+    found: dict[tuple[int, int], list[_Channel]] = {}
+    for hole, door in doors.items():
+        first, stop = np.searchsorted(row, [door.row, door.row + 1])
+        nearest = of[first + np.searchsorted(corners[of[first:stop], 0], door.left) - 1]
+        channel = _Channel(hole, np.array([corners[nearest, 0], door.at[1]]))
+        found.setdefault((int(owner[nearest]), int(edge[nearest])), []).append(channel)
+    for (loop, at), channels in found.items():
+        upwards = loops[loop][(at + 1) % len(loops[loop]), 1] > loops[loop][at, 1]
+        channels.sort(key=lambda one: float(one.at[1]), reverse=not upwards)
     return found
+
+
+def _joined(
+    loops: tuple[Loop, ...], doors: dict[int, _Door], channels: dict[tuple[int, int], list[_Channel]], outer: int
+) -> Loop:
+    """Walk along a border, and through every channel that begins there round the hole at its end."""
+    points: list[NDArray[np.float64]] = []
+    # Holes hang on holes, more of them than Python's calls may be nested.
+    walks = [_walk(loops[outer], 0, channels, outer)]
+    while walks:
+        step = next(walks[-1], None)
+        if step is None:
+            walks.pop()
+        elif isinstance(step, _Channel):
+            door = doors[step.hole]
+            points += [step.at, door.at]
+            walks.append(_there_and_back(loops, channels, step, door))
+        else:
+            points.append(step)
+    return np.array(points)
+
+
+def _walk(
+    loop: Loop, start: int, channels: dict[tuple[int, int], list[_Channel]], name: int
+) -> Iterator[NDArray[np.float64] | _Channel]:
+    """The corners of a loop from one of them on, and after each the channels that begin at the edge behind it."""
+    for step in range(len(loop)):
+        at = (start + step) % len(loop)
+        yield loop[at]
+        yield from channels.get((name, at), ())
+
+
+def _there_and_back(
+    loops: tuple[Loop, ...], channels: dict[tuple[int, int], list[_Channel]], channel: _Channel, door: _Door
+) -> Iterator[NDArray[np.float64] | _Channel]:
+    """Round a hole from its door, and back through the channel."""
+    yield from _walk(loops[channel.hole], door.edge + 1, channels, channel.hole)
+    yield door.at
+    yield channel.at
 
 
 def _cycles(after: NDArray[np.intp]) -> list[NDArray[np.intp]]:

@@ -61,14 +61,22 @@ def draw(
     lines = [contour for contour in contours if not contour.closed or len(contour.points) <= 2]
     mask = np.zeros(grid.shape, dtype=np.bool_)
     if closed:
-        axis = _axis(closed, grid)
+        indices = _indices(closed, grid)
+        spread = np.max([np.ptp(index, axis=0) for index in indices], axis=0)
+        axis = next((axis for axis in (2, 1, 0) if spread[axis] <= _FLAT), None)
         if axis is not None:
-            _draw_slices(closed, grid, axis, mask, structures, slab_mm)
+            _draw_slices(closed, indices, grid, axis, mask, structures, slab_mm)
         else:
             _draw_oblique(closed, grid, mask, structures, slab_mm)
     for contour in lines:
         _mark(contour, grid, mask)
     return _cut(mask)
+
+
+def _indices(contours: Sequence[Contour], grid: Grid) -> list[NDArray[np.float64]]:
+    """The points of contours in indices of the grid."""
+    ends = np.cumsum([len(contour.points) for contour in contours])
+    return np.split(grid.to_index(np.concatenate([contour.points for contour in contours])), ends[:-1])
 
 
 def _cut(mask: NDArray[np.bool_]) -> tuple[tuple[int, ...], NDArray[np.bool_]]:
@@ -93,18 +101,13 @@ def _once(contours: Sequence[Contour]) -> list[Contour]:
     return found
 
 
-def _axis(contours: Sequence[Contour], grid: Grid) -> int | None:
-    """The axis of the grid across which the contours lie; the last one first."""
-    spread = np.max([np.ptp(grid.to_index(contour.points), axis=0) for contour in contours], axis=0)
-    return next((axis for axis in (2, 1, 0) if spread[axis] <= _FLAT), None)
-
-
 def _mark(contour: Contour, grid: Grid, mask: NDArray[np.bool_]) -> None:
     mask[tuple(passed(grid.to_index(contour.points), grid.shape, closed=contour.closed).T)] = True
 
 
 def _draw_slices(
     contours: Sequence[Contour],
+    indices: Sequence[NDArray[np.float64]],
     grid: Grid,
     axis: int,
     mask: NDArray[np.bool_],
@@ -114,7 +117,6 @@ def _draw_slices(
     """Fill the slices of the grid from the planes of contours nearest to them."""
     step = float(1 / np.linalg.norm(np.linalg.inv(grid.affine)[axis, :3]))
     in_plane = [other for other in range(3) if other != axis]
-    indices = [grid.to_index(contour.points) for contour in contours]
     planes = _planes([float(index[:, axis].mean()) for index in indices])
 
     def place_of(contour: Contour) -> float:
