@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,7 @@ def test_from_consent_to_withdrawal(data, told, tmp_path, quick_plans, capsys):
     register = open_register(str(data / "consent.sqlite"))
     hashes = {patient: register.hash_of(patient) for patient in PATIENTS}
     assert patients_of(Bundle.load(model).provenance, register.id) == {hashes[p] for p in PATIENTS[:3]}
+    assert re.findall(r"case\d", (model / "bundle.json").read_text()) == []
     written = b"".join(path.read_bytes() for path in model.rglob("*") if path.is_file())
     assert [patient for patient in PATIENTS if patient.encode() in written] == []
 

@@ -47,6 +47,26 @@ def lineage_of(dataset: Dataset, start: Bundle | None = None) -> dict[str, Any]:
     return {name: what for name, what in ((LINEAGE, found), (WITHDRAWN, earlier.get(WITHDRAWN))) if what}
 
 
+def case_names(dataset: Dataset, cases: Iterable[str]) -> list[str]:
+    """How cases are named in a bundle: as they are; where a register was asked, by the hashes of their patients.
+
+    Args:
+        dataset: Whose cases they are.
+        cases: Their names, which often are patients' identifiers.
+
+    Example:
+        >>> from vesalius.image import Lineage, Record
+        >>> held = Lineage("r1", "training", {"p1": "a0"})
+        >>> case = Record("p1_left", (), patient="p1")
+        >>> case_names(Dataset((case,), None, ("image",), load=lambda record, dataset: None, lineage=held), ["p1_left"])
+        ['a0']
+    """
+    if dataset.lineage is None:
+        return list(cases)
+    owners = {record.id: record.patient or record.id for record in dataset.records}
+    return [dataset.lineage.patients[owners[case]] for case in cases]
+
+
 def patients_of(provenance: Mapping[str, Any], register: str, purpose: str | None = None) -> frozenset[str]:
     """The hashes of all who took part, as one register has them.
 

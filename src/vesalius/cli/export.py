@@ -55,10 +55,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Export, and tell what the check found."""
     from vesalius.bundle import Bundle
+    from vesalius.cli.admission import warn_of_withdrawals
     from vesalius.export import export
 
+    bundle = Bundle.load(args.bundle)
+    warn_of_withdrawals(bundle, args.bundle)
     report = export(
-        Bundle.load(args.bundle),
+        bundle,
         args.to,
         args.output,
         case=_case(args),

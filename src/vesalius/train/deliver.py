@@ -13,7 +13,7 @@ from urllib.parse import quote
 import torch
 
 from vesalius.bundle import Bundle, Card
-from vesalius.bundle.lineage import lineage_of
+from vesalius.bundle.lineage import case_names, lineage_of
 from vesalius.image import Dataset
 from vesalius.io import write
 from vesalius.io.atomic import make_folder
@@ -118,7 +118,12 @@ def _score(
     return replace(
         bundle,
         card=replace(card, scores=scores, scores_on=words, recipe=card.recipe or _recipe(training, setting)),
-        provenance={**bundle.provenance, "held_out": list(held_out), "scored": len(found), "total_s": run.spent_s},
+        provenance={
+            **bundle.provenance,
+            "held_out": case_names(dataset, held_out),
+            "scored": len(found),
+            "total_s": run.spent_s,
+        },
     )
 
 

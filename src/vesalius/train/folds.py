@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from vesalius.bundle import Bundle, Card
+from vesalius.bundle.lineage import case_names
 from vesalius.errors import PlanError
 from vesalius.image import Dataset, LabelMap, Labels
 from vesalius.io import read_labels, write
@@ -155,11 +156,11 @@ def cross_validate(
         card=_card(card or Card(name=place.name), scores, usable.labels, made, chosen, combine, len(usable)),
         provenance={
             **made[chosen[0]][0].provenance,
-            "folds": [list(split) for split in splits],
+            "folds": [case_names(usable, split) for split in splits],
             "fold_scores": {name: [dict(one.card.scores) for one in members] for name, members in made.items()},
             "choice": words,
             "combined": combine,
-            "held_out": list(usable.ids),
+            "held_out": case_names(usable, usable.ids),
             "scored": len(scores),
             "training_cases": len(usable),
         },
