@@ -106,7 +106,7 @@ def kill_again_and_again(work: Path, *, kills: int, seed: int = 0) -> Outcome:
             it.stdout.readline()
             began = time.monotonic()
             left = hand_over(files, port)
-            wait_until_done(store, series=1)
+            wait_until_done(store, it, series=1)
             took = time.monotonic() - began
         images, when = len(files), Counter[str]()
         for number in range(1, kills + 1):
@@ -130,7 +130,7 @@ def kill_again_and_again(work: Path, *, kills: int, seed: int = 0) -> Outcome:
                 assert it.poll() is None, "the node has ended by itself"
                 time.sleep(0.2 if left else 0)
             assert not left, f"the node does not take {len(left)} objects"
-            wait_until_done(store, series=kills + 1)
+            wait_until_done(store, it, series=kills + 1)
         told = look(store)
         return Outcome(
             kills + 1,
@@ -160,10 +160,11 @@ def state_of(store: Path) -> str:
     return "while results waited" if work.get("due") or out.get("due") else "before or after"
 
 
-def wait_until_done(store: Path, *, series: int, most_s: float = 120.0) -> None:
+def wait_until_done(store: Path, node: subprocess.Popen[str], *, series: int, most_s: float = 120.0) -> None:
     """Wait for all results to be sent; fails when one cannot be made."""
     end = time.monotonic() + most_s
     while time.monotonic() < end:
+        assert node.poll() is None, "the node has ended by itself"
         told = look(store)
         assert "failed" not in told["work"], told
         if told["work"] == {"made": series} and told["deliveries"] == {"sent": series * len(RESULTS)}:

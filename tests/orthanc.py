@@ -64,10 +64,12 @@ def free_port() -> int:
 
 
 @contextmanager
-def orthanc(folder: Path, *, modalities: dict[str, int] | None = None) -> Iterator[Orthanc]:
+def orthanc(
+    folder: Path, *, modalities: dict[str, int] | None = None, servers: dict[str, dict[str, str]] | None = None
+) -> Iterator[Orthanc]:
     """Start Orthanc, and stop it when the block ends; skips where it is not installed.
 
-    ``modalities`` are the AE titles and ports of those that it knows.
+    ``modalities`` are the AE titles and ports of those that it knows, ``servers`` what its DICOMweb client needs.
     """
     program = shutil.which("Orthanc")
     if program is None or not PLUGIN.exists():
@@ -107,7 +109,7 @@ def orthanc(folder: Path, *, modalities: dict[str, int] | None = None) -> Iterat
             }
             for name, port in (modalities or {}).items()
         },
-        "DicomWeb": {"Enable": True, "Root": "/dicom-web/", "EnableWado": False},
+        "DicomWeb": {"Enable": True, "Root": "/dicom-web/", "EnableWado": False, "Servers": servers or {}},
     }
     (folder / "orthanc.json").write_text(json.dumps(configuration))
     log = folder / "orthanc.log"

@@ -29,7 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_peer(_action(actions, "echo", "ask whether a peer is there (C-ECHO)"))
     find = _action(actions, "find", "ask a peer what it has (C-FIND)")
     _add_peer(find)
-    find.add_argument("keys", nargs="*", metavar="KEYWORD=VALUE", help="to match (* and ?); without a value: to tell")
+    find.add_argument(
+        "--key",
+        action="append",
+        default=[],
+        metavar="KEYWORD=VALUE",
+        help="to match (* and ?), as often as wanted; without =VALUE what is to be told",
+    )
     find.add_argument("--level", choices=("study", "series", "image"), default="study", help="of what (study)")
     get = _action(actions, "get", "fetch from a peer over the same connection (C-GET)")
     _add_peer(get)
@@ -218,7 +224,7 @@ def _find(args: argparse.Namespace) -> int:
     from vesalius.server.node.peers import parse_peer
     from vesalius.server.node.query import find, values_told
 
-    keys = {word.partition("=")[0]: word.partition("=")[2] for word in args.keys}
+    keys = {word.partition("=")[0]: word.partition("=")[2] for word in args.key}
     wanted = {"study": "StudyInstanceUID", "series": "SeriesInstanceUID", "image": "SOPInstanceUID"}[args.level]
     keys.setdefault(wanted, "")
     found = find(parse_peer(args.peer), args.level.upper(), keys, caller=_caller(args))

@@ -253,8 +253,6 @@ class Store:
         """Drop what had not arrived whole, and take up what had its name and was not yet in the index."""
         for left in (self.folder / "incoming").iterdir():
             left.unlink()
-        for left in self.results.glob(".part-*"):
-            left.unlink()
         known = {instance.path for instance in self.instances()}
         lost = [path for path in self._files() if path not in known]
         for path in lost:

@@ -26,6 +26,7 @@ from vesalius.server.store import Store
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 
+
 @contextmanager
 def node(store, **how):
     limits = how.pop("limits", Limits(pdu_s=1.0, answer_s=5.0))

@@ -1,6 +1,7 @@
 """Rules are carried out once, at whatever point the process is cut off; a peer is played by functions."""
 
 import sqlite3
+import time
 from contextlib import closing
 
 import numpy as np
@@ -144,6 +145,20 @@ def test_killed_at_any_moment_nothing_is_lost_or_sent_twice(tmp_path, ct, pacs, 
     assert left[0] < times, "it was not killed"
     assert summary["work"] == {"made": 1}
     assert summary["deliveries"] == {"sent": 1}
+    assert len(pacs.taken) == 1
+
+
+def test_what_was_half_made_is_cleared_away(tmp_path, ct, pacs):
+    with closing(Store(tmp_path / "s")) as store:
+        fill(store, ct)
+        (store.results / ".part-1" / "more").mkdir(parents=True)
+        (store.results / ".part-2").write_bytes(b"half")
+    with closing(Store(tmp_path / "s")) as store, worker.working(shop(store), pause_s=0.01):
+        for _ in range(1000):
+            if queue.summary(store.database)["deliveries"] == {"sent": 1}:
+                break
+            time.sleep(0.02)
+        assert [path.name for path in store.results.iterdir() if path.name.startswith(".")] == []
     assert len(pacs.taken) == 1
 
 

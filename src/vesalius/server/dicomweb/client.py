@@ -123,7 +123,7 @@ def retrieve(
 
     Raises:
         WebError: It does not answer, or not so; what had arrived whole stays in the store.
-        FormatError: A UID is none.
+        FormatError: A UID is none, or the answer is cut off.
     """
     path = "/".join(_path(study, series, instance))
     accept = f'multipart/related; type="{_DICOM}"; transfer-syntax=*'

@@ -82,6 +82,8 @@ def search(
     found: list[dict[str, Any]] = []
     left = offset
     for row in rows:
+        if len(found) >= limit:
+            break
         header = {tag: one for up in _UP[level] for tag, one in json.loads(row[f"{up}_header"]).items()}
         if "ModalitiesInStudy" in rest or level == "study":
             header[_MODALITIES] = {"vr": "CS", "Value": _modalities(database, row["study"])}
@@ -91,8 +93,6 @@ def search(
             left -= 1
             continue
         found.append(header | dict(_counts(database, level, row)))
-        if len(found) >= limit:
-            break
     return found
 
 

@@ -13,7 +13,7 @@ from vesalius.errors import FormatError
 MOST_PARTS = 100_000
 _LONGEST_HEAD = 16 << 10  # bytes of the headers of a part
 _CHUNK = 1 << 18
-_BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{1,70}", re.ASCII)
+_BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{1,200}", re.ASCII)  # 70 are allowed; Orthanc writes 73
 _PARAMETER = re.compile(r';\s*([A-Za-z0-9-]+)\s*=\s*(?:"([^"]*)"|([^;\s]*))')
 
 
