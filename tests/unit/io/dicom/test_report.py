@@ -121,7 +121,8 @@ def _foreign(path, groups):
     made.PatientName = PATIENT[0]
     inside = _item("CONTAINER", ("DCM", "126010", "Imaging Measurements"))
     inside.ContentSequence = [
-        _item("CONTAINER", ("DCM", "125007", "Measurement Group"), ContentSequence=children) for children in groups or ()
+        _item("CONTAINER", ("DCM", "125007", "Measurement Group"), ContentSequence=children)
+        for children in groups or ()
     ]
     made.ContentSequence = [inside] if groups is not None else []
     made.save_as(path, enforce_file_format=True)
