@@ -79,26 +79,30 @@ def test_results_that_go_under_rules_are_noted_too(house, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("verb", "needed"),
+    ("verb", "act", "needed"),
     [
-        (["show", "data/x.nii.gz"], "viewer or annotator or trainer or data-officer"),
-        (["classical", "otsu", "data/x.nii.gz", "-o", "out.nii.gz"], "annotator or trainer"),
-        (["fit", "data", "-o", "model"], "trainer"),
-        (["vault", "create", "vault", "--new-key", "data"], "data-officer"),
-        (["access", "grant", "access.json", "eve", "viewer"], "administrator"),
+        (["show", "data/x.nii.gz"], "view", "viewer or annotator or trainer or data-officer"),
+        (["classical", "otsu", "data/x.nii.gz", "-o", "out.nii.gz"], "segment", "annotator or trainer"),
+        (["fit", "data", "-o", "model"], "train", "trainer"),
+        (["vault", "create", "vault", "--new-key", "data"], "vault", "data-officer"),
+        (["access", "grant", "access.json", "eve", "viewer"], "access", "administrator"),
+        (["deidentify", "data", "-o", "out", "--key", "data"], "deidentify", "data-officer"),
+        (["deidentify", "--links", "data/x.nii.gz", "--reveal", "ANON-1"], "reidentify", "data-officer"),
+        (["audit", "verify", "audit"], "audit", "data-officer or administrator"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
-def test_who_has_no_role_for_it_is_refused_and_that_is_noted(house, monkeypatch, capsys, verb, needed):
+def test_who_has_no_role_for_it_is_refused_and_that_is_noted(house, monkeypatch, capsys, verb, act, needed):
     monkeypatch.chdir(house)
     (house / "data" / f"{NAME}.nii.gz").rename(house / "data" / "x.nii.gz")
     told = {"format": "vesalius access 1", "roles": {"somebody": ["administrator"]}}
+    assert account() != "somebody"
     (house / "access.json").write_text(json.dumps(told))
     before = sorted(path.name for path in house.iterdir())
     capsys.readouterr()
     assert main(verb) == 1
-    assert f"here; {needed} may: ask an administrator" in capsys.readouterr().err
-    assert [state for _, _, state in acts(house)] == ["refused"]
+    assert f"may not {act} here; {needed} may: ask an administrator" in capsys.readouterr().err
+    assert [state for _, _, state in acts(house)] == ([] if verb[0] == "audit" else ["refused"])
     assert sorted(path.name for path in house.iterdir()) == before
 
 

@@ -32,7 +32,7 @@ _ACTS: Mapping[str, tuple[Act, str]] = {
     "access": ("access", "access"),
     "audit": ("audit", "audit"),
 }
-_OUTPUTS = ("output", "out", "manifest", "save")
+_OUTPUTS = ("output", "b", "manifest", "save", "report", "quarantine", "links", "store")
 _MOST = 200  # hashes of names in an entry; the count tells of more
 
 
@@ -57,9 +57,7 @@ def run_accountably(args: argparse.Namespace, run: Callable[[argparse.Namespace]
         return run(args)
     from vesalius.privacy.audit import account
 
-    act, word = _ACTS.get(args.verb, ("view", "read"))
-    if args.verb == "pixels" and getattr(args, "act", "") == "segment":
-        act, word = "segment", "segmented"
+    act, word = _act(args)
     # Whoever verifies a chain must not change it; of several processes the first one speaks.
     silent = args.verb == "audit" or os.environ.get("RANK", "0") != "0"
     chains = [] if silent else list(dict.fromkeys(rules.audit for rules in found if rules.audit is not None))
@@ -76,6 +74,14 @@ def run_accountably(args: argparse.Namespace, run: Callable[[argparse.Namespace]
     finally:
         _note(chains, word, args, "done" if code == 0 else "failed")
     return code
+
+
+def _act(args: argparse.Namespace) -> tuple[Act, str]:
+    if args.verb == "pixels" and getattr(args, "act", "") == "segment":
+        return _ACTS["segment"]
+    if args.verb == "deidentify" and getattr(args, "reveal", None) is not None:
+        return "reidentify", "re-identified"
+    return _ACTS.get(args.verb, ("view", "read"))
 
 
 def _require(rules: Rules, who: str, act: Act, args: argparse.Namespace) -> None:
@@ -120,14 +126,14 @@ def _note(chains: list[Path], word: str, args: argparse.Namespace, state: str) -
     from vesalius.privacy.audit import append, name_hash
 
     inputs = list(dict.fromkeys(str(place.resolve()) for place in _named(args, outputs=False)))
-    results = [getattr(args, name, None) for name in _OUTPUTS]
-    outputs = [str(Path(text).resolve()) for text in results if isinstance(text, str)]
+    results = [value if isinstance(value, list) else [value] for value in (getattr(args, n, None) for n in _OUTPUTS)]
+    outputs = [str(Path(text).resolve()) for texts in results for text in texts if isinstance(text, str)]
     for chain in chains:
         about: dict[str, Any] = {"verb": args.verb, "state": state, "files": len(inputs)}
         if isinstance(getattr(args, "act", None), str):
             about["act"] = args.act
         about["of"] = [name_hash(chain, name) for name in inputs[:_MOST]]
-        about["to"] = [name_hash(chain, name) for name in outputs]
+        about["to"] = [name_hash(chain, name) for name in outputs[:_MOST]]
         append(chain, word, {**about, **_vault(args)})
 
 
