@@ -21,8 +21,8 @@ from vesalius.privacy.profile import Profile
 from vesalius.privacy.pseudonyms import Pseudonyms
 
 REASONS = "reasons.json"
+_STAGING = ".part-faces"
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-_VOLUMES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".hdr")
 _NAMED = (".pdf", ".txt", ".csv", ".xml", ".json", ".zip", ".doc", ".docx", ".xls", ".xlsx", ".html", ".avi", ".mp4")
 
 
@@ -122,6 +122,7 @@ def deidentify(
     files = list(_files(source))
     # What a header takes along is no file of its own.
     taken = {voxels.resolve() for path in files for voxels in _taken_along(path)}
+    shutil.rmtree(target / _STAGING, ignore_errors=True)  # of a run that was killed
     work = _Run(source if source.is_dir() else source.parent, target, held, profile, pseudonyms)
     for number, path in enumerate(files):
         if path.is_symlink():
@@ -130,6 +131,8 @@ def deidentify(
             _one(path, work)
         if progress is not None:
             progress(number + 1, len(files))
+    if work.waiting:
+        _take_faces_off(work)
     if work.quarantined:
         reasons = {one.name: list(one.doubts) for one in work.quarantined}
         write_text(held / REASONS, json.dumps(_reasons_before(held) | reasons, indent=1) + "\n")
@@ -151,6 +154,12 @@ class _Run:
     left_out: Counter[str] = field(default_factory=Counter)
     links: Links = field(default_factory=Links)
     digests: dict[Path, bytes] = field(default_factory=dict)
+    waiting: dict[Path, list[tuple[Path, FileReport]]] = field(default_factory=dict)  # by series, for the face to go
+
+    @property
+    def staging(self) -> Path:
+        """Where series wait for their faces to be taken off, before anything of them is in the results."""
+        return self.target / _STAGING
 
 
 def _one(path: Path, work: _Run) -> None:
@@ -185,13 +194,36 @@ def _dicom(path: Path, work: _Run) -> Findings | None:
         work.left_out["a copy of an object that was written already"] += 1
         return None
     work.digests[cleaned.name] = digest
-    make_folder((work.target / cleaned.name).parent)
-    write_bytes(work.target / cleaned.name, cleaned.data)
-    work.written.append(FileReport(cleaned.name.as_posix(), cleaned.findings.actions))
+    said = FileReport(cleaned.name.as_posix(), cleaned.findings.actions)
+    faces = "faces" in work.profile.options
+    place = (work.staging if faces else work.target) / cleaned.name
+    make_folder(place.parent)
+    write_bytes(place, cleaned.data)
+    if faces:
+        work.waiting.setdefault(cleaned.name.parent, []).append((path, said))
+    else:
+        work.written.append(said)
     if cleaned.pseudonym != cleaned.patient["PatientID"]:
         work.links.patients[cleaned.pseudonym] = cleaned.patient
     work.links.uids.update(cleaned.uids)
     return None
+
+
+def _take_faces_off(work: _Run) -> None:
+    from vesalius.privacy.heads import deface_series
+
+    try:
+        for series, files in work.waiting.items():
+            findings = deface_series(work.staging / series, work.profile)
+            for path, said in files:
+                if not findings.sure:
+                    _hold_back(path, ".dcm", findings, work)
+                    continue
+                make_folder((work.target / said.name).parent)
+                (work.staging / said.name).replace(work.target / said.name)
+                work.written.append(FileReport(said.name, (*said.actions, *findings.actions)))
+    finally:
+        shutil.rmtree(work.staging, ignore_errors=True)
 
 
 def _other(path: Path, work: _Run) -> Findings | None:
@@ -232,6 +264,11 @@ def _seen(made: list[Path], suffix: str, work: _Run) -> Findings:
     if "pixels" in work.profile.options and suffix in _PICTURES:
         for one in made:
             found = found + _text_in(one)
+    if "faces" in work.profile.options:
+        from vesalius.privacy.heads import deface_file
+
+        for one in made:
+            found = found + deface_file(one)
     return found
 
 

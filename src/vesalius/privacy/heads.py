@@ -1,0 +1,121 @@
+"""Take the face off heads that are stored as DICOM series or as volumes, before they are handed on."""
+
+from __future__ import annotations
+
+import io
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import dcmread, dcmwrite
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
+
+from vesalius.errors import PrivacyError, VesaliusError
+from vesalius.image import Volume
+from vesalius.io import read, write
+from vesalius.io.atomic import write_bytes
+from vesalius.io.dicom.header import damage_is_a_format_error
+from vesalius.io.dicom.origin import read_origin
+from vesalius.io.dicom.quiet import quiet
+from vesalius.io.dicom.series import read_series
+from vesalius.privacy.deface import deface, face_mask
+from vesalius.privacy.findings import Findings
+from vesalius.privacy.marks import mark
+from vesalius.privacy.profile import Profile
+
+_WITH_FACES = ("CT", "MR", "PT")
+_DONE = "took the face off the head"
+_DOUBT = "a face may be in it: it is not surely a whole head, from which the face could be taken"
+_VOLUMES = (".nii", ".nii.gz", ".nrrd", ".mha", ".npz")
+_PAIRS = (".hdr", ".mhd", ".nhdr")
+
+
+def deface_series(folder: Path, profile: Profile) -> Findings:
+    """Take the face off the head of one series of CT, MR or PET; files of other kinds stay as they are.
+
+    Voxels of the face get the least stored value of their file; the rest of the pixels keeps every bit.
+
+    Args:
+        folder: Holds the files of one series, de-identified but for the face; they are replaced.
+        profile: What was done otherwise, for (0012,0064).
+
+    Returns:
+        What was done; with a doubt the files are not to be handed on.
+    """
+    files = sorted(folder.glob("*.dcm"))
+    with quiet:
+        headers = [dcmread(path, stop_before_pixels=True) for path in files]
+    if all(str(header.get("Modality")) not in _WITH_FACES or "Rows" not in header for header in headers):
+        return Findings()
+    try:
+        with damage_is_a_format_error(folder):
+            masks = _masks(folder, files)
+            written = [(path, _defaced(path, masks[path], profile)) for path in files]
+    except VesaliusError:
+        return Findings(doubts=(_DOUBT,))
+    for path, data in written:
+        write_bytes(path, data)
+    return Findings((_DONE,))
+
+
+def deface_file(path: Path) -> Findings:
+    """Take the face off a head in NIfTI, NRRD or MetaImage; the file is replaced.
+
+    Returns:
+        What was done; with a doubt the file is not to be handed on. Pictures and sidecars stay as they are.
+    """
+    name = path.name.lower()
+    if name.endswith(_PAIRS):
+        return Findings(doubts=(_DOUBT,))  # a header and its voxels cannot be replaced at once
+    if not name.endswith(_VOLUMES):
+        return Findings()
+    try:
+        image = read(path)
+        write(deface(image), path)
+    except VesaliusError:
+        return Findings(doubts=(_DOUBT,))
+    return Findings((_DONE,))
+
+
+def _masks(folder: Path, files: list[Path]) -> dict[Path, dict[int, NDArray[np.bool_]]]:
+    """Where the face is in each frame of each file, as ``(rows, columns)``."""
+    origin = read_origin(folder)
+    image: Volume = read_series(folder)
+    if len(origin.headers) != len(files) or image.array.shape[0] != 1 or image.grid.ndim != len("xyz"):
+        raise PrivacyError("the series is not one volume")
+    face = face_mask(image).array > 0
+    masks: dict[Path, dict[int, NDArray[np.bool_]]] = defaultdict(dict)
+    for place, (header, frame) in enumerate(origin.frames):
+        path = folder / f"{origin.headers[header].SOPInstanceUID}.dcm"
+        masks[path][frame] = face[:, :, place].T
+    return masks
+
+
+def _defaced(path: Path, masks: dict[int, NDArray[np.bool_]], profile: Profile) -> bytes:
+    with quiet:
+        dataset = dcmread(path)
+        frames = int(dataset.get("NumberOfFrames") or 1)
+        big = dataset.file_meta.TransferSyntaxUID == ExplicitVRBigEndian
+        if "PixelData" not in dataset or dataset.SamplesPerPixel != 1 or len(masks) != frames or big:
+            raise PrivacyError("its pixels cannot be replaced frame by frame")
+        pixels = np.array(dataset.pixel_array).reshape(frames, dataset.Rows, dataset.Columns)
+        inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
+        black = pixels.max() if inverted else pixels.min()
+        for frame, where in masks.items():
+            pixels[frame - 1][where] = black
+        value = pixels.tobytes()
+        if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+            dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+            for keyword in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"):
+                if keyword in dataset:
+                    del dataset[keyword]
+        del dataset.PixelData
+        dataset.add_new(0x7FE00010, "OW" if dataset.BitsAllocated > 8 else "OB", value + bytes(len(value) % 2))
+        dataset.RecognizableVisualFeatures = "NO"
+        done = {option for option in profile.options if option != "pixels" or dataset.get("BurnedInAnnotation") == "NO"}
+        mark(dataset, Profile(frozenset({*done, "faces"})))
+        held = io.BytesIO()
+        syntax = dataset.file_meta.TransferSyntaxUID
+        dcmwrite(held, dataset, implicit_vr=syntax.is_implicit_VR, little_endian=True, enforce_file_format=True)
+    return held.getvalue()
