@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from copy import deepcopy
 from datetime import datetime
+from importlib.metadata import version
 
 import numpy as np
 from pydicom.charset import python_encoding
@@ -118,10 +119,8 @@ def enter_equipment(made: Dataset) -> None:
 
     Source: DICOM PS3.3 C.7.5.2 (all four are Type 1).
     """
-    from vesalius import __version__
-
     made.Manufacturer = made.ManufacturerModelName = MAKER
-    made.DeviceSerialNumber = made.SoftwareVersions = __version__
+    made.DeviceSerialNumber = made.SoftwareVersions = version("vesalius")
 
 
 def copy_elements(source: Dataset, made: Dataset, keywords: Iterable[str]) -> None:

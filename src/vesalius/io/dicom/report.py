@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -176,14 +177,12 @@ def _tree(sizes: Sequence[Size], origin: Origin, segments: tuple[Dataset, dict[s
     import highdicom.sr as hd
     from pydicom.sr.codedict import codes
 
-    from vesalius import __version__
-
     groups: list[Any] = []
     for size in sizes:
         how: dict[str, Any] = {
             "tracking_identifier": hd.TrackingIdentifier(uid=generate_uid(), identifier=size.name),
             "finding_type": _concept(meaning_of(Label(size.name, 1, code=size.code)).type),
-            "algorithm_id": hd.AlgorithmIdentification(name=MAKER, version=__version__),
+            "algorithm_id": hd.AlgorithmIdentification(name=MAKER, version=version("vesalius")),
             "measurements": [
                 hd.Measurement(
                     name=concept,
@@ -206,7 +205,7 @@ def _tree(sizes: Sequence[Size], origin: Origin, segments: tuple[Dataset, dict[s
         else:
             groups.append(hd.MeasurementsAndQualitativeEvaluations(**how))
     device = hd.DeviceObserverIdentifyingAttributes(
-        uid=generate_uid(), name=MAKER, manufacturer_name=MAKER, model_name=MAKER, serial_number=__version__
+        uid=generate_uid(), name=MAKER, manufacturer_name=MAKER, model_name=MAKER, serial_number=version("vesalius")
     )
     context = hd.ObserverContext(observer_type=codes.DCM.Device, observer_identifying_attributes=device)
     report = hd.MeasurementReport(
