@@ -46,8 +46,8 @@ if TYPE_CHECKING:
     from vesalius.io.layouts import index
     from vesalius.metrics import Scores, evaluate
     from vesalius.plan import Budget, Plan, fingerprint, make_plan
-    from vesalius.predict import Prediction, segment
-    from vesalius.train import fit
+    from vesalius.predict.segment import Prediction, segment
+    from vesalius.train.fit import fit
 
 __all__ = [
     "Budget",
