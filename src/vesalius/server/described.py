@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +53,7 @@ _TAGS: list[int] = [
 _LONGEST_VALUE = 1024
 _PIXELS = 0x7FE00008
 _CHUNK = 1 << 20
+_AT_ONCE = threading.BoundedSemaphore(2)  # what is deflated grows to 1 GiB in memory, however many peers send it
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def describe_object(path: Path) -> Described:
     Raises:
         FormatError: It is not DICOM, a DICOMDIR, damaged, or a UID is missing or none.
     """
-    with quiet, damage_is_a_format_error(path), open_dicom(path) as opened:
+    with _AT_ONCE, quiet, damage_is_a_format_error(path), open_dicom(path) as opened:
         if opened is None:
             raise FormatError("the object is not DICOM")
         stream, syntax, storage = opened

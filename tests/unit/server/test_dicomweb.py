@@ -286,9 +286,8 @@ def http(body, *headers, status="200 OK"):
     ],
 )
 def test_a_server_that_answers_nonsense_is_left(data):
-    with answering(data) as (web, heard):
-        with pytest.raises(WebError):
-            search(web, "studies", {})
+    with answering(data) as (web, heard), pytest.raises(WebError):
+        search(web, "studies", {})
     assert len(heard) == 1  # and nobody else was asked, with the token
 
 

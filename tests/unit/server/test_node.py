@@ -184,6 +184,15 @@ def test_an_object_that_never_ends_is_cut_off(store):
         assert alive(peer)
 
 
+def test_what_is_held_is_let_go_of(store, ct):
+    size = ct[0].stat().st_size
+    with node(store, limits=Limits(held_bytes=2 * size)) as peer:
+        for path in ct:
+            assert [one.fate for one in send(peer, parcels_of([path])[0], caller=Caller())] == ["stored"]
+    with node(store, limits=Limits(held_bytes=size // 2)) as peer, pytest.raises(PeerError):
+        list(send(peer, parcels_of(ct[:1])[0], caller=Caller()))
+
+
 def test_a_class_that_nobody_knows_is_not_taken(store, ct):
     private = Parcel("1.2.3", "1.2.3.4.5.6", "1.2.840.10008.1.2", ct[0])
     with node(store) as peer, pytest.raises(RefusedError):

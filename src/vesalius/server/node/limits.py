@@ -56,7 +56,7 @@ class Gate:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self._lock = threading.Lock()
-        self._held: dict[int, int] = {}
+        self._held: dict[threading.Thread, int] = {}
 
     def watch(self, event: Event) -> None:
         """Put the limits on a connection that has just been made; for ``EVT_CONN_OPEN``."""
@@ -66,16 +66,11 @@ class Gate:
         closing_for_good(socket)
         _ending_when_confused(event.assoc)
 
-    def hold(self, meter: int, size: int) -> bool:
-        """Note what one association holds; whether all of them stay within the limit."""
+    def hold(self, association: threading.Thread, size: int) -> bool:
+        """Note what one association holds; whether all that are alive stay within the limit."""
         with self._lock:
-            self._held[meter] = size
+            self._held = {one: held for one, held in self._held.items() if one.is_alive()} | {association: size}
             return sum(self._held.values()) <= self.limits.held_bytes
-
-    def let_go(self, meter: int) -> None:
-        """Forget an association."""
-        with self._lock:
-            self._held.pop(meter, None)
 
 
 def closing_for_good(socket: Any) -> None:
@@ -126,7 +121,6 @@ class _Meter:
         """As ``AssociationSocket.recv``: an `OSError` ends the association."""
         limits = self._gate.limits
         if size > self._longest(size):
-            self._gate.let_go(id(self))
             raise OSError("a PDU is longer than it may be")
         socket: Any = self._association.dul.socket
         raw = None if socket is None else socket.socket
@@ -137,12 +131,10 @@ class _Meter:
         while len(got) < size:
             left = end - time.monotonic()
             if left <= 0:
-                self._gate.let_go(id(self))
                 raise TimeoutError("a PDU took too long")
             raw.settimeout(left)
             part = raw.recv(min(1 << 16, size - len(got)))
             if not part:
-                self._gate.let_go(id(self))
                 return got
             got += part
         raw.settimeout(limits.pdu_s)  # for what is sent
@@ -175,7 +167,6 @@ class _Meter:
         # One more than wait: the message that is being answered.
         held = self._message + sum(list(self._complete)[-(waiting + 1) :])
         limits = self._gate.limits
-        within = self._gate.hold(id(self), held)
+        within = self._gate.hold(self._association, held)
         if self._message > limits.object_bytes or waiting > _QUEUED or not within:
-            self._gate.let_go(id(self))
             raise OSError("the messages of a peer are more than may be held")

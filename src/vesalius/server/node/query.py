@@ -13,7 +13,7 @@ from vesalius.errors import VesaliusError
 from vesalius.io.dicom.quiet import quiet
 from vesalius.server.identity import checked_uid
 from vesalius.server.node.listen import keep
-from vesalius.server.node.peers import Caller, Peer, PeerError, RefusedError, associated, status_of
+from vesalius.server.node.peers import Caller, Peer, PeerError, RefusedError, associated, checked_title, status_of
 from vesalius.server.node.quiet import prepare
 
 if TYPE_CHECKING:
@@ -144,8 +144,9 @@ def move(peer: Peer, destination: str, keys: Mapping[str, str], *, caller: Calle
     from pynetdicom import build_context
     from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelMove as Model  # type: ignore[attr-defined]
 
+    wanted = _wanted(keys)
     with associated(peer, [build_context(Model)], caller=caller) as association:
-        return _counted(association.send_c_move(_wanted(keys), destination, Model), peer)
+        return _counted(association.send_c_move(wanted, checked_title(destination), Model), peer)
 
 
 def get(peer: Peer, keys: Mapping[str, str], store: Store, *, caller: Caller) -> Retrieved:
@@ -169,6 +170,7 @@ def get(peer: Peer, keys: Mapping[str, str], store: Store, *, caller: Caller) ->
     from pynetdicom import build_context, build_role, evt, sop_class
     from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet as Model  # type: ignore[attr-defined]
 
+    wanted = _wanted(keys)
     classes = [getattr(sop_class, name) for name in _RETRIEVED if hasattr(sop_class, name)]
     # One context for each syntax would let the peer choose freely, but there is room for two of each class only.
     contexts = [build_context(Model)]
@@ -181,7 +183,7 @@ def get(peer: Peer, keys: Mapping[str, str], store: Store, *, caller: Caller) ->
         roles=[build_role(one, scp_role=True) for one in classes],
         handlers=[(evt.EVT_C_STORE, lambda event: keep(event, store))],
     ) as association:
-        return _counted(association.send_c_get(_wanted(keys), Model), peer)
+        return _counted(association.send_c_get(wanted, Model), peer)
 
 
 def _query(level: Level, keys: Mapping[str, str]) -> Dataset:
