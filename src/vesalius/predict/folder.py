@@ -377,5 +377,7 @@ def _done_before(jobs: Sequence[FileJob], origins: Sequence[str]) -> dict[int, O
 def _origins(jobs: Sequence[FileJob], bundle: Bundle) -> list[str]:
     """For each job a checksum of all that decides what its result is."""
     made_by = bundle_digest(bundle)
+    if jobs and (exported := Path(jobs[0].backend) / "vesalius.json").is_file():  # a folder's contents, not its place
+        made_by += sha256_of(exported)
     told = [{name: value for name, value in asdict(job).items() if name not in _NO_SETTING} for job in jobs]
     return [origin_of(job.images, made_by, settings) for job, settings in zip(jobs, told, strict=True)]

@@ -128,3 +128,19 @@ def test_on_the_command_line(flat, written, tmp_path, capsys):
     assert np.mean(found == right) > 0.999
     assert main([*command, "--backend", "nowhere", "-o", str(tmp_path / "other.npz")]) == 2
     assert "neither auto" in capsys.readouterr().err
+
+
+def test_resuming_knows_another_graph_of_the_same_name(flat, written, changed, tmp_path, capsys):
+    flat.save(tmp_path / "bundle", precision="single")
+    (tmp_path / "scans").mkdir()
+    write(IMAGE, tmp_path / "scans" / "one.npz")
+    folder = changed()
+    command = ["segment", str(tmp_path / "scans"), "--bundle", str(tmp_path / "bundle"), "--device", "cpu", "--json"]
+    command += ["--backend", str(folder), "-o", str(tmp_path / "found"), "--resume"]
+    kept = []
+    for notes in ([], [], ["another"]):
+        told = json.loads((folder / "vesalius.json").read_text())
+        (folder / "vesalius.json").write_text(json.dumps(told | {"notes": notes}))
+        assert main(command) == 0
+        kept.append(json.loads(capsys.readouterr().out)["images"][0].get("backend") is None)
+    assert kept == [False, True, False]
