@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import tracemalloc
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -122,3 +123,24 @@ def test_a_source_that_gives_little_at_a_time_is_read_whole():
     stream, target = new_stream(), io.BytesIO()
     seal(Pipe(b"b" * 100), target, key=KEY, purpose=b"test", stream=stream)
     assert b"".join(unseal(Pipe(target.getvalue()), key=KEY, purpose=b"test", stream=stream)) == b"b" * 100
+
+
+def test_memory_does_not_grow_with_the_file():
+    class Zeros(io.RawIOBase):
+        left = 24 * CHUNK
+
+        def read(self, size=-1):
+            size = min(size, self.left)
+            self.left -= size
+            return bytes(size)
+
+    class Nowhere(io.RawIOBase):
+        def write(self, data):
+            return len(data)
+
+    tracemalloc.start()
+    try:
+        seal(Zeros(), Nowhere(), key=KEY, purpose=b"test", stream=new_stream())
+        assert tracemalloc.get_traced_memory()[1] < 6 * CHUNK
+    finally:
+        tracemalloc.stop()
