@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import SegmentationStorage
 
 from vesalius.errors import DataError, FormatError, GeometryError, unknown_name
-from vesalius.image import Code, Grid, Label, LabelMap, Labels, Meta, Volume
+from vesalius.image import Code, Grid, Label, LabelMap, Labels, Meta, Volume, count_values
 from vesalius.io.contents import labels_from_json
 from vesalius.io.dicom.bits import is_own, pictures
 from vesalius.io.dicom.codes import from_lab
@@ -85,7 +85,8 @@ def read_seg(path: str | os.PathLike[str], *, segments: Sequence[str] | None = N
         with damage_is_a_format_error(found.header.path):
             ids, combinations = _painted(found, chosen)
     try:
-        lookup, labels = _labels(found, combinations, np.bincount(ids.reshape(-1), minlength=len(combinations)))
+        counts = count_values(ids)
+        lookup, labels = _labels(found, combinations, [counts.get(n, 0) for n in range(len(combinations))])
         array = lookup[ids].transpose(2, 1, 0)
         return LabelMap(array if found.grid.ndim == 3 else array[..., 0], found.grid, labels)
     except (DataError, GeometryError) as error:
@@ -254,24 +255,32 @@ def _painted(found: _Object, chosen: set[int]) -> tuple[NDArray[np.uint16], list
 
     best = np.zeros((deep, rows, columns), np.uint16) if found.kind == "FRACTIONAL" else None
     for segment, at, picture in _pictures(found):
-        here = ids[at]
         if found.kind == "LABELMAP":
-            for value in np.unique(picture):
-                if int(value) in chosen:
-                    here[picture == value] = place_of(frozenset((int(value),)))
-                elif value and int(value) not in found.segments:
-                    raise FormatError(f"{found.name}: holds values of segments that are not described")
-        elif segment not in chosen:
+            values = list(count_values(picture))
+            if any(value and value not in found.segments for value in values):
+                raise FormatError(f"{found.name}: holds values of segments that are not described")
+            lookup = np.zeros(values[-1] + 1, np.uint16)
+            for value in chosen & set(values):
+                lookup[value] = place_of(frozenset((value,)))
+            ids[at] = lookup[picture]
             continue
-        elif best is not None:
-            inside = (picture > best[at]) & (picture >= _LEAST_SHARE * found.full)
-            best[at][inside] = picture[inside]
+        filled = np.flatnonzero(picture.any(axis=1)) if segment in chosen else ()
+        if not len(filled):
+            continue
+        part = slice(filled[0], filled[-1] + 1)  # most structures are small
+        here, picture = ids[at, part], picture[part]
+        if best is not None:
+            inside = (picture > best[at, part]) & (picture >= _LEAST_SHARE * found.full)
+            best[at, part][inside] = picture[inside]
             here[inside] = place_of(frozenset((segment,)))
-        else:
-            inside = picture.astype(np.bool_)
-            combinations = list(known)
-            for old in np.unique(here[inside]):
-                here[inside & (here == old)] = place_of(combinations[old] | {segment})
+            continue
+        inside = picture != 0
+        beneath = here[inside]
+        members = list(known)
+        lookup = np.zeros(len(members), np.uint16)
+        for old in np.flatnonzero(np.bincount(beneath)):
+            lookup[old] = place_of(members[old] | {segment})
+        here[inside] = lookup[beneath]
     return ids, list(known)
 
 
@@ -289,7 +298,7 @@ def _pictures(found: _Object) -> Iterator[tuple[int, int, NDArray[Any]]]:
 
 
 def _labels(
-    found: _Object, combinations: Sequence[frozenset[int]], counts: NDArray[np.integer[Any]]
+    found: _Object, combinations: Sequence[frozenset[int]], counts: Sequence[int]
 ) -> tuple[NDArray[Any], Labels]:
     """The value of each combination, and what the values mean."""
     occurring = [one for one, count in zip(combinations, counts, strict=True) if one and count]
