@@ -1,0 +1,154 @@
+"""Defacing: the face goes, the brain stays, whatever the order of the axes; what is no whole head is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vesalius.errors import PrivacyError
+from vesalius.image import Grid, Meta, Volume
+from vesalius.io import read
+from vesalius.privacy.deface import deface, face_mask
+from vesalius.transform.reorient import reorient
+
+GRID = Grid.from_spacing((70, 84, 84), (3.0, 3.0, 3.0), origin_mm=(-104.0, -126.0, -140.0))
+
+
+def ellipsoid(points: np.ndarray, middle: tuple[float, ...], half: tuple[float, ...]) -> np.ndarray:
+    return (((points - middle) / half) ** 2).sum(axis=-1) < 1
+
+
+def parts(grid: Grid = GRID) -> dict[str, np.ndarray]:
+    """A head that is drawn in patient space: x to the left, y to the back, z up, the brain's middle at the origin."""
+    points = grid.to_points(np.stack(np.indices(grid.shape), axis=-1).reshape(-1, 3)).reshape(*grid.shape, 3)
+    x, y, z = np.moveaxis(points, -1, 0)
+    cerebrum = ellipsoid(points, (0, 0, 10), (66, 82, 52)) & (z > np.where(y < -38, -14, -42))
+    behind = ellipsoid(points, (0, 40, -30), (52, 40, 38))
+    brain = cerebrum | behind
+    skull = (ellipsoid(points, (0, 0, 8), (73, 90, 61)) | ellipsoid(points, (0, 40, -30), (60, 47, 45))) & ~brain
+    scalp = ellipsoid(points, (0, 0, 6), (79, 97, 70))
+    neck = (np.hypot(x, y - 25) < 58) & (z < -20)
+    jaw = ellipsoid(points, (0, -45, -75), (58, 52, 62))
+    nose = ellipsoid(points, (0, -98, -55), (15, 22, 22))
+    eyes = ellipsoid(points, (32, -82, -36), (12, 12, 12)) | ellipsoid(points, (-32, -82, -36), (12, 12, 12))
+    head = scalp | neck | jaw | nose
+    return {"head": head, "brain": brain, "skull": skull & head, "nose": nose, "eyes": eyes & head}
+
+
+def phantom(modality: str = "MR", *, grid: Grid = GRID) -> Volume:
+    drawn = parts(grid)
+    values = {"MR": (3.0, 150.0, 8.0, 100.0), "CT": (-1000.0, 55.0, 900.0, 35.0)}[modality]
+    if modality == "CT":
+        values = (-1000.0, 90.0, 900.0, 35.0)
+    array = np.full(grid.shape, values[0])
+    array[drawn["head"]] = values[1]
+    array[drawn["skull"]] = values[2]
+    array[drawn["brain"]] = values[3]
+    array += np.random.default_rng(4).normal(0, 2, grid.shape)
+    return Volume(np.round(array[None]).astype(np.int16), grid, Meta("CT" if modality == "CT" else "MR"))
+
+
+@pytest.mark.parametrize("modality", ["MR", "CT"])
+def test_nose_and_eyes_go_and_the_brain_stays(modality: str):
+    volume, drawn = phantom(modality), parts()
+    made = deface(volume)
+    gone = made.array[0] != volume.array[0]
+    least = volume.array.min()
+    assert not gone[drawn["brain"]].any()
+    for part in ("nose", "eyes"):
+        assert (made.array[0][drawn[part]] == least).mean() > 0.97, part
+    back = np.indices(GRID.shape)[1] * 3 - 126
+    assert not gone[back > 20].any()
+    assert made.grid == volume.grid
+
+
+@pytest.mark.parametrize("codes", ["RAS", "PIL"])
+def test_the_place_in_space_says_where_the_face_is(codes: str):
+    volume = phantom()
+    expected = reorient(deface(volume), codes)
+    made = deface(reorient(volume, codes))
+    assert np.array_equal(made.array, expected.array)
+
+
+def test_an_oblique_grid_of_thick_slices():
+    turn = np.radians(12)
+    affine = np.eye(4)
+    affine[:3, :3] = np.array([[1, 0, 0], [0, np.cos(turn), -np.sin(turn)], [0, np.sin(turn), np.cos(turn)]]) * [
+        2.0,
+        2.0,
+        5.0,
+    ]
+    affine[:3, 3] = (-104, -140, -100)
+    affine[:3, 3] = -affine[:3, :3] @ [52, 63, 26]
+    grid = Grid((104, 126, 52), affine)
+    drawn = parts(grid)
+    volume = phantom(grid=grid)
+    gone = face_mask(volume).array > 0
+    assert not gone[drawn["brain"]].any()
+    assert gone[drawn["nose"]].mean() > 0.95
+
+
+@pytest.mark.parametrize(
+    "wrong", ["front to back", "upside down", "no skull", "no face", "cut top", "small", "2D", "empty"]
+)
+def test_what_is_not_surely_a_whole_head_is_refused(wrong: str):
+    volume, drawn = phantom(), parts()
+    array = volume.array.copy()
+    if wrong == "front to back":
+        array = np.flip(array, 2)
+    elif wrong == "upside down":
+        array = np.flip(array, 3)
+    elif wrong == "no skull":
+        array[0][~drawn["brain"]] = 3
+    elif wrong == "no face":
+        array = deface(volume).array
+    elif wrong == "cut top":
+        volume = Volume(array[..., :58], GRID.crop((0, 0, 0), (70, 84, 58)))
+        array = volume.array
+    elif wrong == "small":
+        volume = Volume(array[:, 20:40], GRID.crop((20, 0, 0), (20, 84, 84)))
+        array = volume.array
+    elif wrong == "2D":
+        volume = Volume(array[..., 40], Grid.from_spacing((70, 84), (3, 3)))
+        array = volume.array
+    else:
+        array = np.zeros_like(array)
+    with pytest.raises(PrivacyError, match="cannot be defaced"):
+        deface(volume.with_array(array))
+
+
+def synthetic_t1(labels: np.ndarray) -> np.ndarray:
+    """Grey values of a T1-weighted image for SynthSeg's labels: the anatomy is real, the contrast is drawn."""
+    values = np.full(1000, 80.0)
+    values[0] = 2
+    values[[2, 41, 7, 46, 16, 28, 60]] = 110
+    values[[4, 5, 14, 15, 24, 43, 44, 72]] = 25
+    for label, value in {502: 3, 506: 28, 507: 100, 508: 100, 509: 70, 511: 120, 512: 100, 514: 40, 515: 8,
+                         516: 90, 530: 100}.items():  # fmt: skip
+        values[label] = value
+    return values[labels] + np.random.default_rng(1).normal(0, 4, labels.shape)
+
+
+def test_a_real_head_with_labels(shared_data: Path):
+    held = read(shared_data / "synthseg_labelmaps" / "training_seg_09.nii.gz")
+    labels = held.array[0].astype(int)
+    volume = Volume(np.abs(synthetic_t1(labels))[None].astype(np.int16), held.grid, Meta("MR"))
+    gone = face_mask(volume).array > 0
+    brain = (labels > 0) & (labels < 100) & (labels != 24)
+    assert not gone[brain].any()
+    assert gone[labels == 506].mean() > 0.9  # the eyes
+
+
+def test_a_real_mr_with_a_face_loses_it_and_one_without_is_refused(shared_data: Path):
+    volume = read(shared_data / "brain_mr_dicom" / "PGBM-003" / "26401-T1prereg-52906")
+    gone = face_mask(volume).array > 0
+    spared = reorient(Volume(gone[None].astype(np.uint8), volume.grid), "LPS").array[0]
+    # The front half loses tissue in its lower part only; the back half and the upper slices keep all.
+    assert spared[:, : spared.shape[1] // 3, :6].mean() > 0.4
+    assert not spared[:, spared.shape[1] // 2 :].any()
+    assert not spared[..., 14:].any()
+    stripped = read(shared_data / "brats2013_flair_t1c" / "brats_2013_pat0001_1" / "T1c_subtrMeanDivStd.nii.gz")
+    with pytest.raises(PrivacyError):
+        face_mask(stripped)
