@@ -92,11 +92,10 @@ def test_the_validators_find_no_error(case, written):
     assert inconsistencies([path, *case[2]]) == inconsistencies(case[2])
 
 
-def test_dcmqi_reads_the_same_voxels_at_the_same_place(case, written, tmp_path):
-    kind, path = written
-    if kind == "fractional":
-        pytest.skip("dcmqi reads fractions as they are stored, 0 to 255: see the next test")
-    labels = case[0]
+@pytest.mark.parametrize("kind", ["binary", "labelmap"])  # fractions it reads as they are stored, 0 to 255
+def test_dcmqi_reads_the_same_voxels_at_the_same_place(case, tmp_path, kind):
+    labels, path = case[0], tmp_path / "seg.dcm"
+    write_seg(labels, path, case[1], kind=kind)
     out = tmp_path / "dcmqi"
     out.mkdir()
     _run(tool("segimage2itkimage"), "--inputDICOM", path, "--outputDirectory", out, "--prefix", "s", "-t", "nrrd")

@@ -264,8 +264,8 @@ def _painted(found: _Object, chosen: set[int]) -> tuple[NDArray[np.uint16], list
                 lookup[value] = place_of(frozenset((value,)))
             ids[at] = lookup[picture]
             continue
-        filled = np.flatnonzero(picture.any(axis=1)) if segment in chosen else ()
-        if not len(filled):
+        filled = np.flatnonzero(picture.any(axis=1))
+        if segment not in chosen or not len(filled):
             continue
         part = slice(filled[0], filled[-1] + 1)  # most structures are small
         here, picture = ids[at, part], picture[part]
