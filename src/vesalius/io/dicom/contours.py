@@ -26,6 +26,7 @@ _CONTOUR_DATA = Tag(0x3006, 0x0050)
 _CLOSED = {"CLOSED_PLANAR", "CLOSEDPLANAR_XOR", "CLOSEDPLANAR"}
 _OPEN = {"POINT", "OPEN_PLANAR", "OPEN_NONPLANAR"}
 _LARGEST_NUMBER = 65_535
+_FARTHEST_MM = 1e6  # from the origin of its space no patient lies a kilometre
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +54,8 @@ def read_rtstruct(
     A voxel belongs to a structure when its centre lies inside its contours. Contours in one plane are combined by the
     even-odd rule: a contour inside another is a hole, keyhole or not. Contours that are stored twice count once, unless
     their type says that they are to be combined by exclusive or. What encloses no centre, being thinner than a voxel or
-    a point or an open line, has the voxels that it passes through, so that nothing vanishes.
+    a point or an open line, has the voxels that it passes through, so that nothing vanishes. (On a grid that is oblique
+    to the contours that holds for a structure as a whole, not for each of its contours.)
 
     Contours stand for a slab: what the file says it is, else the distance between neighbouring planes of contours. So a
     grid with thinner slices than the contours were drawn on is filled, too. The planes need not be slices of the grid,
@@ -195,8 +197,9 @@ def _points(contour: Dataset, name: str) -> NDArray[np.float64]:
         numbers = np.array(parts, dtype="S").astype(np.float64) if parts else np.empty(0)
     except ValueError:
         raise FormatError(f"{name} holds something else than numbers") from None
-    if numbers.size % 3 or not np.isfinite(numbers).all():
-        raise FormatError(f"{name} must hold three finite numbers a point: it is cut off or damaged")
+    # Written so that NaN fails it too.
+    if numbers.size % 3 or not (np.abs(numbers) < _FARTHEST_MM).all():
+        raise FormatError(f"{name} must hold three finite numbers a point, in mm: it is cut off or damaged")
     return numbers.reshape(-1, 3)
 
 

@@ -205,11 +205,17 @@ def _draw_oblique(
     reach = _reach(contours, planes, structures, place_of, step, slab_mm)
     places = np.array([place for place, _ in planes])
     halfway = (places[1:] + places[:-1]) / 2
-    rows = max(1, _VOXELS // (grid.shape[1] * grid.shape[2]))
-    for first in range(0, grid.shape[0], rows):
-        block = mask[first : first + rows]
+    # Only the voxels of the box that holds all slabs are asked.
+    ends = np.concatenate([contour.points for contour in contours])
+    half = frame[:, 2] * (reach / 2 + 1) * step
+    around = np.concatenate([grid.to_index(ends - half), grid.to_index(ends + half)])
+    low = np.clip(np.floor(around.min(axis=0)), 0, grid.shape).astype(int)
+    high = np.clip(np.ceil(around.max(axis=0)) + 1, 0, grid.shape).astype(int)
+    rows = max(1, _VOXELS // max(1, int(np.prod(high[1:] - low[1:]))))
+    for first in range(low[0], high[0], rows):
+        block = np.zeros((min(rows, high[0] - first), *(high[1:] - low[1:])), dtype=np.bool_)
         index = np.stack(np.meshgrid(*map(np.arange, block.shape), indexing="ij"), -1).reshape(-1, 3)
-        index[:, 0] += first
+        index += [first, low[1], low[2]]
         at = grid.to_points(index) @ frame
         height = at[:, 2] / step
         chosen = np.searchsorted(halfway, height)
@@ -221,7 +227,8 @@ def _draw_oblique(
             inside = np.zeros(some.size, dtype=np.bool_)
             for member in planes[chosen[some[0]]][1]:
                 inside ^= enclosed(flat[member][:, :2], at[some, :2])
-            block.reshape(-1)[some] |= inside
+            block.reshape(-1)[some] = inside
+        mask[first : first + len(block), low[1] : high[1], low[2] : high[2]] |= block
     if not mask.any():
         for contour in contours:
             _mark(contour, grid, mask)

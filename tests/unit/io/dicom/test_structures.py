@@ -269,6 +269,7 @@ def _with_data(path, value):
     [
         (lambda p: _with_data(p, ["1", "2"]), "three finite numbers"),
         (lambda p: p.write_bytes(p.read_bytes().replace(b"-2.7\\7.95", b"-2.7\\NaN ")), "three finite numbers"),
+        (lambda p: p.write_bytes(p.read_bytes().replace(b"-2.7\\7.95", b"9e99\\1.50")), "three finite numbers"),
         (lambda p: p.write_bytes(p.read_bytes().replace(b"-2.7\\7.95", b"DOE^JANE\\")), "something else than numbers"),
         (lambda p: p.write_bytes(p.read_bytes().replace(b"CLOSED_PLANAR ", b"CANARY^PLANAR ")), "does not know"),
         (lambda p: p.write_bytes(p.read_bytes()[:-30]), "damaged"),
