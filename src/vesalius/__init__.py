@@ -27,6 +27,7 @@ _HOMES = {
     "Scores": "vesalius.metrics",
     "VesaliusError": "vesalius.errors",
     "Volume": "vesalius.image",
+    "deidentify": "vesalius.privacy",
     "evaluate": "vesalius.metrics",
     "fingerprint": "vesalius.plan",
     "fit": "vesalius.train",
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from vesalius.metrics import Scores, evaluate
     from vesalius.plan import Budget, Plan, fingerprint, make_plan
     from vesalius.predict.segment import Prediction, segment
+    from vesalius.privacy.folder import deidentify
     from vesalius.train.fit import fit
 
 __all__ = [
@@ -62,6 +64,7 @@ __all__ = [
     "Scores",
     "VesaliusError",
     "Volume",
+    "deidentify",
     "evaluate",
     "fingerprint",
     "fit",

@@ -214,7 +214,7 @@ def _take_faces_off(work: _Run) -> None:
 
     try:
         for series, files in work.waiting.items():
-            findings = deface_series(work.staging / series, work.profile)
+            findings = deface_series(work.staging / series)
             for path, said in files:
                 if not findings.sure:
                     _hold_back(path, ".dcm", findings, work)

@@ -76,8 +76,8 @@ def clean_header(dataset: Dataset, profile: Profile, pseudonyms: Pseudonyms) -> 
         pseudonyms: Made with the key.
 
     Returns:
-        A new object that shares the pixels with the old, and what was done; it says of the options ``pixels`` and
-        ``faces`` nothing: see `mark`.
+        A new object that shares the pixels with the old, and what was done. It names all options of the profile as
+        done: those that concern the pixels are for the caller (`vesalius.privacy.objects`, `vesalius.privacy.heads`).
 
     Raises:
         FormatError: Sequences are nested too deeply.

@@ -21,8 +21,6 @@ from vesalius.io.dicom.quiet import quiet
 from vesalius.io.dicom.series import read_series
 from vesalius.privacy.deface import deface, face_mask
 from vesalius.privacy.findings import Findings
-from vesalius.privacy.marks import mark
-from vesalius.privacy.profile import Profile
 
 _WITH_FACES = ("CT", "MR", "PT")
 _DONE = "took the face off the head"
@@ -31,14 +29,13 @@ _VOLUMES = (".nii", ".nii.gz", ".nrrd", ".mha", ".npz")
 _PAIRS = (".hdr", ".mhd", ".nhdr")
 
 
-def deface_series(folder: Path, profile: Profile) -> Findings:
+def deface_series(folder: Path) -> Findings:
     """Take the face off the head of one series of CT, MR or PET; files of other kinds stay as they are.
 
     Voxels of the face get the least stored value of their file; the rest of the pixels keeps every bit.
 
     Args:
         folder: Holds the files of one series, de-identified but for the face; they are replaced.
-        profile: What was done otherwise, for (0012,0064).
 
     Returns:
         What was done; with a doubt the files are not to be handed on.
@@ -51,7 +48,7 @@ def deface_series(folder: Path, profile: Profile) -> Findings:
     try:
         with damage_is_a_format_error(folder):
             masks = _masks(folder, files)
-            written = [(path, _defaced(path, masks[path], profile)) for path in files]
+            written = [(path, _defaced(path, masks[path])) for path in files]
     except VesaliusError:
         return Findings(doubts=(_DOUBT,))
     for path, data in written:
@@ -92,7 +89,7 @@ def _masks(folder: Path, files: list[Path]) -> dict[Path, dict[int, NDArray[np.b
     return masks
 
 
-def _defaced(path: Path, masks: dict[int, NDArray[np.bool_]], profile: Profile) -> bytes:
+def _defaced(path: Path, masks: dict[int, NDArray[np.bool_]]) -> bytes:
     with quiet:
         dataset = dcmread(path)
         frames = int(dataset.get("NumberOfFrames") or 1)
@@ -113,8 +110,6 @@ def _defaced(path: Path, masks: dict[int, NDArray[np.bool_]], profile: Profile) 
         del dataset.PixelData
         dataset.add_new(0x7FE00010, "OW" if dataset.BitsAllocated > 8 else "OB", value + bytes(len(value) % 2))
         dataset.RecognizableVisualFeatures = "NO"
-        done = {option for option in profile.options if option != "pixels" or dataset.get("BurnedInAnnotation") == "NO"}
-        mark(dataset, Profile(frozenset({*done, "faces"})))
         held = io.BytesIO()
         syntax = dataset.file_meta.TransferSyntaxUID
         dcmwrite(held, dataset, implicit_vr=syntax.is_implicit_VR, little_endian=True, enforce_file_format=True)

@@ -28,6 +28,8 @@ def patient_of(dataset: Dataset) -> str:
 def mark(dataset: Dataset, profile: Profile) -> None:
     """Say in the object that it was de-identified, and how.
 
+    It is said of the patient: all objects of one have to say the same, those without pixels or faces, too.
+
     Source:
         DICOM PS3.15, section E.1.1: (0012,0062), (0012,0063), (0012,0064) with codes of PS3.16, CID 7050.
     """

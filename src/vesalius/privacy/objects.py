@@ -26,7 +26,7 @@ from vesalius.io.dicom.quiet import quiet
 from vesalius.privacy.findings import Findings, joined
 from vesalius.privacy.headers import clean_header
 from vesalius.privacy.identities import find_identities
-from vesalius.privacy.marks import mark, patient_of
+from vesalius.privacy.marks import patient_of
 from vesalius.privacy.pictures import strip_jpeg
 from vesalius.privacy.profile import Profile
 from vesalius.privacy.pseudonyms import Pseudonyms, is_uid
@@ -119,10 +119,6 @@ def clean_object(path: Path, profile: Profile, pseudonyms: Pseudonyms) -> Cleane
             findings = findings + found
         else:
             doubts += _doubts_of_pixels(dataset, cleaned, syntax)
-        done = profile.options - {"faces"}
-        if not any(keyword in cleaned for keyword in _PIXELS):
-            done -= {"pixels"}
-        mark(cleaned, Profile(frozenset(done)))
         uids = {keyword: _uid(dataset, keyword) for keyword in _VIEWS}
         new = {keyword: _uid(cleaned, keyword) for keyword in _VIEWS}
         if not uids["SOPInstanceUID"]:

@@ -124,6 +124,12 @@ class Profile:
 def make_profile(options: Iterable[str] = ()) -> Profile:
     """A profile from names of options, as a command line gives them.
 
+    Args:
+        options: Names out of `OPTIONS`; none gives the basic profile.
+
+    Returns:
+        The profile.
+
     Raises:
         PrivacyError: There is no such option, or two contradict each other.
 
