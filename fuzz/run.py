@@ -23,7 +23,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 FINDINGS = HERE / "findings"
-_HANG_S = 30
+_HANG_S = 60
 _LARGEST = 200_000
 
 
@@ -94,8 +94,9 @@ def _child(args: argparse.Namespace, corpus: Path, left_s: float, *, blind: bool
 def _fuzz(args: argparse.Namespace) -> None:
     limit = int(args.memory_gib * 2**30)
     if args.blind:
-        from targets import TARGETS
+        from targets import TARGETS, prepare
 
+        prepare(args.target)
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         _damage(TARGETS[args.target], sorted(args.child.iterdir()), args.minutes * 60, random.Random(args.seed))
         return

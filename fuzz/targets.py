@@ -107,6 +107,16 @@ def node(data: bytes) -> None:
     network.node(data)
 
 
+def prepare(target: str) -> None:
+    """Load what a target needs, which on a busy machine can take longer than an input may."""
+    if target == "node":
+        import network
+
+        network.start()
+    elif target in ("dicom", "series", "frames"):
+        _derived()
+
+
 TARGETS: dict[str, Target] = {
     "dicom": dicom,
     "series": series,
@@ -119,9 +129,16 @@ TARGETS: dict[str, Target] = {
 
 
 def _derived() -> list[Callable[[Path], Any]]:
-    from vesalius.io.dicom import contours, parametric, segments
+    from vesalius.io.dicom import contours, parametric, report, segments
 
-    return [segments.read_seg, parametric.read_parametric_map, lambda path: contours.read_rtstruct(path, _GRID)]
+    return [
+        segments.read_seg,
+        segments.read_fractions,
+        parametric.read_parametric_map,
+        contours.read_structures,
+        lambda path: contours.read_rtstruct(path, _GRID),
+        report.read_report,
+    ]
 
 
 def _sound_header(rows: int, columns: int, samples: int, *, allocated: int) -> Any:
