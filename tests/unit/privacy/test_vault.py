@@ -298,6 +298,13 @@ def test_who_changed_it_first_wins(vault, keys, data):
     assert len(open_vault(vault.path, keys[0][0]).members) == 2
 
 
+def test_who_reads_while_it_is_changed_is_told_to_open_it_again(vault, keys):
+    reader = open_vault(vault.path, keys[0][0])
+    rotate(vault, [keys[0][1]])
+    with pytest.raises(PrivacyError, match="somebody changed it since it was opened; open it again"):
+        read(member(reader, "cohort/p1/ct.nii.gz"))
+
+
 def test_a_change_that_fails_leaves_the_vault(vault, keys, tmp_path):
     with pytest.raises(VesaliusError):
         add(vault, {"a": tmp_path / "no such file"})

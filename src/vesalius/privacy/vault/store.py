@@ -181,6 +181,7 @@ def opened(vault: Vault, name: str) -> Iterator[bytes]:
 
     Raises:
         FormatError: It is missing, was changed, cut off or put in another's place.
+        PrivacyError: Somebody changed the vault, and took it away, since it was opened.
     """
     about = vault.members[name]
     words = f"{vault.path.name}: the member {list(vault.members).index(name) + 1} of {len(vault.members)}"
@@ -188,6 +189,8 @@ def opened(vault: Vault, name: str) -> Iterator[bytes]:
         with (vault.path / _OBJECTS / about.stream).open("rb") as file:
             yield from unseal(file, key=vault.key, purpose=_purpose(vault.id, "member"), stream=about.stream)
     except FileNotFoundError:
+        if _read_head(vault.path)["generation"] != vault.generation:
+            raise PrivacyError(f"{vault.path.name}: somebody changed it since it was opened; open it again") from None
         raise FormatError(f"{words}: its file is missing; take it from a copy of the vault") from None
     except FormatError as error:
         raise FormatError(f"{words}: {error}; take its file from a copy of the vault") from None
