@@ -75,6 +75,15 @@ def test_an_image_on_another_grid_is_interpolated(study, told, printed, tmp_path
     assert "reach beyond the image" in shown
 
 
+@pytest.mark.parametrize(("factor", "unit", "mean"), [(2e-4, "g/ml", 1.0), (None, "Bq/ml", 5000.0)])
+def test_a_pet_is_measured_in_suv_where_its_header_allows_it(study, told, monkeypatch, factor, unit, mean):
+    grid = phantom_labels().grid
+    pet = Volume(np.full((1, *grid.shape), 5000.0), grid, Meta("PT", "Bq/ml", suv_factor=factor))
+    monkeypatch.setattr("vesalius.io.read", lambda *_, **__: pet)
+    liver = told("measure", study / "labels.nii.gz", "--image", "pet")["sizes"][1]
+    assert (liver["unit"], liver["mean"]) == (unit, pytest.approx(mean))
+
+
 def test_pictures_and_their_channels(tmp_path, told, printed):
     grid = Grid((6, 5), np.eye(3))
     mask = np.zeros(grid.shape, np.uint8)
