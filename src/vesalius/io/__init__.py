@@ -84,7 +84,10 @@ def read(
     if module == "vesalius.io.dicom" and (kind := _kind_of(where)) == "image":
         return _read_dicom(where, series)
     if series is not None:
-        raise FormatError(f"{where.name}: series={series!r} is for DICOM; this format holds one image")
+        told = (
+            f"image series; this is a {kind}" if module == "vesalius.io.dicom" else "DICOM; this format holds one image"
+        )
+        raise FormatError(f"{where.name}: series={series!r} is for {told}")
     contents = _read_object(where, kind) if module == "vesalius.io.dicom" else _read_contents(where, module)
     try:
         return Volume(contents.array, contents.grid, contents.meta)
