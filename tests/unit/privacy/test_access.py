@@ -42,9 +42,9 @@ def test_a_refusal_says_who_could():
 
 def test_unknown_roles_and_acts_are_refused():
     with pytest.raises(PrivacyError, match="did you mean 'viewer'"):
-        Access({"ada": ("veiwer",)})  # type: ignore[dict-item]
-    with pytest.raises(PrivacyError, match="unknown act 'trian'"):
-        Access({}).allows("ada", "trian")  # type: ignore[arg-type]
+        Access({"ada": ("viewerr",)})  # type: ignore[dict-item]
+    with pytest.raises(PrivacyError, match="unknown act 'trainn'"):
+        Access({}).allows("ada", "trainn")  # type: ignore[arg-type]
     with pytest.raises(PrivacyError, match="administrator and data-officer at once"):
         Access({"ada": ("administrator", "data-officer")})
 

@@ -63,8 +63,8 @@ def test_a_lock_cannot_make_us_compute_for_hours(more):
 
 
 def test_two_ways_of_typing_an_accent_are_one_passphrase():
-    locked = lock_away(KEY, Passphrase("caf\u00e9 caf\u00e9 caf\u00e9 caf\u00e9"), context=b"")
-    assert open_lock(locked, Passphrase("cafe\u0301 cafe\u0301 cafe\u0301 cafe\u0301"), context=b"") == KEY
+    locked = lock_away(KEY, Passphrase("\u00e9l\u00e8ve " * 4), context=b"")
+    assert open_lock(locked, Passphrase("e\u0301le\u0300ve " * 4), context=b"") == KEY
 
 
 def test_weak_and_wrong_locks_are_refused():
