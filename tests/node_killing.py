@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -31,7 +32,7 @@ name = "dense"
 when = {{ Modality = "CT", BodyPartExamined = "CHEST" }}
 segment = {{ method = "threshold", above = 0.0 }}
 results = {results}
-settle_s = 0.2
+settle_s = 1.0
 send_to = ["pacs"]
 """
 PROGRAM = [sys.executable, "-c", "from vesalius.cli import main; raise SystemExit(main())", "dicom-node"]
@@ -106,22 +107,24 @@ def kill_again_and_again(work: Path, *, kills: int, seed: int = 0) -> Outcome:
             it.stdout.readline()
             began = time.monotonic()
             left = hand_over(files, port)
+            handed = time.monotonic() - began
             wait_until_done(store, it, series=1)
             took = time.monotonic() - began
-        images, when = len(files), Counter[str]()
+        images, when, cut = len(files), Counter[str](), 0
         for number in range(1, kills + 1):
             files = write_series(work, number)
             images += len(files)
             with serving(store, rules, port) as it:
                 assert it.stdout is not None
                 it.stdout.readline()
-                end = time.monotonic() + moments.uniform(0, took * 1.1)
-                left = hand_over(left + files, port) if moments.random() < 0.8 else left + files
-                while time.monotonic() < end and it.poll() is None:
-                    time.sleep(0.001)
-                it.kill()
+                # Half of the moments while images come in, half while they are segmented and sent.
+                killer = threading.Timer(moments.uniform(0, handed if number % 2 else took * 1.1), it.kill)
+                killer.start()
+                left = hand_over(left + files, port)
                 it.wait()
-            when[state_of(store)] += 1
+                killer.join()
+            cut += bool(left)
+            when[state_of(store)] += not left
         with serving(store, rules, port) as it:
             assert it.stdout is not None
             it.stdout.readline()
@@ -140,7 +143,7 @@ def kill_again_and_again(work: Path, *, kills: int, seed: int = 0) -> Outcome:
             told["deliveries"].get("sent", 0),
             Counter(pacs.arrivals()),
             Counter(at(pacs)),
-            when,
+            when + Counter({"while images came in": cut}),
         )
 
 

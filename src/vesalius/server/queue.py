@@ -107,7 +107,12 @@ def digest_of(database: Database, study: str, series: str) -> tuple[str, int]:
 
 
 def enrol(
-    database: Database, rules: Rules, *, now: float, unfinished: Collection[tuple[str, str]] = frozenset()
+    database: Database,
+    rules: Rules,
+    *,
+    now: float,
+    since: float = 0.0,
+    unfinished: Collection[tuple[str, str]] = frozenset(),
 ) -> int:
     """Find series that are complete and that a rule wants.
 
@@ -115,6 +120,7 @@ def enrol(
         database: Of the store.
         rules: What is wanted.
         now: Seconds since 1970.
+        since: When the node began to listen: whoever was cut off when it ended gets time to come back.
         unfinished: Series to which more may come at any moment.
 
     Returns:
@@ -132,7 +138,7 @@ def enrol(
         if (row["study"], row["uid"]) in unfinished:
             continue
         wanted = [rule for rule in rules.rules if rule.fits(values_of((row["study_header"], row["header"])))]
-        if any(row["touched"] > now - rule.settle_s for rule in wanted):
+        if any(max(row["touched"], since) > now - rule.settle_s for rule in wanted):
             continue
         digest, images = digest_of(database, row["study"], row["uid"])
         with database.transaction() as sql:

@@ -55,7 +55,7 @@ def station(
     with contextlib.ExitStack() as running:
         store = running.enter_context(contextlib.closing(Store(folder, largest_object=door.limits.object_bytes)))
         arrivals = Arrivals()
-        shop = Shop(store, wanted, ready, caller, retry_s=retry_s, arrivals=arrivals)
+        shop = Shop(store, wanted, ready, caller, retry_s=retry_s, arrivals=arrivals, since=time.time())
         handlers = commitment.handlers(store, by_title, caller=caller, told=heard(shop))
         running.enter_context(working(shop, pause_s=pause_s))
         if beside is not None:

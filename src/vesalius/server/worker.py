@@ -53,6 +53,7 @@ class Shop:
         caller: Who sends.
         retry_s: Before the first try again after a failure; doubled each time.
         arrivals: Which series are on their way.
+        since: When the node began to listen, seconds since 1970.
     """
 
     store: Store
@@ -61,6 +62,7 @@ class Shop:
     caller: Caller
     retry_s: float = 10.0
     arrivals: Arrivals | None = None
+    since: float = 0.0
 
 
 def make_one(shop: Shop) -> bool:
@@ -74,7 +76,7 @@ def make_one(shop: Shop) -> bool:
     """
     database = shop.store.database
     unfinished = shop.arrivals.unfinished() if shop.arrivals is not None else frozenset()
-    added = queue.enrol(database, shop.rules, now=time.time(), unfinished=unfinished)
+    added = queue.enrol(database, shop.rules, now=time.time(), since=shop.since, unfinished=unfinished)
     work = queue.take_work(database, now=time.time(), retry_s=shop.retry_s)
     if work is None:
         return bool(added)

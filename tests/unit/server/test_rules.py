@@ -129,3 +129,12 @@ def test_the_step_in_the_middle(tmp_path):
         segmenter_of(Rule(**RULE | {"segment": {"method": "otsu", "speed": 3}}))
     with pytest.raises(VesaliusError):
         segmenter_of(Rule(**RULE | {"segment": {"bundle": str(tmp_path / "none")}}))
+
+
+def test_a_bundle_is_the_step_in_the_middle():
+    rule = Rule(**RULE | {"segment": {"bundle": "hippocampus", "device": "cpu", "backend": "torch-float32"}})
+    grid = Grid.from_spacing((20, 24, 16), (1.0, 1.0, 1.0))
+    image = Volume(np.random.default_rng(1).normal(100, 10, (1, *grid.shape)).astype(np.float32), grid)
+    found = segmenter_of(rule)(image)
+    assert found.grid == grid
+    assert found.labels.names

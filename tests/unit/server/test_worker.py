@@ -229,10 +229,17 @@ def test_a_series_is_left_alone_while_it_comes(store, ct, pacs):
     fill(store, ct)
     all_done(shop(store, arrivals=Coming()))
     assert pacs.taken == []
-    slow = Rules(RULES.peers, (Rule("dense", {"Modality": "CT"}, {"method": "otsu"}, ("pacs",), settle_s=3600),))
+    slow = Rules(
+        RULES.peers,
+        (Rule("dense", {"Modality": "CT"}, {"method": "otsu"}, ("pacs",), ("segmentation",), settle_s=3600),),
+    )
     all_done(shop(store, rules=slow))
     assert pacs.taken == []
-    all_done(shop(store))
+    with store.database.transaction() as sql:
+        sql.execute("UPDATE series SET touched = 0")
+    all_done(shop(store, rules=slow, since=time.time()))  # old images, and a node that has only begun
+    assert pacs.taken == []
+    all_done(shop(store, rules=slow))
     assert len(pacs.taken) == 1
 
 

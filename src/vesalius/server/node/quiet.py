@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 
 from vesalius.errors import MissingDependencyError
 
@@ -11,7 +12,7 @@ def prepare() -> None:
     """Set what pynetdicom keeps for the whole process.
 
     Its log tells of identifiers and of errors in the words of whatever raised them, which can hold a patient's data:
-    nothing of it is let through. Files are sent as they are on disk, without being decoded.
+    nothing of it is let through, nor of the warnings in which pydicom quotes what peers send. Files are sent as they are on disk, without being decoded.
 
     Raises:
         MissingDependencyError: pynetdicom is not installed.
@@ -20,6 +21,7 @@ def prepare() -> None:
         from pynetdicom import _config
     except ImportError:
         raise MissingDependencyError("the DICOM network needs pynetdicom: pip install 'vesalius[server]'") from None
+    warnings.filterwarnings("ignore", module=r"(pydicom|pynetdicom)(\.|$)")
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
     _config.LOG_HANDLER_LEVEL = "none"
     _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
