@@ -8,6 +8,7 @@ from pathlib import Path
 import highdicom
 import numpy as np
 import pytest
+from highdicom._standard_utils import get_iod_module_map, get_module_attribute_map
 from hospital import complaints, inconsistencies, phantom_hu, phantom_labels, tool, write_ct
 from matplotlib.path import Path as Outline
 from pydicom import dcmread
@@ -91,6 +92,22 @@ def test_the_validators_find_no_error_in_a_structure_set(case):
     # What is wrong in the source stays wrong in what is copied from it: nothing may be added.
     assert [line for line in complaints(path) if line not in complaints(files[0])] == []
     assert _errors(inconsistencies([path, *files])) == _errors(inconsistencies(files))
+
+
+def test_nothing_that_must_be_there_is_missing(case):
+    """Type 1 and 2 of every mandatory module, by the tables of the standard that highdicom's wheel holds."""
+    made = dcmread(case[3])
+    tables, missing = get_module_attribute_map(), []
+    for module in get_iod_module_map()["rt-structure-set"]:
+        for element in tables[module["key"]] if module["usage"] == "M" else ():
+            items = [made]
+            for step in element["path"]:
+                items = [inner for item in items for inner in item.get(step) or ()]
+            for item in items if element["type"] in ("1", "2") else ():
+                found = item.get(element["keyword"], default := object())
+                if found is default or (element["type"] == "1" and found in (None, "", [])):
+                    missing.append((module["key"], *element["path"], element["keyword"]))
+    assert missing == []
 
 
 def test_dcentvfy_would_find_another_patient(case, tmp_path):
