@@ -196,12 +196,9 @@ def _write_structures(work: _Work) -> None:
     labels = _on(work, _labels(work, origin.grid))
     if work.to == "rtstruct":
         write_rtstruct(labels, work.b, origin, regions=regions)
-    elif work.to == "seg-fractional":
-        write_seg(labels, work.b, origin, kind="fractional", regions=regions)
-    elif work.to == "seg-labelmap":
-        write_seg(labels, work.b, origin, kind="labelmap")
     else:
-        write_seg(labels, work.b, origin, regions=regions)
+        kinds: dict[str, Any] = {"seg": "binary", "seg-fractional": "fractional", "seg-labelmap": "labelmap"}
+        write_seg(labels, work.b, origin, kind=kinds[work.to], regions=regions)
 
 
 def _image(work: _Work) -> Volume:

@@ -94,8 +94,9 @@ def write_seg(
 
     Raises:
         GeometryError: The label map lies on another grid than the series.
-        DataError: There is no label; voxels are marked as ignored, which a SEG cannot say; probabilities do not fit the
-            labels; or the series holds several pictures without a place in the patient.
+        DataError: There is no label; regions are to become a label map; voxels are marked as ignored, which a SEG
+            cannot say; probabilities do not fit the labels; or the series holds several pictures without a place in the
+            patient.
         FormatError: The series does not say its study, or the object would be larger than DICOM allows.
         VesaliusError: The system refused to write.
 
@@ -108,6 +109,8 @@ def write_seg(
         raise DataError("the label map has voxels that are marked as ignored, which DICOM cannot say: relabel them")
     if labels.grid.ndim == 2 and len(origin.frames) != 1:
         raise DataError(f"the series holds {len(origin.frames)} pictures: a segmentation is of one, name its file")
+    if regions and kind == "labelmap":
+        raise DataError("regions may overlap, which a label map cannot hold: write kind='binary'")
     segments = _segments(labels.labels, kind, regions=regions)
     shares = None if probabilities is None else _shares(probabilities, labels, len(segments), kind)
     frames = list(_places(labels, segments, kind, shares))
@@ -130,7 +133,7 @@ def _segments(labels: Labels, kind: Kind, *, regions: bool) -> tuple[_Segment, .
     if not labels.labels:
         raise DataError("there is no label to be written as a segment; a label map needs at least one")
     parts: list[tuple[Label, tuple[int, ...]]] = []
-    if regions and kind != "labelmap":
+    if regions:
         inside = {value for region in labels.regions for value in region.values}
         parts += [(Label(region.name, region.values[0]), region.values) for region in labels.regions]
     else:

@@ -271,6 +271,8 @@ def test_what_a_segmentation_cannot_be_of(ct, tmp_path):
         write_seg(looked, tmp_path / "seg.dcm", origin)
     with pytest.raises(DataError, match="no label"):
         write_seg(LabelMap(np.zeros_like(labels.array), labels.grid, Labels(())), tmp_path / "seg.dcm", origin)
+    with pytest.raises(DataError, match="may overlap"):
+        write_seg(labels, tmp_path / "seg.dcm", origin, kind="labelmap", regions=True)
     with pytest.raises(FormatError, match="unknown kind"):
         write_seg(labels, tmp_path / "seg.dcm", origin, kind="labels")  # type: ignore[arg-type]
     with pytest.raises(FormatError, match="--source"):
