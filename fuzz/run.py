@@ -25,6 +25,7 @@ HERE = Path(__file__).resolve().parent
 FINDINGS = HERE / "findings"
 _HANG_S = 60
 _LARGEST = 200_000
+_STARTS_S = 300  # on a busy machine, with everything instrumented
 
 
 def main() -> int:
@@ -72,7 +73,7 @@ def _child(args: argparse.Namespace, corpus: Path, left_s: float, *, blind: bool
     with tempfile.TemporaryDirectory(prefix="fuzz-child-") as place, (Path(place) / "log").open("w+b") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=place)
         try:
-            code = process.wait(left_s + 2 * _HANG_S)
+            code = process.wait(left_s + _STARTS_S + 2 * _HANG_S)
         except subprocess.TimeoutExpired:
             process.kill()
             code = process.wait()
@@ -102,13 +103,10 @@ def _fuzz(args: argparse.Namespace) -> None:
         return
     import atheris
 
-    with atheris.instrument_imports(include=["vesalius.io", "pydicom", "highdicom"]):
-        from targets import TARGETS
+    with atheris.instrument_imports(include=["vesalius.io", "vesalius.server", "pydicom", "pynetdicom"]):
+        from targets import TARGETS, prepare
 
-        import vesalius.io.dicom.contours
-        import vesalius.io.dicom.parametric
-        import vesalius.io.dicom.segments
-        import vesalius.io.dicom.series  # noqa: F401
+        prepare(args.target)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     options = [f"-max_total_time={int(args.minutes * 60)}", f"-timeout={_HANG_S}", f"-max_len={_LARGEST}"]
     options += [f"-seed={args.seed}", "-rss_limit_mb=0", "-print_final_stats=1"]
