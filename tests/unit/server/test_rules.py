@@ -60,7 +60,7 @@ def test_json_and_toml_say_the_same(tmp_path):
         ({"settle_s": -1}, "number of seconds"),
         ({"settle_s": float("inf")}, "number of seconds"),
         ({"commit": 1}, "true or false"),
-        ({"wehn": {}}, "did you mean 'when'"),
+        ({"whens": {}}, "did you mean 'when'"),
     ],
 )
 def test_a_mistake_is_named(tmp_path, change, words):
