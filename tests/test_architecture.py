@@ -342,7 +342,9 @@ def test_every_verb_has_its_file_and_every_file_its_verb():
         return {node.name for node in tree(path).body if isinstance(node, ast.FunctionDef)}
 
     verbs = {
-        p.stem.removesuffix("_") for p in (PACKAGE / "cli").glob("*.py") if {"add_arguments", "run"} <= functions(p)
+        p.stem.removesuffix("_").replace("_", "-")
+        for p in (PACKAGE / "cli").glob("*.py")
+        if {"add_arguments", "run"} <= functions(p)
     }
     assert verbs == set(VERBS)
     for verb in VERBS:
