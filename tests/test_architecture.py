@@ -136,20 +136,22 @@ def requirements(*extras: str) -> set[str]:
 
 def closure(names: Iterable[str]) -> set[str]:
     """These distributions and all that they need on this machine."""
-    found: set[str] = set()
+    found: set[tuple[str, tuple[str, ...]]] = set()
     waiting = [Requirement(name) for name in names]
     while waiting:
         requirement = waiting.pop()
         name = canonicalize_name(requirement.name)
+        if (name, tuple(sorted(requirement.extras))) in found:
+            continue
         for line in metadata.requires(name) or []:
             needed = Requirement(line)
             wanted = any(
                 needed.marker is None or needed.marker.evaluate({"extra": extra}) for extra in ("", *requirement.extras)
             )
-            if wanted and canonicalize_name(needed.name) not in found:
+            if wanted:
                 waiting.append(needed)
-        found.add(name)
-    return found
+        found.add((name, tuple(sorted(requirement.extras))))
+    return {name for name, _ in found}
 
 
 @pytest.mark.parametrize(
