@@ -27,6 +27,7 @@ Source: own measurement on the twelve heads of SynthSeg's label maps; with the n
 _EROSION_MM = 6.0
 _GUARD_MM = 8.0  # around the hull of the brain nothing is touched
 _ABOVE_ORBIT_MM = 6.0
+_BELOW_POLE_MM = 20.0  # the eyes lie lower still, even where the mask of the brain has some of what lies behind them
 _LEVEL_DEGREES = -12.0
 """The brain's long axis against the horizontal in a head held straight: its back lies lower.
 
@@ -34,6 +35,9 @@ Source: own measurement on the twelve heads; they lie at -28 to 0 degrees, and -
 _MOST_TILT_DEGREES = 22.0
 _FACE_DEPTH_MM = 32.0  # behind the frontal pole: eyes, nose and mouth, but not the temporal poles
 _SKIN_DEPTH_MM = 24.0  # behind the skin, where the chin lies farther back than the frontal pole
+_SHALLOW_MM = 8.0  # of skin and skull, from front to back
+_EYES_MM = 45.0  # beside the middle
+_MOST_SPARED_ML = 1.0
 _FARTHEST_MM = 70.0  # and never farther behind the frontal pole than this
 _HALF_FACE_MM = 75.0
 _AIR_HU = -300.0
@@ -86,7 +90,7 @@ def deface(volume: Volume) -> Volume:
 
     Source: own method; the idea of guarding the brain while the face goes is that of Bischoff-Grethe et al., Human
     Brain Mapping 28:892-903 (2007), doi:10.1002/hbm.20312. What was measured stands in
-    `docs/how-to/de-identify-pixels.md`.
+    `docs/reference/privacy-pixels.md`.
     """
     face = face_mask(volume)
     array = volume.array.copy()
@@ -198,7 +202,14 @@ def _face(head: _Head) -> NDArray[np.bool_]:
     skin = np.where(head.inside.any(axis=1), head.inside.argmax(axis=1), 0)[:, None, :]
     behind_skin = (beside < 0.6 * _HALF_FACE_MM) & ((j - skin) * _STEP_MM < _SKIN_DEPTH_MM)
     behind_skin = behind_skin & (back < pole + _FARTHEST_MM)
-    below = (up < base + _ABOVE_ORBIT_MM) & (beside < _HALF_FACE_MM) & ~head.hull
+    brows = max(base + _ABOVE_ORBIT_MM, pole_up - _BELOW_POLE_MM)
+    region = (up < brows) & (beside < _HALF_FACE_MM)
+    below = region & ~head.hull
+    # No brain lies just below the skin of a face: where its guard does, the mask of the brain reaches into an orbit.
+    shallow = head.inside & ((j - skin) * _STEP_MM < _SHALLOW_MM) & (beside < _EYES_MM)
+    spared_ml = float((region & shallow & head.hull).sum()) * head.grid.voxel_volume_mm3 / 1000
+    if spared_ml > _MOST_SPARED_ML:
+        raise _unsure("what looks like the brain reaches the skin of the face")
     front = below & (back < pole + _FACE_DEPTH_MM)
     if float((front & head.inside).sum()) * head.grid.voxel_volume_mm3 / 1000 < _LEAST_FACE_ML:
         raise _unsure("there is no face where it should be; it may have been removed, or lies outside the image")
