@@ -61,7 +61,11 @@ def _verify(args: argparse.Namespace) -> int:
 
     found = verify(args.audit, public_key=args.public_key, receipt=args.receipt)
     if args.json:
-        told: dict[str, object] = {"intact": found.broken is None, "entries": found.entries, "torn_bytes": found.torn_bytes}
+        told: dict[str, object] = {
+            "intact": found.broken is None,
+            "entries": found.entries,
+            "torn_bytes": found.torn_bytes,
+        }
         told |= {"unnoted": found.unnoted, "checkpoint": found.checkpoint, "signer": found.signer}
         broken = None if found.broken is None else dict(found.broken.__dict__)
         print(json.dumps({**told, "broken": broken}))
