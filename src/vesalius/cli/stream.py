@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from vesalius.cli.arguments import add_device, add_mirroring, backend
+from vesalius.cli.arguments import add_device, add_mirroring
 from vesalius.cli.progress import counting
 
 if TYPE_CHECKING:
@@ -56,9 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-postprocess", dest="postprocess", action="store_false", help="leave out the segmenter's clean-up"
     )
-    parser.add_argument(
-        "--backend", default="auto", type=backend, metavar="NAME", help="what computes the network (auto)"
-    )
+    parser.add_argument("--backend", default="auto", metavar="NAME", help="what computes the network (auto)")
     add_device(parser)
 
 

@@ -23,7 +23,7 @@ _NOT_IMAGES = {
     "66.7": ("a label map segmentation (SEG)", "read its labels with read_labels, or the series that it was drawn on"),
     "66.5": ("a surface segmentation", "read the image series that it was drawn on"),
     "481.2": ("an RT dose", "read the planning CT of its study"),
-    "481.3": ("an RT structure set (RTSTRUCT)", "read it with read_labels on the grid of its image series, or that"),
+    "481.3": ("an RT structure set (RTSTRUCT)", "read it with read_labels on the grid of its image series"),
     "481.5": ("an RT plan", "read the planning CT of its study"),
     "30": ("a parametric map", "read it by itself, or the image series that it was computed from"),
     "88.": ("a structured report (SR)", "read the image series that it reports on"),

@@ -128,9 +128,12 @@ def test_objects_beside_the_images_are_noted(dicom, ramp):
     [
         (
             SegmentationStorage,
-            r"image\.dcm: is a segmentation \(SEG\), not an image; read the image series that it was",
+            r"image\.dcm: is a segmentation \(SEG\), not an image; read its labels with read_labels",
         ),
-        (RTStructureSetStorage, r"is an RT structure set \(RTSTRUCT\).*that its contours were drawn on"),
+        (
+            RTStructureSetStorage,
+            r"is an RT structure set \(RTSTRUCT\).*read it with read_labels on the grid of its image series",
+        ),
         (UID("1.2.840.10008.5.1.4.1.1.88.33"), r"is a structured report \(SR\)"),
         (UID("1.2.840.10008.5.1.4.1.1.30"), "is a parametric map"),
         (UID("1.2.840.10008.5.1.4.1.1.88.11"), "is a structured report"),
