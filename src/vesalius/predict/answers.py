@@ -66,7 +66,7 @@ def single_value(window: Float[Tensor, "c *patch"]) -> tuple[float, ...] | None:
 
 
 def answers(
-    asked: Iterator[Batch], network: Network, views: Views, classes: int, *, ahead: int
+    asked: Iterator[Batch], network: Network, views: Views, classes: int, *, ahead: int, looks: int = 1
 ) -> Generator[tuple[Batch, list[Tensor]]]:
     """What the network says of each batch, in their order, computed on a thread of its own.
 
@@ -81,6 +81,7 @@ def answers(
         classes: Channels of the answer.
         ahead: Batches that are computed before the caller is done with the last one; 0 computes on the caller's
             thread.
+        looks: Mirror images of a batch that go through the network together.
 
     Yields:
         Batches, and ``(classes, *patch)`` float32 for each of their windows, not to be changed.
@@ -101,7 +102,7 @@ def answers(
     def answer(batch: Batch) -> list[Tensor]:
         both = list(zip(batch.windows, batch.values, strict=True))
         new = [window for window, value in both if value is None]
-        fresh = iter(mirrored(network, torch.stack(new), views, classes) if new else ())
+        fresh = iter(mirrored(network, torch.stack(new), views, classes, looks=looks) if new else ())
         return [next(fresh) if value is None else of_one(value, window) for window, value in both]
 
     if ahead == 0:
@@ -129,7 +130,7 @@ def _first(waiting: deque[tuple[Batch, Future[list[Tensor]]]]) -> tuple[Batch, l
 
 
 def mirrored(
-    network: Network, windows: Float[Tensor, "b c *patch"], views: Views, classes: int
+    network: Network, windows: Float[Tensor, "b c *patch"], views: Views, classes: int, *, looks: int = 1
 ) -> Float[Tensor, "b classes *patch"]:
     """Mean of the logits over mirror images, each turned back, float32, contiguous.
 
@@ -138,26 +139,31 @@ def mirrored(
         windows: What it sees.
         views: The mirror images that are looked at.
         classes: Channels of its result.
+        looks: How many of them it sees at once.
 
     Raises:
         PlanError: The network's result has another shape.
     """
-    expected = (len(windows), classes, *windows.shape[2:])
 
-    def seen(view: tuple[int, ...]) -> Tensor:
-        logits = network(windows.flip([axis + 2 for axis in view]) if view else windows)
-        if tuple(logits.shape) != expected:
-            raise PlanError(f"the network must give logits of shape {expected}, not {tuple(logits.shape)}")
-        return logits.float().contiguous()
+    def seen() -> Iterator[tuple[tuple[int, ...], Tensor]]:
+        for at in range(0, len(views), looks):
+            some = views[at : at + looks]
+            turned = [windows.flip([axis + 2 for axis in view]) if view else windows for view in some]
+            expected = (len(some) * len(windows), classes, *windows.shape[2:])
+            logits = network(turned[0] if len(turned) == 1 else torch.cat(turned))
+            if tuple(logits.shape) != expected:
+                raise PlanError(f"the network must give logits of shape {expected}, not {tuple(logits.shape)}")
+            yield from zip(some, logits.float().contiguous().split(len(windows)), strict=True)
 
-    first, *others = views
-    total = seen(first).flip([axis + 2 for axis in first]) if first else seen(())
-    if not others:
+    each = seen()
+    view, total = next(each)
+    total = total.flip([axis + 2 for axis in view]) if view else total
+    if len(views) == 1:
         return total
     total = total.clone()  # what the network gave is not ours to change
-    for view in others:
+    for view, logits in each:
         # Class by class, so that what is turned back stays in the processor's cache.
-        for one, other in zip(total.flatten(0, 1), seen(view).flatten(0, 1), strict=True):
+        for one, other in zip(total.flatten(0, 1), logits.flatten(0, 1), strict=True):
             one += other.flip(view)
     total /= len(views)
     return total

@@ -51,10 +51,10 @@ def slabs_of(
     chosen = walk or Walk(batch_size=batch_size)
     starts_of = STARTS[plan.preparation.window_places]
     places = math.prod(len(at) for at in starts_of(prepared.grid.shape, patch, overlap=overlaps))
-    batches = math.ceil(places / chosen.batch_size) * len(views)
+    batches = math.ceil(places / chosen.batch_size) * math.ceil(len(views) / chosen.looks)
     for start, slab in iterate_slabs(
         torch.from_numpy(np.require(prepared.array, requirements="W")),
-        run_for((chosen.batch_size, len(prepared.array), *patch), batches),
+        run_for((chosen.batch_size * chosen.looks, len(prepared.array), *patch), batches),
         patch,
         plan.network.out_channels,
         overlap=overlaps,

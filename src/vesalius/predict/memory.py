@@ -78,7 +78,7 @@ def choose_walk(
     target: Sequence[int],
     *,
     overlap: float,
-    mirrored: bool,
+    views: int,
     device: torch.device,
     engines: int = 1,
     memory_gib: float | None = None,
@@ -96,7 +96,7 @@ def choose_walk(
         shape: Of the prepared image.
         target: Of the grid on which the labels are wanted.
         overlap: Of neighbouring windows.
-        mirrored: Whether mirror images are looked at too.
+        views: How many mirror images are looked at, the window as it is included.
         device: Where the network is computed: only the processor's memory is counted.
         engines: How many are ready to compute it at a time.
         memory_gib: See `room_bytes`.
@@ -112,14 +112,14 @@ def choose_walk(
     starts = window_starts(shape, patch, overlap=overlaps)
     batch_size = min(most, math.prod(len(at) for a, at in enumerate(starts) if a != along))  # a slab's windows
     room, needed = room_bytes(memory_gib), 0
-    for walk in _walks(along, batch_size):
+    for walk in _walks(along, batch_size, min(views, max(1, most // batch_size))):
         needed = parts * needed_bytes(
             plan,
             shape,
             target,
             walk,
             overlap=overlap,
-            mirrored=mirrored,
+            views=views,
             device=device,
             engines=engines,
             whole=whole,
@@ -140,10 +140,13 @@ def held_axis(shape: Sequence[int], patch: Sequence[int]) -> int:
     return min(range(len(padded)), key=lambda axis: (math.prod(padded) // padded[axis] * patch[axis], axis))
 
 
-def _walks(axis: int, batch_size: int) -> Iterator[Walk]:
+def _walks(axis: int, batch_size: int, looks: int) -> Iterator[Walk]:
     """From the one that takes most to the one that takes least."""
-    walk = Walk(axis=axis, batch_size=batch_size)
+    walk = Walk(axis=axis, batch_size=batch_size, looks=looks)
     yield walk
+    while walk.looks > 1:
+        walk = replace(walk, looks=walk.looks // 2)
+        yield walk
     while walk.batch_size > 1:
         walk = replace(walk, batch_size=walk.batch_size // 2)
         yield walk
@@ -160,7 +163,7 @@ def needed_bytes(
     walk: Walk,
     *,
     overlap: float,
-    mirrored: bool,
+    views: int,
     device: torch.device,
     engines: int = 1,
     whole: bool = False,
@@ -173,7 +176,7 @@ def needed_bytes(
         target: Of the labels.
         walk: How.
         overlap: Of neighbouring windows.
-        mirrored: Whether mirror images are looked at too.
+        views: How many mirror images are looked at, the window as it is included.
         device: Where the network is computed.
         engines: How many are ready to compute it at a time.
         whole: Whether the logits of the whole image are wanted at once.
@@ -186,16 +189,18 @@ def needed_bytes(
     rows = math.ceil(tile_shape(order, *LABEL_TILE)[0] * shape[axis] / target[axis]) + 2
     held = outputs * across * (patch[axis] + min(rows, shape[axis])) * bytes_held
     answer = outputs * math.prod(patch) * 4
-    answers = walk.batch_size * (walk.ahead + mirrored) + walk.remember
-    network = walk.batch_size * 2 * answer  # what it says, and the same as it is laid out here
+    answers = walk.batch_size * (walk.ahead + (views > 1)) + walk.remember
+    together = walk.batch_size * walk.looks
+    network = together * 2 * answer  # what it says, and the same as it is laid out here
     if device.type == "cpu":
-        passing = forward_bytes(plan.network, tuple(patch), batch=walk.batch_size)
+        passing = forward_bytes(plan.network, tuple(patch), batch=together)
         network = max(network, engines * int(_ENGINE * passing))
     result = math.prod(target) * (1 if outputs <= 256 else 2)
     if whole:  # probabilities, and the logits that they are made of
         result += 4 * outputs * math.prod(target)
         held += min(4 * outputs * math.prod(shape), IN_MEMORY_BYTES)
-    return result + max(held + answer * answers + network, math.prod(target) * _AFTER) + _SPARE
+    # Engines keep what they need between the layers, from image to image.
+    return result + network + max(held + answer * answers, math.prod(target) * _AFTER) + _SPARE
 
 
 def _too_little(needed: int, room: int, memory_gib: float | None, what: str) -> PlanError:

@@ -174,7 +174,7 @@ def walk_of(
         seen.grid.shape,
         target.shape,
         overlap=look.overlap_of(plan),
-        mirrored=len(look.views(plan)) > 1,
+        views=len(look.views(plan)),
         device=segmenter.device,
         engines=2 if segmenter.backend == "auto" else 1,  # the fastest is found by comparing
         memory_gib=look.memory_gib,

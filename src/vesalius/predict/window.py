@@ -26,6 +26,8 @@ class Walk:
     Args:
         axis: Along which slabs are finished. ``patch[axis]`` times the volume's cross-section is held.
         batch_size: Windows that the network sees at once.
+        looks: Mirror images of each of them that it sees at the same time; where a slab has few windows, that keeps as
+            much under way as it can take.
         ahead: Batches that are computed before the last one has been added.
         remember: Whether to keep what the network says of a window of a single value, for the next such window.
         held_as: Number format of what is held: ``torch.float32``, or ``torch.float16``, in which every sum is rounded
@@ -37,15 +39,15 @@ class Walk:
 
     axis: int = 0
     batch_size: int = 1
+    looks: int = 1
     ahead: int = 1
     remember: bool = True
     held_as: torch.dtype = torch.float32
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1 or self.ahead < 0 or self.axis < 0:
-            raise PlanError(
-                f"batch_size must be at least 1, ahead and axis 0, not {self.batch_size}, {self.ahead}, {self.axis}"
-            )
+        if self.batch_size < 1 or self.looks < 1 or self.ahead < 0 or self.axis < 0:
+            told = f"{self.batch_size}, {self.looks}, {self.ahead}, {self.axis}"
+            raise PlanError(f"batch_size and looks must be at least 1, ahead and axis 0, not {told}")
         if self.held_as not in (torch.float32, torch.float16):
             raise PlanError(f"logits are held as float32 or float16, not {self.held_as}")
 
@@ -196,7 +198,7 @@ def iterate_slabs(
                 _add(ring[:, *across], result.narrow(1 + axis, *rows), weight.narrow(axis, *rows))
 
     done = 0
-    with closing(answers(asked(), network, views, classes, ahead=chosen.ahead)) as answered:
+    with closing(answers(asked(), network, views, classes, ahead=chosen.ahead, looks=chosen.looks)) as answered:
         for batch, logits in answered:
             add(batch.places, logits)
             done += len(batch.places)

@@ -39,7 +39,7 @@ def plan(bundle):
     return replace(bundle.plan, network=network, labels=labels, patch_size=(32, 32, 32), batch_size=4)
 
 
-HOW = {"overlap": 0.5, "mirrored": False, "device": CPU}
+HOW = {"overlap": 0.5, "views": 1, "device": CPU}
 SHAPE, TARGET = (70, 80, 140), (140, 160, 140)
 
 
@@ -78,7 +78,7 @@ def test_what_cannot_be_is_an_error_that_says_how_much_it_takes(plan, room):
 def test_partners_whole_logits_and_mirroring_take_more(plan):
     walk = choose_walk(plan, SHAPE, TARGET, **HOW)
     plain = needed_bytes(plan, SHAPE, TARGET, walk, **HOW)
-    assert needed_bytes(plan, SHAPE, TARGET, walk, **(HOW | {"mirrored": True})) > plain
+    assert needed_bytes(plan, SHAPE, TARGET, walk, **(HOW | {"views": 8})) > plain
     assert needed_bytes(plan, SHAPE, TARGET, walk, whole=True, **HOW) > plain + 60 * 4 * 140 * 160 * 140
     several = needed_bytes(plan, SHAPE, TARGET, walk, engines=8, **HOW)
     assert several > plain
@@ -185,3 +185,15 @@ def test_a_process_stays_under_what_it_may_take(walk, plan, tmp_path):
     told = json.loads(ran.stdout)
     assert told["peak_gib"] < told["memory_gib"]
     assert told["logits_held_as"] == str(walk.held_as).removeprefix("torch.")
+
+
+def test_mirror_images_are_looked_at_together_where_a_slab_has_few_windows(plan, room):
+    """The plan's batch of 4 is kept full; with little room they go through the network one by one."""
+    room(int(8e9))
+    one = (32, 32, 32)
+    assert choose_walk(plan, one, one, **(HOW | {"views": 8})).looks == 4
+    assert choose_walk(plan, one, one, **(HOW | {"views": 2})).looks == 2
+    assert choose_walk(plan, SHAPE, TARGET, **(HOW | {"views": 8})).looks == 1
+    walk = choose_walk(plan, one, one, **(HOW | {"views": 8}))
+    room(needed_bytes(plan, one, one, walk, **(HOW | {"views": 8})) - 1)
+    assert choose_walk(plan, one, one, **(HOW | {"views": 8})).looks < 4

@@ -325,6 +325,26 @@ def test_mirroring_averages_every_combination():
     torch.testing.assert_close(logits, torch.full((1, 4, 4), 2.5))
 
 
+@pytest.mark.parametrize("looks", [2, 3, 8])
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_mirror_images_seen_together_have_the_same_answers(looks, batch_size):
+    image, seen = picture(1, 12, 9, 13), []
+    image[:, :, :, :6] = 1.0  # some windows hold a single value
+
+    def network(x):
+        seen.append(len(x))
+        return blurring(x)
+
+    def run(**how):
+        return sliding_window(image, network, (6, 6, 6), 3, views=views_of((0, 1, 2)), walk=Walk(**how))
+
+    apart = run(batch_size=batch_size)
+    assert max(seen) == batch_size
+    together = run(batch_size=batch_size, looks=looks)
+    assert max(seen) == batch_size * looks
+    torch.testing.assert_close(together, apart, rtol=1e-5, atol=1e-5)
+
+
 def test_a_small_volume_is_padded_with_zeros_on_both_sides():
     seen = []
 
@@ -385,7 +405,9 @@ def test_what_cannot_be_is_refused(change, message, without_shape_checks):
         sliding_window(**call)
 
 
-@pytest.mark.parametrize("how", [{"batch_size": 0}, {"ahead": -1}, {"axis": -1}, {"held_as": torch.bfloat16}])
+@pytest.mark.parametrize(
+    "how", [{"batch_size": 0}, {"looks": 0}, {"ahead": -1}, {"axis": -1}, {"held_as": torch.bfloat16}]
+)
 def test_a_walk_that_cannot_be_is_refused(how):
-    with pytest.raises(PlanError, match=r"batch_size must be|held as float32 or float16"):
+    with pytest.raises(PlanError, match=r"batch_size and looks must be|held as float32 or float16"):
         Walk(**how)

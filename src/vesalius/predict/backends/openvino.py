@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import sys
 import warnings
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -80,18 +81,32 @@ def settings_for(batch: int, precision: str) -> dict[str, Any]:
 
 
 def run_graph(compiled: Any) -> Run:
-    """Windows through a graph that was compiled for one of them, as many under way at once as it takes."""
+    """Windows through a graph that was compiled for one of them, as many under way at once as it takes.
+
+    What a window needs between the layers is kept for the next one: to get it anew from the system takes as long as
+    computing a small window does.
+    """
     openvino = import_openvino()
     _, *shape = compiled.outputs[0].shape
     most = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+    idle: deque[Any] = deque()  # whose ends threads may use at once
 
     def shared(tensor: Tensor) -> Any:
         return openvino.Tensor(tensor.numpy(), shared_memory=True)
 
+    # Idle requests hold these, of which no page was ever touched, instead of the windows and logits of the last call.
+    nothing_in, nothing_out = shared(torch.empty(tuple(compiled.inputs[0].shape))), shared(torch.empty((1, *shape)))
+
+    def free() -> Any:
+        try:
+            return idle.pop()
+        except IndexError:
+            return compiled.create_infer_request()
+
     def run(windows: Tensor) -> Tensor:
         windows = windows.contiguous()
         logits = torch.empty((len(windows), *shape))
-        requests = [compiled.create_infer_request() for _ in range(min(most, len(windows)))]
+        requests = [free() for _ in range(min(most, len(windows)))]
         for place in range(len(windows)):
             request = requests[place % len(requests)]
             request.wait()
@@ -100,6 +115,9 @@ def run_graph(compiled: Any) -> Run:
             request.start_async()
         for request in requests:
             request.wait()
+            request.set_input_tensor(nothing_in)
+            request.set_output_tensor(nothing_out)
+        idle.extend(requests)  # where one failed, all of them are left to go
         return logits
 
     return run

@@ -133,7 +133,7 @@ class FrameSegmenter:
             shape,
             image.grid.shape,
             overlap=overlap,
-            mirrored=len(views) > 1,
+            views=len(views),
             device=self.segmenter.device,
             memory_gib=self.look.memory_gib,
             whole=True,
