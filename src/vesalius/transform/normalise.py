@@ -152,7 +152,7 @@ def _mean_and_std(array: NDArray[Any], *, nonzero: bool) -> tuple[float, float]:
         values -= first
         count += values.size
         total += float(values.sum())
-        # Not `values @ values`: the threads of OpenBLAS spin for some 50 ms afterwards and keep a core from the network.
+        # Not `values @ values`: OpenBLAS's threads spin for some 50 ms afterwards and keep a core from the network.
         squares += float(np.einsum("i,i->", values, values))
     if count == 0:
         return 0.0, 0.0
