@@ -325,26 +325,6 @@ def test_mirroring_averages_every_combination():
     torch.testing.assert_close(logits, torch.full((1, 4, 4), 2.5))
 
 
-@pytest.mark.parametrize("looks", [2, 3, 8])
-@pytest.mark.parametrize("batch_size", [1, 3])
-def test_mirror_images_seen_together_have_the_same_answers(looks, batch_size):
-    image, seen = picture(1, 12, 9, 13), []
-    image[:, :, :, :6] = 1.0  # some windows hold a single value
-
-    def network(x):
-        seen.append(len(x))
-        return blurring(x)
-
-    def run(**how):
-        return sliding_window(image, network, (6, 6, 6), 3, views=views_of((0, 1, 2)), walk=Walk(**how))
-
-    apart = run(batch_size=batch_size)
-    assert max(seen) == batch_size
-    together = run(batch_size=batch_size, looks=looks)
-    assert max(seen) == batch_size * looks
-    torch.testing.assert_close(together, apart, rtol=1e-5, atol=1e-5)
-
-
 def test_a_small_volume_is_padded_with_zeros_on_both_sides():
     seen = []
 
