@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -11,7 +9,7 @@ from typing import Any
 
 from vesalius.image import Size
 from vesalius.io.atomic import write_text
-from vesalius.report.tables import safe_cell
+from vesalius.report.tables import write_rows
 
 COLUMNS = (
     *("name", "value", "voxels", "volume_ml", "area_mm2", "long_axis_mm", "short_axis_mm"),
@@ -55,15 +53,7 @@ def write_sizes_csv(sizes: Sequence[Size], path: str | os.PathLike[str]) -> None
 
     Source: OWASP, "CSV Injection".
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*COLUMNS, "code"])
-    for size in sizes:
-        cells = size_row(size).values()
-        writer.writerow(
-            ["" if cell is None else safe_cell(cell) if isinstance(cell, str) else repr(cell) for cell in cells]
-        )
-    write_text(path, text.getvalue())
+    write_rows([(*COLUMNS, "code"), *(size_row(size).values() for size in sizes)], path)
 
 
 def write_sizes_json(

@@ -7,7 +7,7 @@ import io
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from vesalius.io.atomic import write_text
 from vesalius.metrics import Scores, summarise
@@ -40,14 +40,34 @@ def write_scores_csv(scores: Sequence[Scores], path: str | os.PathLike[str]) -> 
     Source: OWASP, "CSV Injection".
     """
     metrics = list(dict.fromkeys(name for one in scores for row in one.values.values() for name in row))
+    rows: list[list[str | float]] = [
+        [one.case, target, *(float(row.get(name, math.nan)) for name in metrics)]
+        for one in scores
+        for target, row in one.values.items()
+    ]
+    write_rows([("case", "target", *metrics), *rows], path)
+
+
+def write_rows(rows: Iterable[Iterable[str | float | None]], path: str | os.PathLike[str]) -> None:
+    """Write rows of cells as CSV: None and NaN are empty cells, numbers have all their digits.
+
+    Text that a spreadsheet would run as a formula gets a leading quote.
+
+    Args:
+        rows: Cells, row by row, the heads of the columns among them.
+        path: The CSV file to write.
+
+    Raises:
+        VesaliusError: The file cannot be written.
+    """
+
+    def told(cell: str | float | None) -> str:
+        if isinstance(cell, str):
+            return safe_cell(cell)
+        return "" if cell is None or math.isnan(cell) else repr(cell)
+
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([safe_cell(name) for name in ("case", "target", *metrics)])
-    for one in scores:
-        for target, row in one.values.items():
-            numbers = [row.get(name, math.nan) for name in metrics]
-            written = ["" if math.isnan(value) else repr(float(value)) for value in numbers]
-            writer.writerow([safe_cell(one.case), safe_cell(target), *written])
+    csv.writer(text, lineterminator="\n").writerows([told(cell) for cell in row] for row in rows)
     write_text(path, text.getvalue())
 
 

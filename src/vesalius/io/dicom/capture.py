@@ -11,11 +11,10 @@ from pydicom.uid import MultiFrameTrueColorSecondaryCaptureImageStorage
 
 from vesalius.errors import DataError, FormatError
 from vesalius.image import LabelMap, Volume
-from vesalius.io.dicom.derived import begin, copy_elements, measures, reference, save
+from vesalius.io.dicom.derived import LARGEST_ELEMENT, begin, copy_elements, measures, reference, save
 from vesalius.io.dicom.origin import Origin
 
 _WINDOW_CT = (-160.0, 240.0)  # soft tissue: level 40, width 400 HU; Radiopaedia, "Windowing (CT)"
-_LARGEST = (1 << 32) - 2  # bytes of an element
 _CLEAN = ("CT", "MR", "PT", "NM")  # modalities whose pictures carry no text of their own
 
 
@@ -98,7 +97,7 @@ def write_capture(
     expected = (len(origin.frames), *origin.grid.shape[1::-1], 3)
     if pictures.shape != expected or pictures.dtype != np.uint8:
         raise DataError(f"the pictures must be {expected} of uint8, not {pictures.shape} of {pictures.dtype}")
-    if pictures.nbytes > _LARGEST:
+    if pictures.nbytes > LARGEST_ELEMENT:
         raise FormatError("the pictures would be larger than the 4 GiB that DICOM allows")
     source = origin.headers[0]
     modality = str(source.get("Modality") or "OT")

@@ -25,6 +25,12 @@ from vesalius.io.dicom.quiet import quiet
 MAKER = "Vesalius"
 """Manufacturer and model of all that is written."""
 
+LARGEST_ELEMENT = (1 << 32) - 2
+"""Bytes that an element can hold; its length has 32 bits and is even."""
+
+_SEGMENTATION = Code("DCM", "113076", "Segmentation")
+_SOURCE = Code("DCM", "121322", "Source image for image processing operation")
+
 CHARACTER_SET = "ISO_IR 192"
 """UTF-8, for texts that the series' own character set cannot hold."""
 
@@ -298,3 +304,23 @@ def _fits(declared: object, texts: Iterable[str]) -> bool:
     except (LookupError, UnicodeEncodeError):
         return False
     return True
+
+
+def derivation(origin: Origin, at: int) -> Dataset:
+    """The derivation image of a frame: what was done to which image of the series.
+
+    Args:
+        origin: The series.
+        at: Number of the slice that the frame was made from.
+
+    Returns:
+        An item of a Derivation Image Sequence: segmentation, of which probabilities and uncertainty come, too.
+    """
+    header, frame = origin.frames[at]
+    source = reference(origin.headers[header], frame=frame)
+    source.PurposeOfReferenceCodeSequence = [coded(_SOURCE)]
+    source.SpatialLocationsPreserved = "YES"
+    made = Dataset()
+    made.SourceImageSequence = [source]
+    made.DerivationCodeSequence = [coded(_SEGMENTATION)]
+    return made

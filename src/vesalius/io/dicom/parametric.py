@@ -14,16 +14,17 @@ from vesalius.errors import DataError, FormatError, GeometryError
 from vesalius.image import Code, Meta, Volume
 from vesalius.io.contents import Contents
 from vesalius.io.dicom.derived import (
+    LARGEST_ELEMENT,
     begin,
     coded,
     copy_elements,
+    derivation,
     enter_dimensions,
     enter_frame_of_reference,
     measures,
     orientation,
     position,
     refer,
-    reference,
     require_grid,
     save,
 )
@@ -41,13 +42,10 @@ _UNITS = {  # of `Meta.unit`; what is not listed has none
     "%": Code("UCUM", "%", "Percent"),
 }
 _NO_UNIT = Code("UCUM", "1", "no units")
-_DERIVED = Code("DCM", "113076", "Segmentation")  # what is written here comes of it: probabilities, uncertainty
-_SOURCE = Code("DCM", "121322", "Source image for image processing operation")
 PROBABILITY = Code("DCM", "122157", "Probability")
 """What the numbers of most maps are."""
 
 _QUANTITY = Code("SCT", "246205007", "Quantity")
-_LARGEST = (1 << 32) - 2  # bytes of an element
 
 
 def write_parametric_map(
@@ -95,7 +93,7 @@ def write_parametric_map(
         raise FormatError("a parametric map holds float32, which cannot tell these numbers apart")
     if not np.isfinite(values).all():
         raise FormatError("a parametric map holds float32, which is too small for these numbers")
-    if values.nbytes > _LARGEST:
+    if values.nbytes > LARGEST_ELEMENT:
         raise FormatError("the parametric map would be larger than the 4 GiB that DICOM allows")
     made = _describe(image, origin, titles, description)
     _enter_frames(made, image, origin, titles, quantity)
@@ -238,19 +236,8 @@ def _enter_frames(made: Dataset, image: Volume, origin: Origin, titles: Sequence
             item.FrameContentSequence = [content]
             place.ImagePositionPatient = position(image.grid, at)
             item.PlanePositionSequence = [place]
-            item.DerivationImageSequence = [_derivation(origin, at)]
+            item.DerivationImageSequence = [derivation(origin, at)]
             item.RealWorldValueMappingSequence = [mapping]
             items.append(item)
     made.NumberOfFrames = len(items)
     made.PerFrameFunctionalGroupsSequence = items
-
-
-def _derivation(origin: Origin, at: int) -> Dataset:
-    header, frame = origin.frames[at]
-    source = reference(origin.headers[header], frame=frame)
-    source.PurposeOfReferenceCodeSequence = [coded(_SOURCE)]
-    source.SpatialLocationsPreserved = "YES"
-    made = Dataset()
-    made.SourceImageSequence = [source]
-    made.DerivationCodeSequence = [coded(_DERIVED)]
-    return made

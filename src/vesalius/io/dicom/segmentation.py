@@ -17,16 +17,17 @@ from vesalius.image import Code, Label, LabelMap, Labels, Volume, count_values
 from vesalius.io.contents import labels_to_json
 from vesalius.io.dicom.codes import meaning_of, to_lab
 from vesalius.io.dicom.derived import (
+    LARGEST_ELEMENT,
     begin,
     coded,
     copy_elements,
+    derivation,
     enter_dimensions,
     enter_frame_of_reference,
     measures,
     orientation,
     position,
     refer,
-    reference,
     require_grid,
     save,
 )
@@ -45,9 +46,6 @@ Algorithm = Literal["automatic", "semiautomatic", "manual"]
 """Who drew the outline: software, software that a person led, a person."""
 
 _FULL = 255  # a share of 1 (Maximum Fractional Value)
-_LARGEST = (1 << 32) - 2  # bytes of an element
-_SEGMENTATION = Code("DCM", "113076", "Segmentation")
-_SOURCE = Code("DCM", "121322", "Source image for image processing operation")
 _BACKGROUND = Code("DCM", "125040", "Background")
 
 
@@ -123,7 +121,7 @@ def write_seg(
     _enter_frames(made, labels, origin, segments, kind, frames)
     pictures = (_picture(labels, segments, kind, shares, *place) for place in frames)
     made.PixelData = _packed(pictures) if kind == "binary" else _joined(pictures)
-    if len(made.PixelData) > _LARGEST:
+    if len(made.PixelData) > LARGEST_ELEMENT:
         raise FormatError("the segmentation would be larger than the 4 GiB that DICOM allows: write kind='labelmap'")
     made["PixelData"].VR = "OW" if made.BitsAllocated == 16 else "OB"
     save(made, path)
@@ -347,12 +345,5 @@ def _slice_groups(labels: LabelMap, origin: Origin, at: int) -> Dataset:
         plane = Dataset()
         plane.ImagePositionPatient = position(labels.grid, at)
         groups.PlanePositionSequence = [plane]
-    header, frame = origin.frames[at]
-    source = reference(origin.headers[header], frame=frame)
-    source.PurposeOfReferenceCodeSequence = [coded(_SOURCE)]
-    source.SpatialLocationsPreserved = "YES"
-    derivation = Dataset()
-    derivation.SourceImageSequence = [source]
-    derivation.DerivationCodeSequence = [coded(_SEGMENTATION)]
-    groups.DerivationImageSequence = [derivation]
+    groups.DerivationImageSequence = [derivation(origin, at)]
     return groups

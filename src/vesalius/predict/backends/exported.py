@@ -17,7 +17,7 @@ from vesalius.bundle.tensors import exact_precision, weights_to_bytes
 from vesalius.errors import BundleError, PlanError
 from vesalius.nets import NetworkSpec
 from vesalius.predict.backends.engine import Run
-from vesalius.predict.backends.openvino import import_openvino, refuses_device, run_graph, settings_for
+from vesalius.predict.backends.openvino import refuses_device, run_graph, settings_for, shared_core
 
 DESCRIPTION = "vesalius.json"
 _LARGEST = 1 << 24  # bytes of the description
@@ -73,11 +73,10 @@ class Exported:
                 if hashlib.file_digest(file, "sha256").hexdigest() != expected:
                     raise BundleError(f"{self.folder.name}: {name} is not the file that was exported: export it anew")
         batch, *one = window
-        core = import_openvino().Core()
         try:
-            graph = core.read_model(self.folder / self.graph)
+            graph = shared_core().read_model(self.folder / self.graph)
             graph.reshape([1, *one])
-            compiled = core.compile_model(graph, "CPU", settings_for(batch, _HINT[self.precision]))
+            compiled = shared_core().compile_model(graph, "CPU", settings_for(batch, _HINT[self.precision]))
         except RuntimeError as error:
             size = " x ".join(str(edge) for edge in one[1:])
             raise PlanError(

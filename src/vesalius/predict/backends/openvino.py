@@ -40,7 +40,7 @@ class OpenVINO:
         why = refuses_device(device)
         if why is not None:
             return why
-        if self.precision == "bf16" and "BF16" not in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        if self.precision == "bf16" and "BF16" not in shared_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             return "this processor has no instructions for bfloat16"
         return None
 
@@ -49,7 +49,7 @@ class OpenVINO:
         batch, *one = window
         graph = to_graph(Mean(networks), (1, *one))
         try:
-            compiled = _core().compile_model(graph, "CPU", settings_for(batch, self.precision))
+            compiled = shared_core().compile_model(graph, "CPU", settings_for(batch, self.precision))
         except RuntimeError as error:
             raise PlanError(f"OpenVINO cannot compute this network: {' '.join(str(error).split())[:300]}") from error
         return run_graph(compiled)
@@ -184,5 +184,6 @@ def import_openvino() -> Any:
 
 
 @cache
-def _core() -> Any:
+def shared_core() -> Any:
+    """The one core of this process, which all graphs are read and compiled by."""
     return import_openvino().Core()
