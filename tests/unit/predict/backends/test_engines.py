@@ -183,7 +183,7 @@ def test_a_processor_without_bfloat16_is_told(monkeypatch):
         def get_property(self, device, name):
             return ["FP32", "INT8"]
 
-    monkeypatch.setattr(openvino, "_core", Core)
+    monkeypatch.setattr(openvino, "shared_core", Core)
     assert OpenVINO("bf16").refuses(FLAT, CPU) == "this processor has no instructions for bfloat16"
     assert OpenVINO("f32").refuses(FLAT, CPU) is None
 
