@@ -40,6 +40,7 @@ VERBS = {
     "convert": "convert images, label maps and DICOM objects between all formats that are known",
     "evaluate": "score predictions against references",
     "show": "describe a trained segmenter, a plan or an image",
+    "study": "do a classical task of the field from public data, end to end",
     "models": "list the segmenters that come with the package",
     "deidentify": "take out what says who the patients are, and hold back what is not certain",
     "vault": "keep a data set encrypted at rest",

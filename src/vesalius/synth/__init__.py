@@ -1,0 +1,1 @@
+"""Images that nobody took: synthesis from label maps, for training across contrasts."""
