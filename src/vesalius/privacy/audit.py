@@ -213,6 +213,16 @@ def name_hash(path: str | os.PathLike[str], name: str) -> str:
     return hmac.digest(key, name.encode("utf-8", "surrogateescape"), "sha256")[:16].hex()
 
 
+def study_hash(path: str | os.PathLike[str], study: str) -> str:
+    """What stands in the chain for a study; see `name_hash`.
+
+    Args:
+        path: The chain's folder.
+        study: Study Instance UID.
+    """
+    return name_hash(path, f"study {study}")
+
+
 def account() -> str:
     """Name of the account that runs this process, as the system knows it: variables that anyone can set do not count.
 

@@ -62,7 +62,7 @@ class Report:
     def to_json(self) -> str:
         """The report as text; it holds no value of any file."""
         said = {
-            "standard": "DICOM PS3.15 2026c, Annex E",
+            "standard": "DICOM PS3.15 2026d, Annex E",
             "options": ["basic", *self.options],
             "written": [{"name": one.name, "actions": one.actions} for one in self.written],
             "quarantined": [{"name": one.name, "doubts": one.doubts} for one in self.quarantined],

@@ -83,7 +83,7 @@ def clean_header(dataset: Dataset, profile: Profile, pseudonyms: Pseudonyms) -> 
         FormatError: Sequences are nested too deeply.
 
     Source:
-        DICOM PS3.15 2026c, Annex E.
+        DICOM PS3.15 2026d, Annex E.
 
     Example:
         >>> header = Dataset()
@@ -121,7 +121,7 @@ def _item(dataset: Dataset, work: _Work, depth: int) -> Dataset:
         group, element = tag >> 16, tag & 0xFFFF
         if element == 0 or tag in _STATUS:  # a group's length; what is set anew
             continue
-        made = _private(dataset, tag, cleaned, work) if group % 2 else _standard(dataset, tag, work, depth)
+        made = _private(dataset, tag, cleaned, work, depth) if group % 2 else _standard(dataset, tag, work, depth)
         if made is not None:
             cleaned.add(made)
     return cleaned
@@ -308,16 +308,21 @@ def _unless_repeating(element: DataElement, work: _Work) -> DataElement:
     return stand_in(element)
 
 
-def _private(dataset: Dataset, tag: int, cleaned: Dataset, work: _Work) -> DataElement | None:
-    """A private element that is known to be safe, if those are wanted; its block's creator goes with it."""
+def _private(dataset: Dataset, tag: int, cleaned: Dataset, work: _Work, depth: int) -> DataElement | None:
+    """A private element that is known to be safe, if those are wanted; its block's creator goes with it.
+
+    The standard's list is of attributes; their values are looked at all the same: of a sequence every item is cleaned,
+    UIDs become pseudonyms, texts stay where they are terms, and bytes, of which nobody can tell what they hold, go.
+    """
     creator_tag = tag >> 16 << 16 | (tag & 0xFF00) >> 8
     if "safe-private" in work.profile.options and creator_tag & 0xFF >= _FIRST_BLOCK:
         try:
             creator, element = str(dataset[creator_tag].value).strip(), dataset[tag]
-            if safe_private(creator, tag) == element.VR and harmless(element):
+            made = _safe(element, work, depth) if safe_private(creator, tag) == element.VR else None
+            if made is not None:
                 cleaned.add_new(creator_tag, "LO", creator)
                 work.actions["private elements that are known to be safe: kept"] = None
-                return element
+                return made
         except RecursionError:
             raise
         except Exception:  # what cannot be understood is removed
@@ -325,6 +330,14 @@ def _private(dataset: Dataset, tag: int, cleaned: Dataset, work: _Work) -> DataE
     if tag & 0xFFFF > _LAST_BLOCK or "safe-private" not in work.profile.options:
         work.actions["private elements: removed"] = None
     return None
+
+
+def _safe(element: DataElement, work: _Work, depth: int) -> DataElement | None:
+    if element.VR == "SQ":
+        return DataElement(element.tag, "SQ", Sequence([_item(item, work, depth + 1) for item in element.value]))
+    if element.VR == "UI":
+        return retained(element) if "uids" in work.profile.options else _uid(element, work)
+    return _unless_repeating(element, work) if harmless(element) else None
 
 
 def _age_years(text: str) -> int:

@@ -7,7 +7,7 @@ from pydicom.sequence import Sequence
 
 from vesalius.privacy.profile import Profile
 
-METHOD = "Vesalius, DICOM PS3.15 2026c Annex E"
+METHOD = "Vesalius, DICOM PS3.15 2026d Annex E"
 """What (0012,0063) says."""
 
 

@@ -75,7 +75,7 @@ class Profile:
         PrivacyError: There is no such option, or two contradict each other.
 
     Source:
-        DICOM PS3.15 2026c, Annex E.
+        DICOM PS3.15 2026d, Annex E.
 
     Example:
         >>> Profile(frozenset({"device"})).action(0x00181000), Profile().action(0x00181000)
@@ -109,10 +109,13 @@ class Profile:
             return None
         basic, options = row
         chosen = {options[option] for option in self.options if option in options}
+        # A device's date of calibration stays with the device, but not beside shifted dates: it would tell the shift.
+        if "modified-dates" in self.options and options.get("modified-dates") == "C":
+            return "shift"
         if "K" in chosen:
             return "keep"
         if "C" in chosen:
-            return "shift" if options.get("modified-dates") == "C" and "modified-dates" in self.options else "clean"
+            return "clean"
         return _ACTIONS[basic]
 
     @property
@@ -148,7 +151,7 @@ def safe_private(creator: str, tag: int) -> str | None:
         tag: Group and element.
 
     Source:
-        DICOM PS3.15 2026d, Table E.3.10-1, of which `data/safe_private.json` holds a part.
+        DICOM PS3.15 2026d, Table E.3.10-1.
 
     Example:
         >>> safe_private("Philips PET Private Group", 0x70531000)

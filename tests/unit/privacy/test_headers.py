@@ -159,6 +159,33 @@ def test_safe_private_elements_stay_when_they_are_wanted():
     assert not any(tag.is_private for tag in list(cleaned(dataset).keys()))
 
 
+def test_safe_private_sequences_are_cleaned_within_and_their_uids_replaced():
+    inner = Dataset()
+    inner.PatientComments = "Jane lives here"
+    inner.FlipAngle = 12
+    unsafe = inner.private_block(0x2001, "Somebody else", create=True)
+    unsafe.add_new(0x17, "LO", "Doering")
+    safe = inner.private_block(0x2001, "Philips Imaging DD 001", create=True)
+    safe.add_new(0x17, "SL", 7)
+    dataset = header()
+    block = dataset.private_block(0x2001, "Philips Imaging DD 001", create=True)
+    block.add_new(0x5F, "SQ", Sequence([inner]))
+    block.add_new(0x7D, "OB", b"Jane")  # in the standard's list, but nobody can tell what bytes hold
+    block.add_new(0x6D, "LO", "Doering")
+    numbers = dataset.private_block(0x0099, "NQHeader", create=True)
+    numbers.add_new(0x02, "UI", "1.2.3.4")
+    made = cleaned(dataset, "safe-private")
+    (item,) = made.get_private_item(0x2001, 0x5F, "Philips Imaging DD 001").value
+    assert item.FlipAngle == 12
+    assert item.get_private_item(0x2001, 0x17, "Philips Imaging DD 001").value == 7
+    assert "PatientComments" not in item
+    assert [tag for tag in list(item.keys()) if tag.is_private and not tag.is_private_creator] == [0x20011117]
+    assert made.get_private_item(0x0099, 0x02, "NQHeader").value == KEY.uid("1.2.3.4")
+    said = str(made)
+    assert "Doering" not in said
+    assert "Jane" not in said
+
+
 def test_structured_content_keeps_its_tree_without_its_texts():
     item = Dataset()
     item.ValueType, item.TextValue, item.PersonName = "TEXT", "Jane has a liver lesion", "Schmitz^Anna"
