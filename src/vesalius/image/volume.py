@@ -113,12 +113,13 @@ class LabelMap:
         array = np.asarray(self.array)
         if array.shape != self.grid.shape:
             raise GeometryError(f"a label array of shape {array.shape} does not fit the grid {self.grid.shape}")
+        if array.dtype.kind not in "biu":
+            raise DataError(f"a label map must hold integers, not {array.dtype}")
+        sure = _surely_declared(array, self.labels.declared)
         if array.dtype.kind == "b":
             array = array.view(np.uint8)
-        if array.dtype.kind not in "iu":
-            raise DataError(f"a label map must hold integers, not {array.dtype}")
         object.__setattr__(self, "array", _frozen(array))
-        strangers = sorted(set(self.counts()) - self.labels.declared)
+        strangers = [] if sure else sorted(set(self.counts()) - self.labels.declared)
         if strangers:
             shown = ", ".join(str(v) for v in strangers[:10]) + (" …" if len(strangers) > 10 else "")
             raise DataError(f"the label map holds values that are not declared: {shown}")
@@ -134,6 +135,14 @@ class LabelMap:
             found: NDArray[np.bool_] = self.array == members[0]
             return found
         return np.isin(self.array, members)
+
+
+def _surely_declared(array: NDArray[Any], declared: frozenset[int]) -> bool:
+    """Whether all between the least and the greatest value is declared, so that nothing has to be counted."""
+    if array.size == 0 or (array.dtype.kind == "b" and declared.issuperset((0, 1))):
+        return True
+    low, high = int(array.min()), int(array.max())
+    return high - low < len(declared) and declared.issuperset(range(low, high + 1))
 
 
 def count_values(array: NDArray[Any]) -> dict[int, int]:

@@ -198,10 +198,30 @@ def test_hysteresis_of_thousands_of_pieces():
     assert found.counts()[1] == (array == 2).sum() == 2500
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("bins", [2, 10, 256, 1000])
+def test_histograms_are_numpys_to_the_last_count(bins, dtype, rng):
+    values = rng.normal(size=20_000)
+    edges = np.linspace(values[0], values[1], 257)
+    for some in (
+        values,
+        values * 1e-30 + 1e-31,
+        values + 1e4,  # hardly more digits than bins
+        np.rint(values * 100),
+        np.clip(values, -0.5, 0.5),
+        edges[rng.integers(0, 257, 20_000)],  # nothing but edges
+        np.exp(9 * values),
+    ):
+        counts, _ = np.histogram(some.astype(dtype), bins=bins)
+        np.testing.assert_array_equal(Histogram.of(some.astype(dtype), bins=bins).counts, counts)
+
+
 def test_histograms(rng):
     whole = Histogram.of(np.array([-3, -3, 0], np.int8))
     assert whole.counts.tolist() == [2, 0, 0, 1]
     assert whole.centres.tolist() == [-3, -2, -1, 0]
+    near = np.float32(1e6) + np.arange(3, dtype=np.float32) / 8  # fewer numbers between them than edges
+    assert Histogram.of(near, bins=256).counts.sum() == 3
     wide = Histogram.of(np.array([0, 1 << 40]), bins=4)  # as whole numbers it would not fit into memory
     assert wide.counts.tolist() == [1, 0, 0, 1]
     with pytest.raises(DataError, match="at least 2 bins"):
