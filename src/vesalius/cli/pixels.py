@@ -145,15 +145,14 @@ def _many(ending: str) -> str:
 
 def _targets(images: list[str], out: Path) -> list[Path]:
     from vesalius.errors import DataError
-    from vesalius.io import format_of
+    from vesalius.io import PICTURES, format_of
     from vesalius.io.layouts.files import stem
 
     if not out.is_dir() and format_of(out) is not None:
         if len(images) > 1:
             raise DataError(f"{out.name} names one file, and there are {len(images)} images: name a folder")
         return [out]
-    pictures = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-    found = [out / f"{stem(Path(i))}{'.png' if format_of(Path(i)) in pictures else '.nii.gz'}" for i in images]
+    found = [out / f"{stem(Path(i))}{'.png' if format_of(Path(i)) in PICTURES else '.nii.gz'}" for i in images]
     if len(set(found)) < len(found):
         raise DataError("several images would be written to one file: segment them apart")
     if {path.resolve() for path in found} & {Path(i).resolve() for i in images}:

@@ -122,13 +122,12 @@ def _done(
 
 def _ending(path: Path, made: Volume) -> str:
     """What the image came in where that can hold the result: pictures of floating point become TIFF."""
-    from vesalius.io import format_of
+    from vesalius.io import PICTURES, format_of
 
     ending = None if path.is_dir() else format_of(path)
-    if ending in (".png", ".bmp", ".jpg", ".jpeg") and made.array.dtype.name in ("uint8", "uint16"):
-        return ".png"
-    if ending in (".png", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff"):
-        return ".tif"
+    if ending in PICTURES:
+        whole = made.array.dtype.name in ("uint8", "uint16")
+        return ".png" if whole and ending not in (".tif", ".tiff") else ".tif"
     if ending in (".npy", ".npz"):
         return ".npz"
     return ending if ending in (".nii", ".nrrd", ".mha") else ".nii.gz"

@@ -89,12 +89,12 @@ class _Source:
     @property
     def ending(self) -> str:
         """Labels go into a format that loses nothing: pictures to PNG, volumes to what they came in."""
-        from vesalius.io import format_of
+        from vesalius.io import PICTURES, format_of
 
         ending = None if self.images[0].is_dir() else format_of(self.images[0])
         if ending in (".tif", ".tiff"):
             return ".tif"
-        if ending in (".png", ".jpg", ".jpeg", ".bmp"):
+        if ending in PICTURES:
             return ".png"
         return ending if ending in (".nrrd", ".mha", ".npz") else ".nii.gz"
 

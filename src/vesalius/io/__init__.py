@@ -19,7 +19,7 @@ from vesalius.io.lending import Lendable
 if TYPE_CHECKING:
     from vesalius.io.dicom.origin import Origin
 
-__all__ = ["FORMATS", "format_of", "holds_labels", "is_dicom", "read", "read_labels", "write"]
+__all__ = ["FORMATS", "PICTURES", "format_of", "holds_labels", "is_dicom", "read", "read_labels", "write"]
 
 FORMATS = {
     ".nii": "vesalius.io.nifti",
@@ -34,6 +34,10 @@ FORMATS = {
     ".jpg": "vesalius.io.raster",
     ".jpeg": "vesalius.io.raster",
     ".bmp": "vesalius.io.raster",
+    ".gif": "vesalius.io.raster",
+    ".ppm": "vesalius.io.raster",
+    ".pgm": "vesalius.io.raster",
+    ".pbm": "vesalius.io.raster",
     ".tif": "vesalius.io.tiff",
     ".tiff": "vesalius.io.tiff",
     ".npy": "vesalius.io.npy",
@@ -42,13 +46,16 @@ FORMATS = {
 }
 """Suffix to the module that reads and writes it, imported when it is first needed."""
 
+PICTURES = tuple(suffix for suffix, module in FORMATS.items() if module.endswith((".raster", ".tiff")))
+"""The suffixes of pictures, and of TIFF, which may also hold a volume."""
+
 _INTEGRAL = 1e-3  # label files written by interpolating tools hold 0.99999997
 
 
 def read(
     path: str | os.PathLike[str] | Lendable, *, series: str | None = None, replace_nan: float | None = None
 ) -> Volume:
-    """Read an image: NIfTI, NRRD, MetaImage, DICOM, PNG, JPEG, BMP, TIFF or NumPy.
+    """Read an image: NIfTI, NRRD, MetaImage, DICOM, PNG, JPEG, BMP, GIF, Netpbm, TIFF or NumPy.
 
     The format follows from the suffix; a folder, a ``.dcm`` file and any file with DICOM's mark are DICOM. Values keep
     the type they are stored in where that loses nothing. What the reader had to decide stands in ``meta.notes``. Of a

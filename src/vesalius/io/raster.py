@@ -1,4 +1,4 @@
-"""Pictures: PNG, JPEG and BMP."""
+"""Pictures: PNG, JPEG and BMP; GIF and Netpbm (PPM, PGM, PBM) are read only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import BmpImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+)
 
 from vesalius.errors import FormatError
 from vesalius.image import Grid, Meta
@@ -22,12 +30,16 @@ _DECODERS: dict[bytes, tuple[str, type[ImageFile.ImageFile]]] = {
     b"\x89PNG\r\n\x1a\n": ("PNG", PngImagePlugin.PngImageFile),
     b"\xff\xd8\xff": ("JPEG", JpegImagePlugin.JpegImageFile),
     b"BM": ("BMP", BmpImagePlugin.BmpImageFile),
+    b"GIF8": ("GIF", GifImagePlugin.GifImageFile),
+    **{b"P%d" % kind: ("Netpbm", PpmImagePlugin.PpmImageFile) for kind in range(1, 7)},
 }
 _WRITERS: dict[str, Literal["PNG", "JPEG", "BMP"]] = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP"}
 _MOST_PIXELS_A_BYTE = {
     "PNG": 8 * 1032,  # a bit a pixel, deflated at most 1032 times. Source: zlib.net/zlib_tech.html
     "JPEG": 1024,  # a bit or more for each 8 x 8 block of the luminance, doubled to be safe. Source: ITU-T T.81
     "BMP": 1024,
+    "GIF": 2731,  # LZW: a code of 12 bits for at most 4096 pixels. Source: GIF89a specification, appendix F
+    "Netpbm": 8,  # a bit a pixel, not compressed. Source: netpbm.sourceforge.net/doc
 }
 _ORIENTATION = 0x0112  # EXIF
 _JPEG_QUALITY = 95
@@ -54,11 +66,12 @@ def read(path: Path) -> Contents:
         file.seek(0)
         found = next((known for mark, known in _DECODERS.items() if start.startswith(mark)), None)
         if found is None:
-            raise FormatError("not a PNG, JPEG or BMP picture")
+            raise FormatError("not a PNG, JPEG, BMP, GIF or Netpbm picture")
         name, decoder = found
         try:
             picture = decoder(file)
             _refuse_bomb(picture, name, path.stat().st_size)
+            several = bool(getattr(picture, "is_animated", False))
             picture.load()
             orientation = picture.getexif().get(_ORIENTATION, 1)
         except FormatError:
@@ -69,6 +82,8 @@ def read(path: Path) -> Contents:
     notes = list(contents.meta.notes)
     if orientation != 1:
         notes.append(f"EXIF orientation {orientation} was not applied; pixels are as stored.")
+    if several:
+        notes.append("Of several pictures in the file the first was read.")
     if name == "PNG" and start[24] == 16 and start[25] != 0:
         notes.append("16-bit colour was read as 8 bits.")
     return replace(contents, meta=replace(contents.meta, notes=tuple(notes)))
@@ -84,7 +99,9 @@ def write(contents: Contents, path: Path) -> None:
         FormatError: The format cannot hold these values or this shape.
         GeometryError: The grid has a place in space.
     """
-    name = _WRITERS[path.suffix.lower()]
+    name = _WRITERS.get(path.suffix.lower())
+    if name is None:
+        raise FormatError(f"{path.suffix.lower()} is only read; write .png")
     array = contents.array.astype(np.uint8) if contents.array.dtype == bool else contents.array
     if name == "JPEG" and contents.labels is not None:
         raise FormatError("JPEG changes values, and a label map must not change; write .png")

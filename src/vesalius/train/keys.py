@@ -12,14 +12,14 @@ import numpy as np
 
 from vesalius.errors import DataError
 from vesalius.image import Case, Dataset, Labels, Record
-from vesalius.io import format_of
+from vesalius.io import PICTURES, format_of
 from vesalius.io.layouts.load import load_case
 from vesalius.plan import Plan
 
 CACHE_VERSION = 2
 """Goes up when the form of an entry changes, or what preparing makes of an image."""
 
-_ONE_FILE = (".nii", ".nii.gz", ".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".npy", ".npz")
+_ONE_FILE = (*PICTURES, ".nii", ".nii.gz", ".npy", ".npz")
 """Formats of which one file is all there is. The others may point to further files (``.mhd``, a DICOM slice)."""
 
 

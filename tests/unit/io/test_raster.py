@@ -197,3 +197,34 @@ def test_a_header_that_declares_gigabytes(tmp_path: Path) -> None:
 def test_a_large_picture_is_no_bomb(tmp_path: Path) -> None:
     Image.new("1", (20_000, 10_000)).save(tmp_path / "a.png")  # beyond Pillow's own limit
     assert read(tmp_path / "a.png").array.shape == (1, 20_000, 10_000)
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".ppm", ".pgm", ".pbm"])
+def test_formats_that_are_only_read(tmp_path: Path, suffix: str) -> None:
+    picture = np.zeros((ROWS, COLUMNS), np.uint8)
+    picture[1, 4] = 255  # second row, fifth column
+    image = Image.fromarray(picture)
+    image = {".ppm": image.convert("RGB"), ".pbm": image.convert("1")}.get(suffix, image)
+    image.save(tmp_path / f"a{suffix}")
+    found = read(tmp_path / f"a{suffix}")
+    assert found.array.shape == ((3 if suffix == ".ppm" else 1), COLUMNS, ROWS)
+    assert np.argwhere(found.array[0]).tolist() == [[4, 1]]
+    with pytest.raises(FormatError, match="only read"):
+        write(found, tmp_path / f"b{suffix}")
+
+
+def test_of_a_moving_gif_the_first_picture_is_read_and_said(tmp_path: Path) -> None:
+    first, second = (Image.new("L", (COLUMNS, ROWS), grey) for grey in (10, 200))
+    first.save(tmp_path / "a.gif", save_all=True, append_images=[second])
+    found = read(tmp_path / "a.gif")
+    assert (found.array == 10).all()
+    assert any("first was read" in note for note in found.meta.notes)
+
+
+def test_a_gif_that_declares_more_than_it_holds(tmp_path: Path) -> None:
+    Image.new("L", (4, 4)).save(tmp_path / "a.gif")
+    data = bytearray((tmp_path / "a.gif").read_bytes())
+    data[6:10] = struct.pack("<HH", 60_000, 60_000)
+    (tmp_path / "a.gif").write_bytes(data)
+    with pytest.raises(FormatError, match="declares 60000 x 60000"):
+        read(tmp_path / "a.gif")

@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from vesalius.image import LabelMap, Labels, Modality, Record, Volume
-from vesalius.io import read_labels
+from vesalius.io import PICTURES, read_labels
 from vesalius.io.layouts.files import suffix
 from vesalius.io.layouts.load import read_channels, refuse_other_place
 
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 _SLAB = 1 << 22  # voxels hashed at a time
 
 
