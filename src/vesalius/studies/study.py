@@ -68,8 +68,9 @@ class Study(Protocol):
 
 def write_study(
     out: Path,
-    study: Study,
     *,
+    title: str,
+    data: str,
     lead: str,
     sections: Sequence[Section],
     scores: Mapping[str, float],
@@ -80,7 +81,8 @@ def write_study(
 
     Args:
         out: Folder of the results.
-        study: Whose report it is.
+        title: Of the study.
+        data: Which public data it reads.
         lead: A sentence below the title.
         sections: Of the page, in order.
         scores: Figures on cases that were never learnt from, by name.
@@ -98,8 +100,8 @@ def write_study(
     story_html(
         [*sections, *amiss],
         page,
-        title=study.TITLE,
+        title=title,
         lead=lead,
-        provenance={"data": study.DATA, **(provenance or {}), "made by": f"vesalius {__version__}"},
+        provenance={"data": data, **(provenance or {}), "made by": f"vesalius {__version__}"},
     )
     return Outcome(page, dict(scores), tuple(repairs))
