@@ -21,7 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument("data", metavar="DATA", nargs="?", help="folder of the data set, as it is published")
     data.add_argument("--sample", action="store_true", help="on a small synthetic data set, made on the spot")
     parser.add_argument("-o", "--output", metavar="OUT", help="folder of the results, new or empty (NAME)")
-    parser.add_argument("--budget", metavar="TIME", help="for all trainings together (30m; of a sample, 90s)")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--budget", metavar="TIME", help="for all trainings together (30m; of a sample, 2.5m)")
+    length.add_argument(
+        "--steps", type=int, help="train each network for this many steps instead, however long it takes"
+    )
     parser.add_argument(
         "--trained", metavar="OUT", help="train nothing: use the segmenters of an earlier run on new cases"
     )
@@ -48,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
     make_folder(out)
     with training(shown=not args.json) as status:
         setting = Setting(
-            budget_s=parse_time(args.budget or ("90s" if args.sample else "30m")),
+            budget_s=parse_time(args.budget or ("2.5m" if args.sample else "30m")),
+            steps=args.steps,
             device=args.device,
             seed=args.seed,
             trained=None if args.trained is None else Path(args.trained),

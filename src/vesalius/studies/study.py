@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from vesalius import __version__
+from vesalius.plan import Budget
 from vesalius.report import Section, story_html
 from vesalius.train import Status
 
@@ -18,6 +19,7 @@ class Setting:
 
     Args:
         budget_s: For all trainings together, from start to finished bundles.
+        steps: Of each training, however long they take, in place of the time: then the result repeats.
         device: Where to compute.
         seed: Of everything random.
         trained: The results of an earlier run: its segmenters are used, and nothing is trained. What is studied then
@@ -28,12 +30,27 @@ class Setting:
     """
 
     budget_s: float = 1800.0
+    steps: int | None = None
     device: str = "auto"
     seed: int = 0
     trained: Path | None = None
     resume: bool = False
     on_status: Callable[[Status], None] | None = None
     note: Callable[[str], None] = lambda _: None
+
+    def budget(self, share: float = 1.0) -> Budget:
+        """Of one training.
+
+        Args:
+            share: Of the time, 0 to 1; steps are not shared.
+
+        Example:
+            >>> Setting(budget_s=60).budget(0.5).time_s, Setting(steps=7).budget(0.5).steps
+            (30.0, 7)
+        """
+        if self.steps is not None:
+            return Budget(time_s=None, steps=self.steps, device=self.device)
+        return Budget(time_s=self.budget_s * share, device=self.device)
 
 
 @dataclass(frozen=True)

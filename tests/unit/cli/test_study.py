@@ -57,7 +57,7 @@ def test_a_sample_is_made_once(stones: _Stones, tmp_path: Path, capsys: pytest.C
     assert main(["study", "gallstones", "--sample", "-o", str(out), "--seed", "7", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["scores"] == {"stones": 0.5}
     assert stones.seen[0][0] == out / "sample"
-    assert stones.seen[0][1].budget_s == 90
+    assert stones.seen[0][1].budget_s == 150
     assert (out / "sample" / "stones.csv").read_text() == "7"
     (out / "sample" / "stones.csv").write_text("kept")
     assert main(["study", "gallstones", "--sample", "-o", str(out)]) == 1, "the folder is not empty"
