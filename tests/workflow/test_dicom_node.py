@@ -17,17 +17,21 @@ import httpx
 import numpy as np
 import pydicom
 import pytest
-from hospital import complaints, inconsistencies, phantom_hu, phantom_labels, write_ct
+from guards import Keys, make_keys
+from hospital import PATIENT, complaints, inconsistencies, phantom_hu, phantom_labels, write_ct
 from node_killing import PROGRAM, serving
 from orthanc import PASSWORD, USER, Orthanc, free_port, orthanc
 
 from vesalius.cli import main
 from vesalius.io import read
 from vesalius.io.dicom.segments import read_seg
+from vesalius.privacy.access import change_role
+from vesalius.privacy.audit import account, study_hash
+from vesalius.privacy.verify import verify
 from vesalius.server.dicomweb.client import Web, retrieve, search, store_files
 from vesalius.server.store import Store
 
-TOKEN = "t" * 32
+pytestmark = pytest.mark.xdist_group("dicom-node")
 RULES = """
 [peers.pacs]
 ae_title = "ORTHANC"
@@ -52,6 +56,7 @@ class Hospital:
     web: str
     store: Path
     ct: list[Path]
+    keys: Keys
 
     def ask(self, action: str, *words: object) -> Any:
         """Run an action of the verb in a process of its own; returns what it tells."""
@@ -70,16 +75,17 @@ def hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
     port, web = free_port(), free_port()
     labels = phantom_labels()
     ct = sorted(write_ct(work / "ct", labels.grid, phantom_hu(labels)).rglob("*.dcm"))
-    (work / "tokens").write_text(f"write {TOKEN}\n")
-    (work / "tokens").chmod(0o600)
-    servers = {"node": {"Url": f"http://127.0.0.1:{web}/", "Username": "orthanc", "Password": TOKEN}}
+    keys = make_keys(work, titles={"ORTHANC": "writer", "SPY": "reader"})
+    (work / "vesalius-privacy.toml").write_text('access = "access.json"\naudit = "audit"\n')
+    # The account that runs the node needs a role, too.
+    change_role(keys.access, account(), "annotator", granted=True)
+    servers = {"node": {"Url": f"http://127.0.0.1:{web}/", "Username": "orthanc", "Password": keys.writer}}
     with orthanc(work / "orthanc", modalities={"VESALIUS": port}, servers=servers) as pacs:
         (work / "rules.toml").write_text(RULES.format(port=pacs.port))
-        more = ["--web-port", str(web), "--web-tokens", str(work / "tokens"), "--allow-title", "ORTHANC"]
-        with serving(work / "store", work / "rules.toml", port, *more) as node:
+        with serving(work / "store", work / "rules.toml", port, "--web-port", str(web)) as node:
             assert node.stdout is not None
             assert node.stdout.readline() == f"VESALIUS listens at 127.0.0.1:{port}\n"
-            yield Hospital(pacs, port, f"http://127.0.0.1:{web}", work / "store", ct)
+            yield Hospital(pacs, port, f"http://127.0.0.1:{web}", work / "store", ct, keys)
             node.terminate()
             assert node.wait(timeout=20) == 0
 
@@ -150,6 +156,7 @@ def test_a_ct_goes_through_the_pacs_to_the_node_and_seg_and_sr_come_back(hospita
     time.sleep(1.5)
     assert _deliveries(hospital) == {"committed": 2}
     assert max(Counter(pacs.arrivals()).values()) == 1
+    _noted(hospital, study)
 
 
 def test_fetched_over_the_same_connection(hospital: Hospital, tmp_path: Path) -> None:
@@ -218,6 +225,11 @@ def test_who_is_not_on_the_list_gets_nothing_and_the_errors_say_so(
 ) -> None:
     assert main(["dicom-node", "echo", f"VESALIUS@127.0.0.1:{hospital.port}", "--title", "STRANGER"]) == 1
     assert "refuses the association" in capsys.readouterr().err
+    # Known, and without the permission to store: the association stands, the object is refused.
+    peer = f"VESALIUS@127.0.0.1:{hospital.port}"
+    assert main(["dicom-node", "echo", peer, "--title", "SPY"]) == 0
+    assert main(["dicom-node", "send", peer, str(hospital.ct[0]), "--title", "SPY"]) == 1
+    assert "status 0124" in capsys.readouterr().err
     assert main(["dicom-node", "status", str(hospital.store)]) == 0
     assert "kept" in capsys.readouterr().out
 
@@ -232,3 +244,21 @@ def _stream(data: bytes) -> Any:
     from io import BytesIO
 
     return BytesIO(data)
+
+
+def _noted(hospital: Hospital, study: str) -> None:
+    """What was done is in the chain, which holds and names nobody."""
+    chain = hospital.keys.chain
+    assert verify(chain).broken is None
+    told = [entry for entry in hospital.keys.noted() if study_hash(chain, study) in entry.about.get("of", ())]
+    assert {(one.who, one.act, one.about["service"], one.about["state"]) for one in told} >= {
+        ("writer", "stored", "C-STORE", "begun"),
+        ("writer", "stored", "C-STORE", "done"),
+        (account(), "segmented", "rule", "begun"),
+        (account(), "segmented", "rule", "done"),
+        (account(), "exported", "C-STORE", "begun"),
+        (account(), "exported", "C-STORE", "done"),
+    }
+    whole = (chain / "chain.jsonl").read_text()
+    assert study not in whole
+    assert not [word for word in PATIENT[:3] if word in whole]

@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         if name == "show":
             act.add_argument("--last", type=int, metavar="N", help="only so many")
             act.add_argument("--about", metavar="NAME", help="only entries that concern this file")
+            act.add_argument("--study", metavar="UID", help="only entries that concern this study, of a DICOM node")
         if name == "checkpoint":
             act.add_argument("--key", required=True, metavar="FILE", help="what `vesalius audit key` wrote")
             act.add_argument(
@@ -86,11 +87,12 @@ def _verify(args: argparse.Namespace) -> int:
 def _show(args: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from vesalius.privacy.audit import entries, name_hash
+    from vesalius.privacy.audit import entries, name_hash, study_hash
 
     found = list(entries(args.audit))
-    if args.about is not None:
-        wanted = name_hash(args.audit, str(Path(args.about).resolve()))
+    wanteds = [] if args.about is None else [name_hash(args.audit, str(Path(args.about).resolve()))]
+    wanteds += [] if args.study is None else [study_hash(args.audit, args.study)]
+    for wanted in wanteds:
         found = [entry for entry in found if wanted in (*entry.about.get("of", ()), *entry.about.get("to", ()))]
     found = found if args.last is None else found[-max(args.last, 0) :] if args.last else []
     if args.json:

@@ -82,8 +82,12 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-pdu", type=int, default=128, metavar="KIB", help="longest PDU (128)")
     parser.add_argument("--max-object", type=int, default=1024, metavar="MIB", help="largest object (1024)")
     parser.add_argument("--retry", type=float, default=10.0, metavar="SECONDS", help="before the first try again (10)")
-    parser.add_argument("--web-port", type=int, metavar="PORT", help="serve DICOMweb there, too; needs --web-tokens")
-    parser.add_argument("--web-tokens", metavar="FILE", help="who may: lines of `read TOKEN` or `write TOKEN`")
+    parser.add_argument("--web-port", type=int, metavar="PORT", help="serve DICOMweb there, too; needs roles")
+    parser.add_argument("--web-url", metavar="URL", help="of DICOMweb as others know it, behind a proxy")
+    parser.add_argument(
+        "--web-origin", action="append", default=[], metavar="ORIGIN", help="pages that browsers let ask (CORS; none)"
+    )
+    parser.add_argument("--web-tokens", metavar="FILE", help=argparse.SUPPRESS)  # what roles replaced, to say so
     _add_own(parser)
 
 
@@ -92,12 +96,20 @@ def _serve(args: argparse.Namespace) -> int:
     import threading
 
     from vesalius.errors import VesaliusError
+    from vesalius.server.guard import guard_of
     from vesalius.server.node.listen import Door
     from vesalius.server.rules import read_rules
     from vesalius.server.station import serving_web, station
 
-    if (args.web_port is None) != (args.web_tokens is None):
-        raise VesaliusError("--web-port and --web-tokens go together")
+    if args.web_tokens is not None:
+        raise VesaliusError(
+            "--web-tokens is no more: tokens belong to accounts with roles. `vesalius access create access.json` makes "
+            "a file of roles, `vesalius access adopt access.json TOKENS` takes your tokens over, and a line "
+            '`access = "access.json"` in vesalius-privacy.toml, beside the store, puts it to use'
+        )
+    if args.web_port is None and (args.web_url or args.web_origin):
+        raise VesaliusError("--web-url and --web-origin need --web-port")
+    guard = guard_of(args.store)
     door = Door(
         args.title,
         args.host,
@@ -108,11 +120,13 @@ def _serve(args: argparse.Namespace) -> int:
         _tls(args),
     )
     rules = read_rules(args.rules) if args.rules else None
-    beside = None if args.web_port is None else serving_web(door, args.web_port, args.web_tokens)
+    beside = None
+    if args.web_port is not None:
+        beside = serving_web(door, args.web_port, guard, public=args.web_url, origins=args.web_origin)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with _told_log(), station(args.store, door, rules, retry_s=args.retry, beside=beside) as port:
+    with _told_log(), station(args.store, door, rules, retry_s=args.retry, beside=beside, guard=guard) as port:
         if args.json:
             print(json.dumps({"ae_title": door.ae_title, "host": door.host, "port": port}), flush=True)
         else:

@@ -11,7 +11,7 @@ import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -122,6 +122,7 @@ class Store:
         *,
         expected: tuple[str, str] | None = None,
         study: str | None = None,
+        admit: Callable[[Described], None] | None = None,
     ) -> tuple[Instance, Outcome]:
         """Keep an object.
 
@@ -132,6 +133,7 @@ class Store:
             parts: A file as PS3.10 has it, in pieces.
             expected: SOP class and instance UID as the sender announced them.
             study: To which the object has to belong, if that was said.
+            admit: Is told which object it is before it is kept; what it raises keeps it out.
 
         Returns:
             The object, and ``"kept"``, or ``"known"`` when the same one was here already: nothing is changed then.
@@ -146,6 +148,8 @@ class Store:
         try:
             self._write(temporary, parts)
             found = describe_object(temporary)
+            if admit is not None:
+                admit(found)
             if expected is not None and (found.storage, found.uid) != expected:
                 raise AnnouncedError("the object's class or instance UID is not the one that was announced")
             if study is not None and found.study != study:

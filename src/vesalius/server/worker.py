@@ -16,12 +16,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 
 from vesalius.errors import VesaliusError
 from vesalius.server import queue
 from vesalius.server.described import describe_object
+from vesalius.server.guard import Guard
 from vesalius.server.identity import made_uid
 from vesalius.server.node.commitment import Report, request
 from vesalius.server.node.listen import Arrivals
@@ -54,6 +55,7 @@ class Shop:
         retry_s: Before the first try again after a failure; doubled each time.
         arrivals: Which series are on their way.
         since: When the node began to listen, seconds since 1970.
+        guard: Roles and audit chain.
     """
 
     store: Store
@@ -63,6 +65,7 @@ class Shop:
     retry_s: float = 10.0
     arrivals: Arrivals | None = None
     since: float = 0.0
+    guard: Guard = field(default_factory=Guard)
 
 
 def make_one(shop: Shop) -> bool:
@@ -81,6 +84,8 @@ def make_one(shop: Shop) -> bool:
     if work is None:
         return bool(added)
     rule = shop.rules.named(work.rule)
+    # What cannot be noted raises here, is left as begun, and is tried again.
+    shop.guard.note_own("segmented", "begun", service="rule", studies=[work.study])
     try:
         if work.tries > MOST_TRIES:
             raise VesaliusError(f"it ended the process or failed unforeseen {MOST_TRIES} times")
@@ -92,10 +97,12 @@ def make_one(shop: Shop) -> bool:
         results = make_results(work, rule, series, shop.store.results, shop.segmenters[rule.name])
     except VesaliusError as error:
         log.warning("%s: a series could not be done: %s", work.rule, error)
+        shop.guard.note_own("segmented", "failed", service="rule", studies=[work.study])
         queue.end_work(database, work, str(error))
     except Exception as error:  # its words may hold anything; it is tried again, in case it was the machine
         log.error("%s: a series could not be done: %s", work.rule, type(error).__name__)  # noqa: TRY400
     else:
+        shop.guard.note_own("segmented", "done", service="rule", studies=[work.study], objects=len(results))
         queue.finish_work(database, work, results, rule.send_to)
         log.info("%s: %d results were made", work.rule, len(results))
     return True
@@ -139,11 +146,20 @@ def _send(shop: Shop, peer: Peer, due: list[queue.Delivery]) -> int:
     there = {one.result.uid for one in doubtful}
     rest = {one.result.uid: one for one in due if one.result.uid not in there}
     parcels = [_parcel(shop, one) for one in rest.values()]
+    if parcels:
+        studies = {one.result.study for one in rest.values()}
+        shop.guard.note_own("exported", "begun", service="C-STORE", studies=studies, objects=len(parcels))
     # Before anything goes out: from here on nobody knows, until the answer is written down.
     _mark(shop, list(rest.values()), "begun")
+    if not parcels:
+        return len(doubtful)
     stored = 0
-    for told in send(peer, parcels, caller=shop.caller) if parcels else ():
-        stored += _note(shop, rest[told.uid], told)
+    try:
+        for told in send(peer, parcels, caller=shop.caller):
+            stored += _note(shop, rest[told.uid], told)
+    finally:
+        state = "done" if stored == len(parcels) else "failed"
+        shop.guard.note_own("exported", state, service="C-STORE", studies=studies, objects=stored)
     return stored + len(doubtful)
 
 

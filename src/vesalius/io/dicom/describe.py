@@ -84,22 +84,8 @@ def describe(header: Header) -> tuple[Frame, ...]:
         GeometryError: Position, orientation or spacing cannot be right.
     """
     elements = header.elements
-    pixels = _pixel_format(header)
-    source = Source(
-        path=header.path,
-        series=str(elements.get("SeriesInstanceUID") or ""),
-        instance=str(elements.get("SOPInstanceUID") or header.path.name),
-        storage=str(elements.SOPClassUID),
-        modality=str(elements.get("Modality") or "OT").strip().upper(),
-        description=str(elements.get("SeriesDescription") or "").strip(),
-        series_number=_integer(header, "SeriesNumber"),
-        instance_number=_integer(header, "InstanceNumber"),
-        pixels=pixels,
-        tables=_tables(header),
-        refusal=_refusal(header, pixels),
-        uptake=uptake_of(elements),
-        patient=_patient(elements),
-    )
+    source = source_of(header)
+    pixels = source.pixels
     per_frame = elements.get("PerFrameFunctionalGroupsSequence")
     if per_frame is not None:
         if len(per_frame) != pixels.frames:
@@ -117,6 +103,34 @@ def describe(header: Header) -> tuple[Frame, ...]:
     # Frames of a cine, or of a multi-frame object that does not say where its frames lie: one position cannot be
     # that of all, so that none is used.
     return tuple(replace(whole, index=index, position=None, orientation=None) for index in range(pixels.frames))
+
+
+def source_of(header: Header) -> Source:
+    """What is known of a file as a whole, wherever its frames lie.
+
+    Args:
+        header: Of an object that holds pixels.
+
+    Raises:
+        FormatError: An element that pixels cannot do without is missing or makes no sense.
+    """
+    elements = header.elements
+    pixels = _pixel_format(header)
+    return Source(
+        path=header.path,
+        series=str(elements.get("SeriesInstanceUID") or ""),
+        instance=str(elements.get("SOPInstanceUID") or header.path.name),
+        storage=str(elements.SOPClassUID),
+        modality=str(elements.get("Modality") or "OT").strip().upper(),
+        description=str(elements.get("SeriesDescription") or "").strip(),
+        series_number=_integer(header, "SeriesNumber"),
+        instance_number=_integer(header, "InstanceNumber"),
+        pixels=pixels,
+        tables=_tables(header),
+        refusal=_refusal(header, pixels),
+        uptake=uptake_of(elements),
+        patient=_patient(elements),
+    )
 
 
 def _frames(header: Header, source: Source, levels: list[tuple[Dataset, ...]]) -> tuple[Frame, ...]:

@@ -80,16 +80,30 @@ def decode(source: Source, frames: Sequence[Frame]) -> Iterator[tuple[Frame, NDA
         FormatError: The pixels are cut off, or are not what the header declares, or no decoder can read them.
         MissingDependencyError: The decoder is not installed.
     """
-    pixels = source.pixels
     wanted = sorted(frames, key=lambda frame: frame.index)
     with damage_is_a_format_error(source.path), open_dicom(source.path) as opened:
         assert opened is not None  # it was when its header was read
-        stream = opened[0]
-        length = enter_value(stream, pixels)
-        read = _native if pixels.syntax in NATIVE else _compressed
-        arrays = read(source, stream, length, [frame.index for frame in wanted])
+        arrays = _arrays(source, opened[0], [frame.index for frame in wanted])
         for frame, array in zip(wanted, arrays, strict=True):
             yield frame, _coloured(source, array)
+
+
+def decode_plain(source: Source, indices: Sequence[int]) -> Iterator[NDArray[Any]]:
+    """Decode frames without looking up the colours of a palette; otherwise as `decode`.
+
+    Args:
+        source: The file.
+        indices: Of the frames, from 0 and rising.
+    """
+    with damage_is_a_format_error(source.path), open_dicom(source.path) as opened:
+        assert opened is not None
+        yield from _arrays(source, opened[0], list(indices))
+
+
+def _arrays(source: Source, stream: BinaryIO, indices: list[int]) -> Iterator[NDArray[Any]]:
+    length = enter_value(stream, source.pixels)
+    read = _native if source.pixels.syntax in NATIVE else _compressed
+    return read(source, stream, length, indices)
 
 
 def enter_value(stream: BinaryIO, pixels: PixelFormat) -> int:

@@ -1,22 +1,22 @@
-"""The DICOMweb server: QIDO-RS, WADO-RS and STOW-RS on the store."""
+"""The DICOMweb server: QIDO-RS, WADO-RS and STOW-RS on the store, behind the roles and the audit chain."""
 
 from __future__ import annotations
 
-import asyncio
-import json
+import contextlib
 import logging
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from vesalius.errors import FormatError, MissingDependencyError, VesaliusError
-from vesalius.server.dicomweb.matching import Level, search
-from vesalius.server.dicomweb.multipart import End, Head, Splitter, joined, new_boundary, parameters
-from vesalius.server.dicomweb.stowed import Kept, answer_of, failed, known
-from vesalius.server.dicomweb.tokens import Tokens
-from vesalius.server.identity import checked_uid
-from vesalius.server.store import FullError, Instance, Store
+from vesalius.privacy.access import Act
+from vesalius.server.dicomweb.frames import giving_frames, showing
+from vesalius.server.dicomweb.matching import Level
+from vesalius.server.dicomweb.queries import querying
+from vesalius.server.dicomweb.requests import Bounds, RefusedError, checked_origin, record_of
+from vesalius.server.dicomweb.retrieving import Answer, bulk, describing, retrieving
+from vesalius.server.dicomweb.storing import storing
+from vesalius.server.guard import Guard, UnnotedError
+from vesalius.server.store import Store
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -25,52 +25,58 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_JSON, _DICOM = "application/dicom+json", "application/dicom"
-_UIDS = {"study": "StudyInstanceUID", "series": "SeriesInstanceUID", "instance": "SOPInstanceUID"}
-_MOST_ANSWERS = 5000
-_IN_MEMORY = 1 << 20  # bytes of a part before it goes to disk
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_SERVICES: Mapping[str, tuple[Act, str]] = {
+    "QIDO-RS": ("view", "queried"),
+    "WADO-RS": ("view", "read"),
+    "STOW-RS": ("store", "stored"),
+}
+"""The permission that each service asks for, and its word in the audit chain."""
 
 
-@dataclass(frozen=True)
-class Bounds:
-    """What a request may take.
-
-    Args:
-        body_bytes: Of what is stored by one request.
-        pause_s: Between two pieces of a body.
-    """
-
-    body_bytes: int = 8 << 30
-    pause_s: float = 30.0
-
-
-def create_app(store: Store, tokens: Tokens, *, bounds: Bounds | None = None) -> Starlette:
+def create_app(
+    store: Store,
+    guard: Guard,
+    *,
+    bounds: Bounds | None = None,
+    public: str | None = None,
+    origins: Sequence[str] = (),
+) -> Starlette:
     """The server as an ASGI application.
 
-    Objects are given out as they are kept, whatever transfer syntax is asked for: nothing is transcoded. Every request
-    needs a token. There are no CORS headers: pages of other servers get nothing.
+    Every request needs a token of an account whose roles allow the service: `view` to ask and to retrieve, `store` to
+    store. Every request is noted in the audit chain before its answer goes out.
 
     Args:
         store: Whose objects.
-        tokens: Who may do what.
+        guard: Roles and audit chain.
         bounds: What a request may take.
+        public: Address as others know it, where a proxy stands before it; the header ``Host`` otherwise.
+        origins: Of pages that browsers let ask (CORS), as ``https://viewer.example``; nobody's when left out.
 
     Raises:
+        FormatError: An origin is none.
+        VesaliusError: There are no roles, so that nobody could ask anything.
         MissingDependencyError: Starlette is not installed.
 
     Source: PS3.18 2026c, chapter 10 (Studies Service).
     """
     try:
         from starlette.applications import Starlette
+        from starlette.middleware import Middleware
+        from starlette.middleware.cors import CORSMiddleware
         from starlette.routing import Route
     except ImportError:
         raise MissingDependencyError("DICOMweb needs Starlette: pip install 'vesalius[server]'") from None
+    if not guard.asks:
+        raise VesaliusError(
+            "DICOMweb asks roles, and there are none for this store: name them as `access` in vesalius-privacy.toml, "
+            "`vesalius access create` makes them"
+        )
     limits = bounds or Bounds()
 
-    def route(path: str, answer: Callable[[Request], Awaitable[Response]], method: str = "GET") -> Route:
-        may = "write" if method == "POST" else "read"
-        return Route(path, _guarded(answer, tokens, may), methods=[method])
+    def route(path: str, answer: Answer, service: str, method: str = "GET") -> Route:
+        return Route(path, _guarded(answer, guard, service), methods=[method])
 
     study, series, instance = "/studies/{study}", "/series/{series}", "/instances/{instance}"
     queries: list[tuple[str, Level]] = [
@@ -81,193 +87,111 @@ def create_app(store: Store, tokens: Tokens, *, bounds: Bounds | None = None) ->
         (study + "/instances", "instance"),
         (study + series + "/instances", "instance"),
     ]
-    routes = [route(path, _query(store, level)) for path, level in queries]
+    routes = [route(path, querying(store, level, public), "QIDO-RS") for path, level in queries]
     for path in (study, study + series, study + series + instance):
-        routes += [route(path, _retrieve(store)), route(path + "/metadata", _metadata(store))]
-    routes += [route(path, _stow(store, limits), "POST") for path in ("/studies", study)]
-    return Starlette(routes=routes)
+        routes += [
+            route(path, retrieving(store), "WADO-RS"),
+            route(path + "/metadata", describing(store, public), "WADO-RS"),
+            route(path + "/thumbnail", showing(store, limits, thumbnail=True), "WADO-RS"),
+        ]
+    one = study + series + instance
+    for path, answer in (
+        ("/rendered", showing(store, limits)),
+        ("/frames/{frames}", giving_frames(store, limits)),
+        ("/frames/{frames}/rendered", showing(store, limits)),
+        ("/frames/{frames}/thumbnail", showing(store, limits, thumbnail=True)),
+        ("/bulkdata/{where:path}", bulk(store, limits)),
+    ):
+        routes.append(route(one + path, answer, "WADO-RS"))
+    routes += [route(path, storing(store, guard, limits, public), "STOW-RS", "POST") for path in ("/studies", study)]
+    allowed = [checked_origin(origin) for origin in origins]
+    cors = Middleware(
+        CORSMiddleware,
+        allow_origins=allowed,
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Accept", "Content-Type"],
+        expose_headers=["Warning"],
+        max_age=600,
+    )
+    return Starlette(routes=routes, middleware=[cors] if allowed else [])
 
 
-def _guarded(
-    answer: Callable[[Request], Awaitable[Response]], tokens: Tokens, may: str
-) -> Callable[[Request], Awaitable[Response]]:
+def _guarded(answer: Answer, guard: Guard, service: str) -> Answer:
+    act, word = _SERVICES[service]
+
     async def guarded(request: Request) -> Response:
-        from starlette.responses import JSONResponse
+        from starlette.concurrency import run_in_threadpool
         from starlette.responses import Response as Plain
 
-        allowed = tokens.allows(request.headers.get("authorization"))
-        if allowed is None:
+        who = await run_in_threadpool(guard.owner, request.headers.get("authorization"))
+        if who is None:
+            await run_in_threadpool(guard.note_stranger, service)
             return Plain(status_code=401, headers=_HEADERS | {"WWW-Authenticate": 'Bearer, Basic realm="DICOMweb"'})
-        if may == "write" and allowed != "write":
-            return Plain(status_code=403, headers=_HEADERS)
+        request.state.who = who
         try:
-            response = await answer(request)
-        except _RefusedError as error:
-            response = JSONResponse({"error": error.reason}, status_code=error.status)
-        except FormatError as error:
-            response = JSONResponse({"error": str(error)}, status_code=400)
-        except Exception as error:  # its words may hold anything
-            log.error("a request could not be answered: %s", type(error).__name__)  # noqa: TRY400
-            response = Plain(status_code=500)
-        response.headers.update(_HEADERS)
-        return response
+            # Before anything is looked up: whoever may not is told nothing of what there is.
+            if not await run_in_threadpool(guard.allows, who, act):
+                await run_in_threadpool(guard.note, who, word, "refused", service=service)
+                return Plain(status_code=403, headers=_HEADERS)
+            response = await _answered(answer, request)
+            response.headers.update(_HEADERS)
+            return await run_in_threadpool(_noted, guard, who, word, service, request, response)
+        except UnnotedError:
+            return Plain(status_code=503, headers=_HEADERS)
 
     return guarded
 
 
-class _RefusedError(Exception):
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
-        self.status, self.reason = status, reason
+async def _answered(answer: Answer, request: Request) -> Response:
+    from starlette.responses import JSONResponse
+    from starlette.responses import Response as Plain
 
-
-def _query(store: Store, level: Level) -> Callable[[Request], Awaitable[Response]]:
-    async def answer(request: Request) -> Response:
-        from starlette.concurrency import run_in_threadpool
-        from starlette.responses import Response as Plain
-
-        keys, more = {_UIDS[name]: uid for name, uid in _path_uids(request).items()}, {}
-        for name, value in request.query_params.multi_items():
-            if name in ("limit", "offset"):
-                if not value.isascii() or not value.isdigit() or len(value) > 9:
-                    raise FormatError(f"{name} must be a whole number")
-                more[name] = int(value)
-            elif name not in ("includefield", "fuzzymatching"):
-                keys.setdefault(_keyword(name), value)
-        limit = min(more.get("limit", _MOST_ANSWERS), _MOST_ANSWERS)
-        found = await run_in_threadpool(search, store.database, level, keys, limit=limit, offset=more.get("offset", 0))
-        return Plain(json.dumps(found), media_type=_JSON)
-
-    return answer
-
-
-def _keyword(name: str) -> str:
-    """DICOM keyword of a parameter, which can be a tag, too."""
-    from pydicom.datadict import keyword_for_tag
-
-    if len(name) == 8 and all(one in "0123456789abcdefABCDEF" for one in name):
-        return keyword_for_tag(int(name, 16)) or name
-    return name
-
-
-def _path_uids(request: Request) -> dict[str, str]:
-    return {name: checked_uid(str(value), f"{name} UID") for name, value in request.path_params.items()}
-
-
-def _chosen(store: Store, request: Request) -> tuple[Instance, ...]:
-    found = store.instances(**_path_uids(request))
-    if not found:
-        raise _RefusedError(404, "there is no such object here")
-    return found
-
-
-def _retrieve(store: Store) -> Callable[[Request], Awaitable[Response]]:
-    async def answer(request: Request) -> Response:
-        from starlette.responses import StreamingResponse
-
-        accept = request.headers.get("accept", "*/*").lower()
-        if not any(kind in accept for kind in ("*/*", "multipart/*", "multipart/related")):
-            raise _RefusedError(406, 'objects are given out as multipart/related; type="application/dicom"')
-        boundary = new_boundary()
-        files = [(one.path, f"{_DICOM}; transfer-syntax={one.syntax}") for one in _chosen(store, request)]
-        return StreamingResponse(
-            joined(files, boundary), media_type=f'multipart/related; type="{_DICOM}"; boundary={boundary}'
-        )
-
-    return answer
-
-
-def _metadata(store: Store) -> Callable[[Request], Awaitable[Response]]:
-    async def answer(request: Request) -> Response:
-        from starlette.responses import StreamingResponse
-
-        found = _chosen(store, request)
-
-        def told() -> Iterator[str]:
-            for number, one in enumerate(found):
-                yield ("," if number else "[") + json.dumps(known(one))
-            yield "]"
-
-        return StreamingResponse(told(), media_type=_JSON)
-
-    return answer
-
-
-def _stow(store: Store, bounds: Bounds) -> Callable[[Request], Awaitable[Response]]:
-    async def answer(request: Request) -> Response:
-        from starlette.responses import Response as Plain
-
-        kind, said = parameters(request.headers.get("content-type", ""))
-        if kind != "multipart/related" or said.get("type", _DICOM).lower() != _DICOM or "boundary" not in said:
-            raise _RefusedError(415, 'send multipart/related; type="application/dicom"')
-        if request.headers.get("content-encoding", "identity").lower() != "identity":
-            raise _RefusedError(415, "bodies are not taken compressed")
-        length = request.headers.get("content-length", "0")
-        if length.isdigit() and int(length) > bounds.body_bytes:
-            raise _RefusedError(413, "the request is larger than requests may be")
-        study = _path_uids(request).get("study")
-        splitter = Splitter(said["boundary"])
-        results = [one async for one in _stored(_body(request, bounds), splitter, store, study)]
-        splitter.close()
-        if not results:
-            raise FormatError("the request holds no object")
-        fine = sum(one.instance is not None for one in results)
-        status = 200 if fine == len(results) else 202 if fine else 409
-        return Plain(json.dumps(answer_of(results)), status_code=status, media_type=_JSON)
-
-    return answer
-
-
-async def _body(request: Request, bounds: Bounds) -> AsyncIterator[bytes]:
-    taken = 0
-    stream = request.stream().__aiter__()
-    while True:
-        try:
-            chunk = await asyncio.wait_for(anext(stream), bounds.pause_s)
-        except StopAsyncIteration:
-            return
-        except TimeoutError:
-            raise _RefusedError(408, "the request takes too long") from None
-        taken += len(chunk)
-        if taken > bounds.body_bytes:
-            raise _RefusedError(413, "the request is larger than requests may be")
-        yield chunk
-
-
-async def _stored(
-    body: AsyncIterator[bytes], splitter: Splitter, store: Store, study: str | None
-) -> AsyncIterator[Kept]:
-    """Keep each part as soon as it is there."""
-    from starlette.concurrency import run_in_threadpool
-
-    kind = ""
-    with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY, dir=str(store.folder / "incoming")) as part:
-        async for chunk in body:
-            for event in splitter.feed(chunk):
-                if isinstance(event, Head):
-                    kind = parameters(event.content_type)[0]
-                    part.seek(0)
-                    part.truncate()
-                elif isinstance(event, End):
-                    yield await run_in_threadpool(_keep, part, kind, store, study)
-                else:
-                    if part.tell() + len(event) > store.largest_object:
-                        raise _RefusedError(413, "an object is larger than objects may be")
-                    await run_in_threadpool(part.write, event)
-
-
-def _keep(part: Any, kind: str, store: Store, study: str | None) -> Kept:
-    part.seek(0)
     try:
-        if kind not in ("", _DICOM):
-            raise FormatError("a part is no DICOM object")
-        pieces = cast("Iterator[bytes]", iter(lambda: part.read(_IN_MEMORY), b""))
-        return Kept(store.add(pieces, study=study)[0])
-    except FullError:
-        return failed("full")
-    except VesaliusError as error:
-        log.warning("an object was refused: %s", error)
-        return failed("refused")
+        return await answer(request)
+    except RefusedError as error:
+        return JSONResponse({"error": error.reason}, status_code=error.status)
+    except FormatError as error:
+        return JSONResponse({"error": str(error)}, status_code=400)
+    except UnnotedError:
+        raise
+    except Exception as error:  # its words may hold anything
+        log.error("a request could not be answered: %s", type(error).__name__)  # noqa: TRY400
+        return Plain(status_code=500)
+
+
+def _noted(guard: Guard, who: str, word: str, service: str, request: Request, response: Response) -> Response:
+    """Write down what is about to be answered; what goes out piece by piece is noted once more when it has gone."""
+    from starlette.responses import StreamingResponse
+
+    record = record_of(request)
+    facts: dict[str, Any] = {"objects": record.objects, "status": response.status_code}
+    if record.refused:
+        facts["refused"] = record.refused
+
+    def note(state: str) -> None:
+        guard.note(who, word, state, service=service, studies=record.studies, **facts)
+
+    if not isinstance(response, StreamingResponse):
+        note("done" if response.status_code < 400 and not record.refused else "failed")
+        return response
+    note("begun")
+    pieces: Any = response.body_iterator
+
+    async def told() -> AsyncIterator[Any]:
+        state = "failed"
+        try:
+            async for piece in pieces:
+                yield piece
+            state = "done"
+        except VesaliusError as error:  # the answer has begun, and can only break off
+            log.warning("an answer broke off: %s", error)
+            raise
+        finally:
+            with contextlib.suppress(UnnotedError):  # that it began is noted; the next request is refused
+                note(state)
+
+    response.body_iterator = told()
+    return response
 
 
 def settings_of(app: Any, host: str, port: int, tls: Mapping[str, Any]) -> Any:
@@ -293,6 +217,7 @@ def settings_of(app: Any, host: str, port: int, tls: Mapping[str, Any]) -> Any:
         log_level="critical",
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         limit_concurrency=64,
         timeout_keep_alive=15,
         h11_max_incomplete_event_size=32 << 10,

@@ -68,7 +68,8 @@ def search(
     for keyword in keys:
         if keyword not in known:
             raise FormatError(f"there is no search for such an attribute among the {level} attributes")
-    where, values = ["1"], []
+    where: list[str] = ["1"]
+    values: list[str | int] = []
     rest = {}
     for keyword, value in keys.items():
         if keyword in _UIDS and value:
@@ -78,9 +79,11 @@ def search(
         elif value:
             rest[keyword] = value
     order = ", ".join(_COLUMNS[one] for one in _UP[level])
-    rows = database.rows(f"{_FROM[level]} WHERE {' AND '.join(where)} ORDER BY {order}", *values)
+    page = "" if rest else " LIMIT ? OFFSET ?"  # what only the headers tell cannot be counted by SQL
+    values += [] if rest else [limit, offset]
+    rows = database.rows(f"{_FROM[level]} WHERE {' AND '.join(where)} ORDER BY {order}{page}", *values)
     found: list[dict[str, Any]] = []
-    left = offset
+    left = offset if rest else 0
     for row in rows:
         if len(found) >= limit:
             break

@@ -1,22 +1,26 @@
-"""What is told of objects: their headers as DICOM JSON, and what became of those that were sent."""
+"""What became of objects that were sent, as DICOM JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
-from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from vesalius.io.dicom.header import damage_is_a_format_error
-from vesalius.io.dicom.quiet import quiet
+from vesalius.server.dicomweb.requests import place_of
 from vesalius.server.store import Instance
 
-_FULL, _REFUSED = 0xA700, 0xC000
-_BINARY = ("OB", "OW", "OF", "OD", "OL", "OV", "UN")
-_LONGEST = 1024  # bytes of a binary value that is told
+Why = Literal["full", "conflict", "another", "refused"]
+REASONS: Mapping[Why, int] = MappingProxyType(
+    {"full": 0xA700, "conflict": 0x0111, "another": 0xA900, "refused": 0xC000}
+)
+"""Failure reasons: out of resources, duplicate SOP instance, not the study that was named, cannot be understood.
+
+Source: PS3.18 2026c, table I.2-2 (store instances response warning and failure reasons), PS3.7 C.5 (duplicates).
+"""
 
 
 @dataclass(frozen=True)
@@ -25,63 +29,57 @@ class Kept:
 
     Args:
         instance: The object, if it is kept.
-        reason: A status of C-STORE otherwise.
+        why: Not, otherwise.
+        named: Class and instance UID of an object that is not kept, where it could be read so far.
+        study: UID of its study, as far.
     """
 
     instance: Instance | None
-    reason: int = 0
+    why: Why = "refused"
+    named: tuple[str, str] | None = None
+    study: str = ""
 
 
-def failed(why: Literal["full", "refused"]) -> Kept:
-    """An object that is not kept."""
-    return Kept(None, _FULL if why == "full" else _REFUSED)
-
-
-def answer_of(results: Sequence[Kept]) -> dict[str, Any]:
+def answer_of(results: Sequence[Kept], root: str) -> dict[str, Any]:
     """The body of the answer to a request to store.
 
     Args:
         results: Of its parts.
+        root: Address of the services.
 
-    Source: PS3.18 2026c, 10.5.3 (store response payload) and annex I (attributes of it).
+    Returns:
+        DICOM JSON: what is kept and where it is had, what failed and why; apart what failed and was no object.
+
+    Source: PS3.18 2026c, 10.5.3 (store response payload), I.2 (its attributes).
     """
     made = Dataset()
-    made.ReferencedSOPSequence = []
-    made.FailedSOPSequence = []
-    for one in results:
-        item = Dataset()
-        if one.instance is None:
-            item.FailureReason = one.reason
-            made.FailedSOPSequence.append(item)
-        else:
-            item.ReferencedSOPClassUID = UID(one.instance.storage)
-            item.ReferencedSOPInstanceUID = UID(one.instance.uid)
-            made.ReferencedSOPSequence.append(item)
-    for name in ("ReferencedSOPSequence", "FailedSOPSequence"):
-        if not made[name].value:
-            del made[name]
+    kept = [_kept(one.instance, root) for one in results if one.instance is not None]
+    failed = [_failed(one) for one in results if one.instance is None and one.named is not None]
+    others = [_failed(one) for one in results if one.instance is None and one.named is None]
+    studies = {one.instance.study for one in results if one.instance is not None}
+    if len(studies) == 1:
+        made.RetrieveURL = f"{root}/studies/{studies.pop()}"
+    for name, items in (
+        ("ReferencedSOPSequence", kept),
+        ("FailedSOPSequence", failed),
+        ("OtherFailuresSequence", others),
+    ):
+        if items:
+            setattr(made, name, items)
     return dict(made.to_json_dict())
 
 
-def known(instance: Instance) -> dict[str, Any]:
-    """An object's header as DICOM JSON, without pixels and without binary values of more than 1 KiB.
-
-    Args:
-        instance: Of the store.
-
-    Raises:
-        FormatError: The header cannot be understood.
-    """
-    with quiet, damage_is_a_format_error(instance.path):
-        made = dcmread(instance.path, stop_before_pixels=True)
-        _strip(made)
-        return dict(made.to_json_dict(suppress_invalid_tags=True))
+def _kept(instance: Instance, root: str) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID = UID(instance.storage)
+    item.ReferencedSOPInstanceUID = UID(instance.uid)
+    item.RetrieveURL = root + place_of(instance)
+    return item
 
 
-def _strip(dataset: Dataset) -> None:
-    for element in list(dataset):
-        if element.VR == "SQ":
-            for item in element.value:
-                _strip(item)
-        elif element.VR in _BINARY and len(element.value or b"") > _LONGEST:
-            del dataset[element.tag]
+def _failed(one: Kept) -> Dataset:
+    item = Dataset()
+    if one.named is not None:
+        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = (UID(uid) for uid in one.named)
+    item.FailureReason = REASONS[one.why]
+    return item

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vesalius.errors import FormatError, VesaliusError
+from vesalius.server.described import Described
+from vesalius.server.guard import Guard, UnnotedError
 from vesalius.server.node.limits import Gate, Limits
 from vesalius.server.node.peers import checked_title, entity
 from vesalius.server.node.quiet import prepare
+from vesalius.server.node.sessions import NOT_AUTHORISED, Sessions
 from vesalius.server.node.tls import Tls, context_of
 from vesalius.server.store import AnnouncedError, ConflictError, FullError, Store
 
@@ -29,6 +32,8 @@ NOT_UNDERSTOOD = 0xC000
 CONFLICT = 0xC001
 """Statuses of C-STORE. Source: PS3.4 2026c, table B.2-1; of the C000 range the last three digits are ours to choose."""
 
+_SERVICES = {"EVT_N_ACTION": "N-ACTION", "EVT_N_EVENT_REPORT": "N-EVENT-REPORT"}
+_FAILURE = 0x0110  # processing failure, of a DIMSE-N service: PS3.7 2026c, C.5.21
 _WAITING = 4  # connections beyond the limit of associations, so that they can be told that there are too many
 
 
@@ -40,7 +45,7 @@ class Door:
         ae_title: Of the node; peers must call it by this name.
         host: Address to listen at.
         port: TCP port; 0 takes a free one.
-        callers: AE titles that may call; empty lets all.
+        callers: AE titles that may call; empty lets all. Where there are roles, those of `vesalius.server.guard` count.
         networks: Addresses that may connect, as ``10.0.0.0/8``; empty lets all.
         limits: What a peer may take.
         tls: Identity of the node; without one connections are not encrypted.
@@ -95,7 +100,12 @@ class Arrivals:
 
 @contextlib.contextmanager
 def listening(
-    door: Door, store: Store, *, arrivals: Arrivals | None = None, handlers: Sequence[tuple[Any, Any]] = ()
+    door: Door,
+    store: Store,
+    *,
+    arrivals: Arrivals | None = None,
+    handlers: Sequence[tuple[Any, Any]] = (),
+    guard: Guard | None = None,
 ) -> Iterator[int]:
     """Listen while the block runs: C-ECHO, C-STORE of every storage class into the store, storage commitment.
 
@@ -104,12 +114,13 @@ def listening(
         store: What arrives goes there; a sender is told of success when it is on the disk and in the index.
         arrivals: Learns which series are on their way.
         handlers: ``(event, function)`` for storage commitment, see `vesalius.server.node.commitment`.
+        guard: Roles and audit chain; without one there are none.
 
     Yields:
         The port.
 
     Raises:
-        VesaliusError: The port is taken, or the files of TLS are no good.
+        VesaliusError: There are roles and a list of AE titles, the port is taken, or the files of TLS are no good.
         MissingDependencyError: pynetdicom is not installed.
     """
     prepare()
@@ -119,9 +130,17 @@ def listening(
 
     from vesalius.server.node.server import Listener
 
+    sessions = Sessions(guard or Guard())
+    if sessions.guard.asks and door.callers:
+        raise VesaliusError(
+            "there are roles for this store, and AE titles belong to accounts: `vesalius access title FILE ACCOUNT "
+            "TITLE` in place of --allow-title"
+        )
     ours = entity(door.ae_title, door.limits)
     ours.require_called_aet = True
     ours.require_calling_aet = list(door.callers)
+    if sessions.guard.asks:
+        ours.titles = sessions.guard.titles
     ours.add_supported_context(Verification)
     for context in AllStoragePresentationContexts:
         ours.add_supported_context(str(context.abstract_syntax), ALL_TRANSFER_SYNTAXES)
@@ -131,8 +150,11 @@ def listening(
     bound: list[Any] = [
         (evt.EVT_CONN_OPEN, gate.watch),
         (evt.EVT_C_ECHO, lambda _: SUCCESS),
-        (evt.EVT_C_STORE, lambda event: keep(event, store, arrivals)),
-        *handlers,
+        (evt.EVT_C_STORE, lambda event: keep(event, store, arrivals, sessions)),
+        *((over, lambda event: sessions.end(event.assoc)) for over in (evt.EVT_RELEASED, evt.EVT_ABORTED)),
+        (evt.EVT_CONN_CLOSE, lambda event: sessions.end(event.assoc)),
+        (evt.EVT_REJECTED, lambda _: sessions.guard.note_stranger("association")),
+        *((kind, _permitted(_SERVICES[kind.name], handler, sessions)) for kind, handler in handlers),
     ]
     tls = None if door.tls is None else context_of(door.tls, listening=True)
     try:
@@ -154,31 +176,63 @@ def listening(
         for association in server.active_associations:
             association.abort()
         thread.join(timeout=10)
+        sessions.end_all()
 
 
-def keep(event: Event, store: Store, arrivals: Arrivals | None = None) -> int:
+def _permitted(service: str, handler: Any, sessions: Sessions) -> Any:
+    """A handler of storage commitment behind the roles: whoever may store may ask for what it stored, and report."""
+
+    def permitted(event: Event) -> Any:
+        if not sessions.may(event, service):
+            return NOT_AUTHORISED, None
+        try:
+            sessions.note(event, service, "begun")
+            status, _ = answer = handler(event)
+            sessions.note(event, service, "done" if status == SUCCESS else "failed")
+        except UnnotedError:
+            return _FAILURE, None
+        return answer
+
+    return permitted
+
+
+def keep(event: Event, store: Store, arrivals: Arrivals | None = None, sessions: Sessions | None = None) -> int:
     """Answer a C-STORE request: put the object into the store.
 
     Args:
         event: Of pynetdicom.
         store: Where to.
         arrivals: Learns which series it belongs to.
+        sessions: Asks the roles, and notes it; None for what this node itself asked for.
 
     Returns:
         The status.
     """
     request: Any = event.request
     announced = (str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID))
+    study = ""
+
+    def admit(found: Described) -> None:
+        nonlocal study
+        study = found.study
+        if sessions is not None:
+            sessions.begin(event, study)
+
+    status = OUT_OF_RESOURCES
     try:
+        if sessions is not None and not sessions.may(event, "C-STORE"):
+            status = NOT_AUTHORISED
+            return status
         data = request.DataSet
         if data is None:
             return NOT_UNDERSTOOD
         start = file_start(announced, str(event.context.transfer_syntax))
-        kept, _ = store.add((start, data.getbuffer()), expected=announced)
+        kept, _ = store.add((start, data.getbuffer()), expected=announced, admit=admit)
         if arrivals is not None:
             arrivals.note(event.assoc, (kept.study, kept.series))
-        return SUCCESS
-    except FullError as error:
+        status = SUCCESS
+        return status
+    except (FullError, UnnotedError) as error:
         return _refused(OUT_OF_RESOURCES, error)
     except ConflictError as error:
         return _refused(CONFLICT, error)
@@ -189,6 +243,9 @@ def keep(event: Event, store: Store, arrivals: Arrivals | None = None) -> int:
     except Exception as error:  # what raises here is told to the peer and to the log by its kind alone
         log.error("an object could not be kept: %s", type(error).__name__)  # noqa: TRY400
         return OUT_OF_RESOURCES
+    finally:
+        if sessions is not None and study:
+            sessions.count(event, study, kept=status == SUCCESS)
 
 
 def file_start(announced: tuple[str, str], syntax: str) -> bytes:

@@ -14,9 +14,10 @@ from vesalius.server.node.quiet import prepare
 from vesalius.server.node.tls import Tls, context_of
 
 if TYPE_CHECKING:
-    from pynetdicom.ae import ApplicationEntity
     from pynetdicom.association import Association
     from pynetdicom.presentation import PresentationContext
+
+    from vesalius.server.node.server import Entity
 
 _TITLE = re.compile(r"[\x20-\x5b\x5d-\x7e]{1,16}", re.ASCII)
 
@@ -106,7 +107,7 @@ def parse_peer(text: str) -> Peer:
     return Peer(title, host.removeprefix("[").removesuffix("]"), int(port))
 
 
-def entity(ae_title: str, limits: Limits) -> ApplicationEntity:
+def entity(ae_title: str, limits: Limits) -> Entity:
     """An application entity of pynetdicom with the limits of time."""
     prepare()
     from vesalius.server.node.server import Entity

@@ -15,9 +15,27 @@ from vesalius.server.node.limits import closing_for_good
 
 log = logging.getLogger(__name__)
 
+_NO_TITLE = "\\"  # no AE title holds a backslash (PS3.5 2026c, table 6.2-1)
+
 
 class Entity(ApplicationEntity):
-    """An application entity whose sockets are closed, also where there was no connection."""
+    """An application entity whose sockets are closed, also where there was no connection.
+
+    ``titles`` gives the AE titles that may call now, which change while it listens.
+    """
+
+    titles: Callable[[], list[str]] | None = None
+
+    @property
+    def require_calling_aet(self) -> list[str]:
+        """AE titles that may call; an empty list lets all, which `titles` never means."""
+        if self.titles is None:
+            return list(super().require_calling_aet)
+        return self.titles() or [_NO_TITLE]
+
+    @require_calling_aet.setter
+    def require_calling_aet(self, titles: list[str]) -> None:
+        ApplicationEntity.__dict__["require_calling_aet"].__set__(self, titles)
 
     def _create_socket(self, *arguments: Any) -> AssociationSocket:
         made = super()._create_socket(*arguments)
