@@ -1,6 +1,6 @@
 """How well readers agree: kappas, the distance of two sets of segmentations, and Bland and Altman's limits.
 
-A consensus of several readers is made by `vesalius.metrics.staple`.
+A consensus of several readers is made by `vesalius.transform.consensus`.
 """
 
 from __future__ import annotations

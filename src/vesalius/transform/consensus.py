@@ -1,4 +1,4 @@
-"""A consensus of several readers, and how good each of them is: STAPLE, by expectation and maximisation."""
+"""One label map out of several: by majority, or by STAPLE, which finds how good each reader is on the way."""
 
 from __future__ import annotations
 
@@ -51,6 +51,40 @@ class Staple:
         if value not in self.values:
             raise DataError(f"label {value} is not one of those that the readers drew: {list(self.values)}")
         return self.values.index(value)
+
+
+def majority(readings: Sequence[LabelMap]) -> LabelMap:
+    """What most readings say at each voxel.
+
+    Args:
+        readings: One or more label maps on one grid. Labels are compared by value; values to ignore count as 0.
+
+    Returns:
+        The label with most votes; of equally many, the lowest value, so that the background wins a tie.
+
+    Raises:
+        GeometryError: Grids differ.
+        DataError: There is no reading.
+
+    Example:
+        >>> from vesalius.image import Grid, Labels
+        >>> grid, labels = Grid.from_spacing((1, 3), (1.0, 1.0)), Labels.of({"a": 1, "b": 2})
+        >>> drawn = ([[1, 2, 0]], [[1, 2, 1]], [[2, 2, 2]])
+        >>> majority([LabelMap(np.array(one, np.uint8), grid, labels) for one in drawn]).array.tolist()
+        [[1, 2, 0]]
+    """
+    if not readings:
+        raise DataError("a majority needs a reading")
+    _check_grids(readings)
+    counted = [np.where(one.array == one.labels.ignore, 0, one.array) for one in readings]
+    values = sorted({0, *(v for one in readings for v in one.counts() if v != one.labels.ignore)})
+    winner = np.zeros(readings[0].grid.shape, np.result_type(*(one.array.dtype for one in readings)))
+    most = np.zeros(winner.shape, np.int32)
+    for value in values:  # rising: only more votes win over a lower value
+        votes = np.sum([one == value for one in counted], axis=0, dtype=np.int32)
+        winner[votes > most] = value
+        np.maximum(most, votes, out=most)
+    return LabelMap(winner, readings[0].grid, _all_labels(readings))
 
 
 def staple(readings: Sequence[LabelMap], *, most_iterations: int = 1000, tolerance: float = 1e-8) -> Staple:
@@ -115,17 +149,21 @@ def staple(readings: Sequence[LabelMap], *, most_iterations: int = 1000, toleran
     )
 
 
+def _check_grids(readings: Sequence[LabelMap]) -> None:
+    for number, one in enumerate(readings):
+        if not one.grid.is_close(readings[0].grid):
+            raise GeometryError(
+                f"reading {number} lies on another grid than the first: resample it with "
+                "vesalius.transform.resample(reading, first.grid)"
+            )
+
+
 def _coded(readings: Sequence[LabelMap]) -> tuple[NDArray[np.int64], tuple[int, ...]]:
     """The labels of all readers at a voxel as one number, and the values that occur."""
     if len(readings) < 2:
         raise DataError(f"a consensus needs two readings or more, not {len(readings)}")
     first = readings[0]
-    for number, one in enumerate(readings):
-        if not one.grid.is_close(first.grid):
-            raise GeometryError(
-                f"reading {number} lies on another grid than the first: resample it with "
-                "vesalius.transform.resample(reading, first.grid)"
-            )
+    _check_grids(readings)
     seen = {v for one in readings for v in one.counts() if v != one.labels.ignore}
     values = tuple(sorted({0, *seen}))
     if len(values) ** len(readings) >= 1 << 62:

@@ -5,7 +5,7 @@ import pytest
 
 from vesalius.errors import DataError, GeometryError
 from vesalius.image import Grid, LabelMap, Labels
-from vesalius.metrics.staple import staple
+from vesalius.transform.consensus import majority, staple
 
 GRID = Grid.from_spacing((20, 20), (1.0, 1.0))
 LABELS = Labels.of({"a": 1, "b": 2})
@@ -84,7 +84,7 @@ def test_many_patterns_are_the_same_as_few(monkeypatch: pytest.MonkeyPatch) -> N
     """Patterns are counted in a table or, where there are too many, sorted."""
     readings = drawn(5, (0.1, 0.2, 0.3))[1]
     few = staple(readings)
-    monkeypatch.setattr("vesalius.metrics.staple._FEW", 0)
+    monkeypatch.setattr("vesalius.transform.consensus._FEW", 0)
     many = staple(readings)
     assert np.array_equal(few.consensus.array, many.consensus.array)
     np.testing.assert_array_equal(few.performance, many.performance)
@@ -104,3 +104,23 @@ def test_what_cannot_be_joined() -> None:
     some = reading(np.eye(20))
     with pytest.raises(DataError, match="too many patterns"):
         staple([some] * 62)
+
+
+def test_a_majority_counts_votes_by_value_and_the_background_wins_a_tie() -> None:
+    rows = ([0, 1, 1, 2, 2], [0, 1, 2, 2, 0], [0, 2, 0, 2, 2], [0, 1, 1, 1, 0])
+    readings = [reading(np.tile(np.array(row), (20, 4))) for row in rows]
+    assert majority(readings).array[0, :5].tolist() == [0, 1, 1, 2, 0]
+
+
+def test_voxels_to_ignore_vote_for_the_background() -> None:
+    unsure = Labels.of({"a": 1}, ignore=9)
+    readings = [reading(np.full(GRID.shape, v), unsure) for v in (9, 9, 1)]
+    assert not majority(readings).array.any()
+
+
+def test_a_majority_needs_readings_on_one_grid() -> None:
+    other = LabelMap(np.zeros((3, 3), np.uint8), Grid.from_spacing((3, 3), (1.0, 1.0)), LABELS)
+    with pytest.raises(DataError, match="needs a reading"):
+        majority([])
+    with pytest.raises(GeometryError, match="reading 1"):
+        majority([reading(np.zeros(GRID.shape)), other])
