@@ -27,7 +27,7 @@ from skimage import feature, filters, segmentation
 from sklearn import cluster, mixture
 
 from vesalius.classical import find, seeds_at
-from vesalius.image import LabelMap, Volume
+from vesalius.image import Grid, LabelMap, Volume
 from vesalius.io import read
 from vesalius.transform.pipeline import Pipeline, Step, preprocess
 
@@ -86,6 +86,8 @@ def jobs(volume: Volume) -> dict[str, dict[str, Way]]:
     marked = sitk.GetImageFromArray(seeds.array)
     marked.CopyInformation(image)
     flat = array.reshape(-1, 1)
+    picture = ndimage.zoom(array[middle[0]], 4, order=1)
+    slice_of_image = Volume(picture[None], Grid.from_spacing(picture.shape, [s / 4 for s in spacing[1:]]))
     return {
         "otsu": {
             "Vesalius": ours("otsu"),
@@ -174,6 +176,10 @@ def jobs(volume: Volume) -> dict[str, dict[str, Way]]:
                 lambda: sitk.CannyEdgeDetection(image, 0.02, 0.05, variance=[1.0] * 3, maximumError=[0.01] * 3)
             ),
             "scikit-image, slice by slice": lambda: np.stack([feature.canny(s, gradient["sigma"]) for s in array]),
+        },
+        "canny, a slice": {
+            "Vesalius": lambda: find("canny")(slice_of_image, sigma_mm=1.0).array,
+            "scikit-image": lambda: feature.canny(slice_of_image.array[0], 4 * gradient["sigma"]),
         },
         "chan-vese": {
             "Vesalius": ours("chan-vese"),

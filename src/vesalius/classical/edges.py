@@ -11,7 +11,7 @@ from vesalius.classical.channel import only_channel
 from vesalius.classical.gradients import Operator, crests, otsu_of, slopes, smoothed, steepness
 from vesalius.errors import DataError, VesaliusError, unknown_name
 from vesalius.image import LabelMap, Labels, Volume
-from vesalius.transform import label_components
+from vesalius.transform import connected_to
 
 Shown = Literal["edges", "bright", "dark"]
 """What `laplacian_of_gaussian` labels."""
@@ -115,11 +115,7 @@ def canny(image: Volume, *, sigma_mm: float = 1.0, low: float | None = None, hig
     if low > high:
         raise DataError(f"the slope low must be at most high, not {low:g} and {high:g}")
     found &= size >= low
-    pieces, sizes = label_components(found)
-    steep = np.zeros(len(sizes) + 1, np.bool_)
-    steep[pieces[found & (size >= high)]] = True
-    steep[0] = False
-    return _edges(image, steep[pieces])
+    return _edges(image, connected_to(found, found & (size >= high)))
 
 
 def laplacian_of_gaussian(

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vesalius.classical.histogram import equal_bins
 from vesalius.errors import DataError
 
 Operator = Literal["central", "prewitt", "sobel"]
 """How a derivative is smoothed across its direction: not, by (1, 1, 1) / 3, or by (1, 2, 1) / 4."""
 
-_ACROSS = {"central": (0.0, 1.0, 0.0), "prewitt": (1 / 3, 1 / 3, 1 / 3), "sobel": (0.25, 0.5, 0.25)}
+_MIDDLE: dict[Operator, int] = {"prewitt": 1, "sobel": 2}  # how often the middle counts, its neighbours once
+_BLOCK = 1 << 15  # voxels that are worked on at a time: what is made of them stays in the cache
 
 
 def smoothed(array: NDArray[Any], spacing_mm: Sequence[float], sigma_mm: float) -> NDArray[np.float64]:
@@ -62,21 +64,54 @@ def slopes(
 
     Source: ``scipy.ndimage.sobel`` and ``prewitt``, divided by the sums of their weights and the distance.
     """
-    from scipy.ndimage import correlate1d
-
     made = np.empty((values.ndim, *values.shape))
-    for axis in range(values.ndim):
-        correlate1d(values, [-0.5 / spacing_mm[axis], 0.0, 0.5 / spacing_mm[axis]], axis, made[axis], mode="nearest")
-        if operator != "central":
-            for other in range(values.ndim):
-                if other != axis:
-                    correlate1d(made[axis], _ACROSS[operator], other, made[axis], mode="nearest")
+    padded = np.pad(values, 1, mode="edge")
+    middle = _MIDDLE.get(operator)
+    total = 1.0 if middle is None else middle + 2.0
+    scales = [0.5 / spacing / total ** (values.ndim - 1) for spacing in spacing_mm]
+    for block in _blocks(values.shape):
+        # Along one axis after the other: what has no slope yet, and the slopes along the axes before.
+        plain, found = padded[block.start : block.stop + 2], dict[int, NDArray[np.float64]]()
+        for axis in range(values.ndim):
+            slope = _beside(plain, axis, 2) - _beside(plain, axis, 0)
+            found = {before: _across(one, axis, middle) for before, one in found.items()} | {axis: slope}
+            plain = _across(plain, axis, middle) if axis + 1 < values.ndim else plain
+        for axis, one in found.items():
+            np.multiply(one, scales[axis], out=made[axis, block])
+    return made
+
+
+def _blocks(shape: Sequence[int]) -> Iterator[slice]:
+    """Cuts of the first axis."""
+    rows = max(1, _BLOCK // max(1, math.prod(shape[1:])))
+    return (slice(low, min(low + rows, shape[0])) for low in range(0, shape[0], rows))
+
+
+def _beside(padded: NDArray[np.float64], axis: int, at: int) -> NDArray[np.float64]:
+    """All but the two outermost layers of an axis, moved by one (0 or 2), or not (1)."""
+    return padded[(slice(None),) * axis + (slice(at, padded.shape[axis] - 2 + at),)]
+
+
+def _across(padded: NDArray[np.float64], axis: int, middle: int | None) -> NDArray[np.float64]:
+    """The sum of a voxel's neighbours on an axis and itself, so often; or itself."""
+    itself = _beside(padded, axis, 1)
+    if middle is None:
+        return itself
+    made = _beside(padded, axis, 0) + _beside(padded, axis, 2)
+    for _ in range(middle):
+        made += itself
     return made
 
 
 def steepness(gradient: NDArray[np.float64]) -> NDArray[np.float64]:
     """The length of the gradient, ``(*shape)``, from ``(axes, *shape)``."""
-    made: NDArray[np.float64] = np.sqrt(np.einsum("a...,a...->...", gradient, gradient))
+    made = np.empty(gradient.shape[1:])
+    for block in _blocks(made.shape):
+        part = gradient[:, block]
+        total = np.multiply(part[0], part[0], out=made[block])
+        for one in part[1:]:
+            total += one * one
+        np.sqrt(total, out=total)
     return made
 
 
@@ -105,20 +140,81 @@ def crests(
     Source: Canny, IEEE Trans. PAMI 8, 1986, doi:10.1109/TPAMI.1986.4767851; interpolation as in scikit-image, which has
     it in 2D.
     """
-    from scipy.ndimage import map_coordinates
-
-    at = np.nonzero(size >= least)
-    there = size[at]
-    # A direction in space, in voxels; the longest component leads to the next layer of voxels.
-    step = np.stack([g[at] / s for g, s in zip(gradient, spacing_mm, strict=True)])
-    step /= np.abs(step).max(axis=0, initial=1e-300)
-    kept = np.ones(there.size, np.bool_)
-    for way in (1.0, -1.0):
-        beside = map_coordinates(size, np.stack(at) + way * step, order=1, mode="nearest")
-        kept &= beside <= there * (1 + 1e-9)  # both sides of a step that lies between two voxels
+    padded = np.pad(size, 1, mode="edge")
     made = np.zeros(size.shape, np.bool_)
-    made[tuple(axis[kept] for axis in at)] = True
+    for block in _blocks(size.shape):
+        at = np.flatnonzero(size[block] >= least)
+        steps = [g[block].reshape(-1)[at] for g in gradient]
+        if len(set(spacing_mm)) > 1:  # otherwise the direction is the same
+            steps = [step / spacing for step, spacing in zip(steps, spacing_mm, strict=True)]
+        made[block].reshape(-1)[at[_at_crests(steps, padded[block.start : block.stop + 2], at)]] = True
     return made
+
+
+def _at_crests(
+    steps: Sequence[NDArray[np.float64]], around: NDArray[np.float64], at: NDArray[np.intp]
+) -> NDArray[np.intp]:
+    """Which of some voxels are no less steep than the points on either side.
+
+    Args:
+        steps: ``(n,)`` for each axis, the direction in voxels, not 0.
+        around: How steep it is, with a layer more on every side.
+        at: ``(n,)``, places within ``around`` without these layers, counted in one row.
+    """
+    axes = range(around.ndim)
+    strides = [math.prod(around.shape[a + 1 :]) for a in axes]
+    flat, reach = around.reshape(-1), sum(strides)
+    # Sorted by the axis of the longest component, which leads to the next layer of voxels, and by the signs: all of one
+    # kind look at the same neighbours.
+    lengths = [np.abs(step) for step in steps]
+    longest, kinds = lengths[0].copy(), np.zeros(at.size, np.uint8)
+    for axis in axes[1:]:
+        kinds[lengths[axis] > longest] = axis
+        np.maximum(longest, lengths[axis], out=longest)
+    signs = np.zeros(at.size, np.uint8)
+    for axis, step in enumerate(steps):
+        signs |= (step > 0).view(np.uint8) << np.uint8(axis)
+    every = np.uint8((1 << around.ndim) - 1)
+    # A direction and its opposite are of one kind.
+    kinds = kinds << np.uint8(around.ndim) | np.minimum(signs, every - signs)
+    order = np.argsort(kinds, kind="stable")
+    bounds = np.searchsorted(kinds[order], np.arange(around.ndim << around.ndim))
+    inner = np.arange(around.size).reshape(around.shape)[(slice(1, -1),) * around.ndim].reshape(-1)
+    places, lengths = inner[at[order]] - reach, [length[order] for length in lengths]
+    kept = []
+    for kind, (low, high) in enumerate(zip(bounds, [*bounds[1:], at.size], strict=True)):
+        if low == high:
+            continue
+        mine, axis = slice(low, high), kind >> around.ndim
+        ways = [stride if kind >> a & 1 else -stride for a, stride in enumerate(strides)]
+        others = [a for a in axes if a != axis]
+        shares = [lengths[a][mine] / lengths[axis][mine] for a in others]
+        some, number = places[mine], np.arange(low, high)
+        there = flat[reach:].take(some) * (1 + 1e-9)  # both sides of a step that lies between two voxels
+        for sign in (1, -1):
+            beside = _between(flat, some, reach + sign * ways[axis], [sign * ways[a] for a in others], shares)
+            stays = np.flatnonzero(beside <= there)
+            some, there, number = some[stays], there[stays], number[stays]
+            shares = [share[stays] for share in shares]
+        kept.append(order[number])
+    return np.concatenate(kept) if kept else at[:0]
+
+
+def _between(
+    flat: NDArray[np.float64],
+    places: NDArray[np.intp],
+    offset: int,
+    ways: Sequence[int],
+    shares: Sequence[NDArray[np.float64]],
+) -> NDArray[np.float64]:
+    """Values between the corners that lie on some ways from an offset, so far along each way."""
+    if not ways:
+        return flat[offset:].take(places)
+    near, far = (_between(flat, places, offset + step, ways[:-1], shares[:-1]) for step in (0, ways[-1]))
+    far -= near
+    far *= shares[-1]
+    far += near
+    return far
 
 
 def flatness(
@@ -172,7 +268,8 @@ def otsu_of(values: NDArray[np.float64]) -> float:
 
     Source: Otsu, IEEE Trans. SMC 9, 1979, doi:10.1109/TSMC.1979.4310076.
     """
-    counts, edges = np.histogram(values, bins=256)
+    flat = values.reshape(-1)
+    counts, edges = equal_bins(flat, flat.min(), flat.max(), 256)
     middles = (edges[:-1] + edges[1:]) / 2
     below, total = np.cumsum(counts)[:-1], counts.sum()
     sums = np.cumsum(counts * middles)

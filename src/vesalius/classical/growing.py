@@ -13,7 +13,7 @@ from vesalius.classical.channel import only_channel
 from vesalius.classical.seeds import seed_values, without_background
 from vesalius.errors import DataError
 from vesalius.image import Grid, LabelMap, Volume
-from vesalius.transform import label_components
+from vesalius.transform import connected_to
 
 
 def connected_threshold(
@@ -68,7 +68,7 @@ def connected_threshold(
                 f"nothing grows from the seeds of {word!r}: their values are {found.min():g} to {found.max():g}, and "
                 f"{least:g} to {most:g} is asked for"
             )
-        grown[name] = _reached(inside, inside & marked, connectivity)
+        grown[name] = connected_to(inside, marked, connectivity=connectivity)
     return _shared(values, grown, seeds)
 
 
@@ -120,7 +120,8 @@ def neighbourhood_connected(
     for name, (least, most) in bounds.items():
         inside = (values >= least) & (values <= most)
         inside = ndimage.minimum_filter(inside, sides, mode="nearest")
-        grown[name] = _reached(inside, seeds.array == name, 1)
+        marked = seeds.array == name
+        grown[name] = connected_to(inside | marked, marked, connectivity=1)
     return _shared(values, grown, seeds)
 
 
@@ -171,7 +172,7 @@ def confidence_connected(
         least, most = float(values[marked].min()), float(values[marked].max())
         for turn in range(iterations + 1):
             low, high = min(mean - multiplier * spread, least), max(mean + multiplier * spread, most)
-            region = _reached((values >= low) & (values <= high), marked, 1)
+            region = connected_to((values >= low) & (values <= high) | marked, marked, connectivity=1)
             if turn < iterations:
                 inside = values[region].astype(np.float64)
                 mean, spread = float(inside.mean()), _spread(inside)
@@ -221,17 +222,11 @@ def _reach(grid: Grid, radius_mm: float) -> list[int]:
     return [min(round(radius_mm / spacing), size) for spacing, size in zip(grid.spacing_mm, grid.shape, strict=True)]
 
 
-def _reached(inside: NDArray[np.bool_], marked: NDArray[np.bool_], connectivity: int) -> NDArray[np.bool_]:
-    """What of a picture of yes and no hangs together with what is marked."""
-    pieces, sizes = label_components(inside | marked, connectivity=connectivity)
-    stays = np.zeros(len(sizes) + 1, np.bool_)
-    stays[pieces[marked]] = True
-    found: NDArray[np.bool_] = stays[pieces]
-    return found
-
-
 def _shared(values: NDArray[Any], grown: dict[int, NDArray[np.bool_]], seeds: LabelMap) -> LabelMap:
     """One label map of the regions of all names."""
+    if len(grown) == 1:
+        ((name, region),) = grown.items()
+        return without_background(np.multiply(region, name, dtype=np.uint16), seeds)
     made = np.zeros(values.shape, np.uint16)
     means = {name: float(values[seeds.array == name].mean()) for name in grown}
     for name, region in grown.items():

@@ -62,7 +62,7 @@ class Histogram:
             flat = flat.astype(np.float64)
         if low == high:
             return cls(np.array([flat.size]), np.array([low]))
-        counts, edges = _in_equal_bins(flat, low, high, bins)
+        counts, edges = equal_bins(flat, low, high, bins)
         return cls(counts, (edges[:-1] + edges[1:]) / 2)
 
 
@@ -177,7 +177,7 @@ def _counted_singly(values: NDArray[Any]) -> bool:
     return values.dtype.kind in "iu" and int(values.max()) - int(values.min()) < _MOST_BINS
 
 
-def _in_equal_bins(
+def equal_bins(
     flat: NDArray[Any], low: Any, high: Any, bins: int
 ) -> tuple[NDArray[np.int64], NDArray[np.floating[Any]]]:
     """``np.histogram(flat, bins)`` in half its time: only values next to an edge are compared with the edges.
@@ -185,7 +185,7 @@ def _in_equal_bins(
     Args:
         flat: ``(n,)`` of a floating type.
         low: The least of them.
-        high: The greatest, more than ``low``.
+        high: The greatest.
         bins: How many.
 
     Returns:
@@ -193,7 +193,8 @@ def _in_equal_bins(
     """
     width = (float(high) - float(low)) / bins
     # How far from its place among the bins rounding may put a value, as a share of a bin.
-    slack = 8 * float(np.finfo(flat.dtype).eps) * (bins + max(abs(float(low)), abs(float(high))) / width)
+    extent = max(abs(float(low)), abs(float(high)))
+    slack = 8 * float(np.finfo(flat.dtype).eps) * (bins + extent / width) if width > 0 else np.inf
     with np.errstate(over="ignore", divide="ignore"):
         scale = flat.dtype.type(1) / flat.dtype.type(width)
     if not (slack < 0.1 and np.isfinite(scale) and np.isfinite(high - low)):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,11 @@ from vesalius.classical.channel import only_channel
 from vesalius.errors import DataError
 from vesalius.image import Grid, LabelMap, Labels, Volume
 
+Mirror = Literal["reflect", "mirror"]
+"""How an image goes on beyond its edges, in SciPy's words: the outermost voxel occurs twice, or once."""
+
 _ROUNDING = 1e-12  # of the threshold: what sums in a window may differ by
+_BLOCK = 1 << 16  # voxels whose means are taken at a time: they stay in the cache
 
 
 def niblack(image: Volume, *, window_mm: float = 15.0, k: float = 0.2, dark: bool = False) -> LabelMap:
@@ -168,12 +172,14 @@ def adaptive_mean(image: Volume, *, window_mm: float = 15.0, offset: float = 0.0
 
     Source: ``skimage.filters.threshold_local`` with the method ``"mean"``.
     """
-    from scipy import ndimage
-
     values = only_channel(image)
     window = _window(image.grid, window_mm)
-    mean = ndimage.uniform_filter(_wide(values), window, mode="reflect") - offset
-    return _above(values, mean, image.grid, dark=dark)
+    found = np.empty(values.shape, np.bool_)
+    slack = _ROUNDING * (max(-float(values.min()), float(values.max())) + abs(offset))
+    for rows, cut in _box_means(values, window, "reflect"):
+        cut += (-slack if dark else slack) - offset
+        (np.less if dark else np.greater)(values[rows], cut, out=found[rows])
+    return LabelMap(found, image.grid, Labels.of({"foreground": 1}))
 
 
 def adaptive_gaussian(image: Volume, *, sigma_mm: float = 2.5, offset: float = 0.0, dark: bool = False) -> LabelMap:
@@ -223,14 +229,12 @@ def _wide(values: NDArray[Any]) -> NDArray[np.float64]:
 
 def _mean_and_spread(values: NDArray[Any], window: Sequence[int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and standard deviation in a window around each voxel; beyond the edges the image is mirrored."""
-    from scipy import ndimage
-
     wide = _wide(values)
     middle = float(wide.mean())
     wide -= middle  # so that a large offset costs no digits
-    mean = ndimage.uniform_filter(wide, window, mode="mirror")
+    mean = _box_mean(wide, window, "mirror")
     np.square(wide, out=wide)
-    squares = ndimage.uniform_filter(wide, window, mode="mirror")
+    squares = _box_mean(wide, window, "mirror")
     squares -= mean * mean
     np.maximum(squares, 0, out=squares)
     # What is left of equal values is rounding.
@@ -239,8 +243,52 @@ def _mean_and_spread(values: NDArray[Any], window: Sequence[int]) -> tuple[NDArr
     return mean, np.sqrt(squares, out=squares)
 
 
+def _box_means(
+    values: NDArray[Any], window: Sequence[int], mode: Mirror
+) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+    """The mean in a window around each voxel, in double precision, some layers of the first axis at a time.
+
+    Yields:
+        Which layers, and their means, which are overwritten by those of the next.
+
+    Source: ``scipy.ndimage.uniform_filter``, whose sums these are; those along the first axis, which it takes voxel by
+    voxel from places far apart, run over whole layers here.
+    """
+    from scipy import ndimage
+
+    length, side = values.shape[0], window[0]
+    # Their "reflect" repeats the outermost layer and their "mirror" does not.
+    border: Literal["symmetric", "reflect"] = "symmetric" if mode == "reflect" else "reflect"
+    layers = np.pad(np.arange(length), side // 2, mode=border)
+    total = np.zeros(values.shape[1:])
+    change = np.empty_like(total)
+    for layer in layers[:side]:
+        total += values[layer]
+    rows = min(length, max(1, _BLOCK // max(1, total.size)))
+    buffer = np.empty((rows, *total.shape))
+    for low in range(0, length, rows):
+        made = buffer[: min(rows, length - low)]
+        for at, one in enumerate(made, low):
+            if at:
+                np.subtract(values[layers[at + side - 1]], values[layers[at - 1]], out=change, dtype=np.float64)
+                total += change
+            np.divide(total, side, out=one)
+        for axis in range(1, values.ndim):
+            if window[axis] > 1:
+                ndimage.uniform_filter1d(made, window[axis], axis, made, mode)
+        yield slice(low, low + len(made)), made
+
+
+def _box_mean(values: NDArray[Any], window: Sequence[int], mode: Mirror) -> NDArray[np.float64]:
+    """The mean in a window around each voxel, in double precision."""
+    mean = np.empty(values.shape)
+    for rows, some in _box_means(values, window, mode):
+        mean[rows] = some
+    return mean
+
+
 def _above(values: NDArray[Any], cut: NDArray[np.float64], grid: Grid, *, dark: bool) -> LabelMap:
-    """What differs from its threshold by rounding only is neither above nor below it."""
-    slack = _ROUNDING * float(np.abs(cut).max())
-    found = values < cut - slack if dark else values > cut + slack
-    return LabelMap(found, grid, Labels.of({"foreground": 1}))
+    """What differs from its threshold by rounding only is neither above nor below it. ``cut`` is used up."""
+    slack = _ROUNDING * max(-float(cut.min()), float(cut.max()))
+    cut += -slack if dark else slack
+    return LabelMap(values < cut if dark else values > cut, grid, Labels.of({"foreground": 1}))

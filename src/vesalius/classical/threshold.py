@@ -320,16 +320,13 @@ def hysteresis(image: Volume, *, low: float, high: float, connectivity: int = 1)
     Source: Canny, IEEE Transactions on Pattern Analysis and Machine Intelligence 8, 1986,
     doi:10.1109/TPAMI.1986.4767851; checked against ``skimage.filters.apply_hysteresis_threshold``.
     """
-    from vesalius.transform import label_components
+    from vesalius.transform import connected_to
 
     if low > high:
         raise DataError(f"the low threshold ({low:g}) must not exceed the high one ({high:g})")
     values = only_channel(image)
-    pieces, sizes = label_components(values > low, connectivity=connectivity)
-    stays = np.zeros(len(sizes) + 1, np.bool_)
-    stays[pieces[values > high]] = True
-    stays[0] = False
-    return LabelMap(stays[pieces], image.grid, Labels.of({"foreground": 1}))
+    found = connected_to(values > low, values > high, connectivity=connectivity)
+    return LabelMap(found, image.grid, Labels.of({"foreground": 1}))
 
 
 def _parted(image: Volume, criterion: Criterion, dark: bool, bins: int, mask: LabelMap | None) -> LabelMap:

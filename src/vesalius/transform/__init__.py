@@ -3,7 +3,7 @@
 from vesalius.transform.argmax import resample_argmax, resample_painted, stream_argmax, stream_painted
 from vesalius.transform.bias import n4
 from vesalius.transform.body import body, body_mask, brain, brain_mask
-from vesalius.transform.components import keep_largest, label_components, remove_small
+from vesalius.transform.components import connected_to, keep_largest, label_components, remove_small
 from vesalius.transform.contrast import (
     WINDOWS_HU,
     WindowPreset,
@@ -54,6 +54,7 @@ __all__ = [
     "brain_mask",
     "clahe",
     "coarse_axis",
+    "connected_to",
     "content_box",
     "content_mask",
     "crop",

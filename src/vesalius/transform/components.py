@@ -40,18 +40,51 @@ def label_components(
 
     Source: ``scipy.ndimage.label``; the word and its numbers are scikit-image's.
     """
-    from scipy import ndimage
-
-    reach = binary.ndim if connectivity is None else connectivity
-    if not 1 <= reach <= binary.ndim:
-        raise GeometryError(f"the connectivity of {binary.ndim} axes must be 1 to {binary.ndim}, not {connectivity}")
+    numbers, count, box = _labelled(binary, connectivity)
+    sizes = np.bincount(numbers.reshape(-1), minlength=count + 1)[1:]
+    if numbers.shape == binary.shape:
+        return numbers, sizes
     pieces = np.zeros(binary.shape, np.int32)
-    box = _box(binary)
-    if box is None:
-        return pieces, np.zeros(0, np.intp)
-    inside = np.ascontiguousarray(binary[box])
-    count = ndimage.label(inside, ndimage.generate_binary_structure(binary.ndim, reach), output=pieces[box])
-    return pieces, np.bincount(pieces[box].ravel(), minlength=count + 1)[1:]
+    pieces[box] = numbers
+    return pieces, sizes
+
+
+def connected_to(
+    binary: NDArray[Any], marked: NDArray[np.bool_], *, connectivity: int | None = None
+) -> NDArray[np.bool_]:
+    """The connected pieces of a picture of yes and no that hold something that is marked.
+
+    Args:
+        binary: ``(*grid.shape)``; what is not zero is foreground.
+        marked: ``(*grid.shape)``; what is marked outside the foreground does not count.
+        connectivity: As for `label_components`.
+
+    Returns:
+        ``(*grid.shape)``; nothing where nothing is marked.
+
+    Raises:
+        GeometryError: ``connectivity`` is not 1 to the number of axes.
+
+    Example:
+        >>> connected_to(np.array([1, 1, 0, 1]), np.array([False, True, False, False])).tolist()
+        [True, True, False, False]
+    """
+    found = np.zeros(binary.shape, np.bool_)
+    pieces, count, box = _labelled(binary, connectivity)
+    if count == 0:
+        return found
+    stays = np.zeros(count + 1, np.bool_)
+    stays[pieces[marked[box]]] = True
+    stays[0] = False
+    wanted = np.flatnonzero(stays)
+    if wanted.size == 1:
+        np.equal(pieces, wanted[0], out=found[box])
+    elif wanted.size:
+        at = np.flatnonzero(pieces)
+        kept = np.zeros(pieces.size, np.bool_)
+        kept[at] = stays.take(pieces.reshape(-1).take(at))
+        found[box] = kept.reshape(pieces.shape)
+    return found
 
 
 def keep_largest(
@@ -156,6 +189,22 @@ def _cleaned(
             array, copied = array.copy(order="K"), True
         array[box][goes[pieces]] = 0
     return replace(labelmap, array=array) if copied else labelmap
+
+
+def _labelled(binary: NDArray[Any], connectivity: int | None) -> tuple[NDArray[np.int32], int, tuple[slice, ...]]:
+    """The pieces within the box that holds them, how many they are, and that box."""
+    from scipy import ndimage
+
+    reach = binary.ndim if connectivity is None else connectivity
+    if not 1 <= reach <= binary.ndim:
+        raise GeometryError(f"the connectivity of {binary.ndim} axes must be 1 to {binary.ndim}, not {connectivity}")
+    box = _box(binary)
+    if box is None:
+        return np.zeros((0,) * binary.ndim, np.int32), 0, (slice(0, 0),) * binary.ndim
+    pieces, count = ndimage.label(
+        np.ascontiguousarray(binary[box]), ndimage.generate_binary_structure(binary.ndim, reach)
+    )
+    return pieces, int(count), box
 
 
 def _members(array: NDArray[Any], members: Sequence[int]) -> NDArray[np.bool_]:

@@ -62,3 +62,24 @@ def test_flatness_is_a_half_at_the_slope_that_was_asked_for():
 def test_a_width_that_cannot_be(sigma):
     with pytest.raises(DataError, match="sigma_mm"):
         smoothed(np.zeros(3), (1.0,), sigma)
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (2.5, 0.7, 1.0)])
+@pytest.mark.parametrize("shape", [(40,), (30, 24), (11, 17, 14), (1, 9, 9)])
+def test_crests_are_those_of_points_that_scipy_interpolates(shape, spacing, rng):
+    from scipy.ndimage import map_coordinates
+
+    spacing = spacing[: len(shape)]
+    for values in (rng.normal(size=shape), rng.integers(0, 3, shape).astype(float)):  # and slopes that are alike
+        gradient = slopes(values, spacing, operator="sobel")
+        size = steepness(gradient)
+        at = np.argwhere(size >= 0.1)
+        step = np.stack([g[tuple(at.T)] / s for g, s in zip(gradient, spacing, strict=True)], axis=1)
+        step /= np.abs(step).max(axis=1, keepdims=True)
+        sides = [map_coordinates(size, (at + way * step).T, order=1, mode="nearest") for way in (1, -1)]
+        expected = np.zeros(shape, bool)
+        expected[tuple(at.T)] = np.maximum(*sides) <= size[tuple(at.T)] * (1 + 1e-9)
+        assert 0 < expected.sum() < size.size
+        np.testing.assert_array_equal(crests(gradient, spacing, 0.1, size=size), expected)
+        turned = np.asfortranarray(size)  # laid out otherwise in memory
+        np.testing.assert_array_equal(crests(gradient, spacing, 0.1, size=turned), expected)

@@ -7,7 +7,7 @@ import pytest
 
 from vesalius.errors import DataError, GeometryError
 from vesalius.image import Grid, LabelMap, Labels
-from vesalius.transform import keep_largest, label_components, remove_small
+from vesalius.transform import connected_to, keep_largest, label_components, remove_small
 
 PICTURE = np.array(
     [
@@ -23,6 +23,24 @@ PICTURE = np.array(
 def labelmap(array: np.ndarray = PICTURE, **options: object) -> LabelMap:
     labels = Labels.of({"organ": 1, "tumour": 2}, **options)  # type: ignore[arg-type]
     return LabelMap(array, Grid.from_spacing(array.shape, (2.0,) * array.ndim), labels)
+
+
+@pytest.mark.parametrize("connectivity", [1, 3, None])
+def test_what_is_connected_to_marks_are_the_pieces_that_hold_one(connectivity: int | None) -> None:
+    rng = np.random.default_rng(0)
+    binary = np.zeros((9, 14, 12), bool)
+    binary[2:8, 3:13, 1:11] = rng.random((6, 10, 10)) < 0.15
+    pieces, sizes = label_components(binary, connectivity=connectivity)
+    assert len(sizes) > 4
+    for wanted in ([], [2], [1, 3, len(sizes)]):
+        marked = ~binary & (rng.random(binary.shape) < 0.1)  # beside the pieces: counts for nothing
+        for number in wanted:
+            marked[tuple(np.argwhere(pieces == number)[0])] = True
+        found = connected_to(binary, marked, connectivity=connectivity)
+        np.testing.assert_array_equal(found, np.isin(pieces, wanted) & binary)
+    assert not connected_to(np.zeros((3, 4)), np.ones((3, 4), bool)).any()
+    with pytest.raises(GeometryError, match="connectivity"):
+        connected_to(binary, binary, connectivity=4)
 
 
 def test_connectivity_decides_what_touches() -> None:
