@@ -19,10 +19,10 @@ from vesalius.privacy.links import Links
 from vesalius.privacy.objects import clean_object, is_dicom
 from vesalius.privacy.profile import Profile
 from vesalius.privacy.pseudonyms import Pseudonyms
+from vesalius.privacy.series import Waiting, settle
 
 REASONS = "reasons.json"
-_STAGING = ".part-faces"
-_PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+_STAGING = ".part-series"
 _NAMED = (".pdf", ".txt", ".csv", ".xml", ".json", ".zip", ".doc", ".docx", ".xls", ".xlsx", ".html", ".avi", ".mp4")
 
 
@@ -132,7 +132,7 @@ def deidentify(
         if progress is not None:
             progress(number + 1, len(files))
     if work.waiting:
-        _take_faces_off(work)
+        _settle(work)
     if work.quarantined:
         reasons = {one.name: list(one.doubts) for one in work.quarantined}
         write_text(held / REASONS, json.dumps(_reasons_before(held) | reasons, indent=1) + "\n")
@@ -154,11 +154,11 @@ class _Run:
     left_out: Counter[str] = field(default_factory=Counter)
     links: Links = field(default_factory=Links)
     digests: dict[Path, bytes] = field(default_factory=dict)
-    waiting: dict[Path, list[tuple[Path, FileReport]]] = field(default_factory=dict)  # by series, for the face to go
+    waiting: dict[Path, list[Waiting]] = field(default_factory=dict)  # by series
 
     @property
     def staging(self) -> Path:
-        """Where series wait for their faces to be taken off, before anything of them is in the results."""
+        """Where the files of a series wait for each other, before anything of them is in the results."""
         return self.target / _STAGING
 
 
@@ -184,7 +184,11 @@ def _dicom(path: Path, work: _Run) -> Findings | None:
     if cleaned is None:
         work.left_out["a DICOMDIR, which repeats the identities of the files that it lists"] += 1
         return None
+    waits = cleaned.place is not None or "faces" in work.profile.options
     if not cleaned.findings.sure:
+        if waits:
+            work.waiting.setdefault(cleaned.name.parent, []).append(Waiting.of(path, cleaned))
+            return None
         return cleaned.findings
     digest = hashlib.sha256(cleaned.data).digest()
     before = work.digests.get(cleaned.name, digest)
@@ -194,34 +198,30 @@ def _dicom(path: Path, work: _Run) -> Findings | None:
         work.left_out["a copy of an object that was written already"] += 1
         return None
     work.digests[cleaned.name] = digest
-    said = FileReport(cleaned.name.as_posix(), cleaned.findings.actions)
-    faces = "faces" in work.profile.options
-    place = (work.staging if faces else work.target) / cleaned.name
+    place = (work.staging if waits else work.target) / cleaned.name
     make_folder(place.parent)
     write_bytes(place, cleaned.data)
-    if faces:
-        work.waiting.setdefault(cleaned.name.parent, []).append((path, said))
+    if waits:
+        work.waiting.setdefault(cleaned.name.parent, []).append(Waiting.of(path, cleaned))
     else:
-        work.written.append(said)
+        work.written.append(FileReport(cleaned.name.as_posix(), cleaned.findings.actions))
     if cleaned.pseudonym != cleaned.patient["PatientID"]:
         work.links.patients[cleaned.pseudonym] = cleaned.patient
     work.links.uids.update(cleaned.uids)
     return None
 
 
-def _take_faces_off(work: _Run) -> None:
-    from vesalius.privacy.heads import deface_series
-
+def _settle(work: _Run) -> None:
+    faces = "faces" in work.profile.options
     try:
-        for series, files in work.waiting.items():
-            findings = deface_series(work.staging / series)
-            for path, said in files:
-                if not findings.sure:
-                    _hold_back(path, ".dcm", findings, work)
+        for files in work.waiting.values():
+            for one in settle(work.staging, files, faces=faces):
+                if not one.findings.sure:
+                    _hold_back(one.path, ".dcm", one.findings, work)
                     continue
-                make_folder((work.target / said.name).parent)
-                (work.staging / said.name).replace(work.target / said.name)
-                work.written.append(FileReport(said.name, (*said.actions, *findings.actions)))
+                make_folder((work.target / one.name).parent)
+                (work.staging / one.name).replace(work.target / one.name)
+                work.written.append(FileReport(one.name.as_posix(), one.findings.actions))
     finally:
         shutil.rmtree(work.staging, ignore_errors=True)
 
@@ -241,49 +241,46 @@ def _other(path: Path, work: _Run) -> Findings | None:
     apart.mkdir()
     try:
         findings = clean_file(path, apart, name=name)
-        made = sorted(apart.iterdir())
         if findings.sure:
-            findings = findings + _seen(made, suffix, work)
+            findings = findings + _seen(apart, work)
         if not findings.sure:
             return findings
-        for one in made:
-            one.replace(place / one.name)
+        head = ""
+        for one in sorted(apart.iterdir()):
+            # A JPEG that became a PNG gives way to a PNG of its name.
+            given = suffix == one.suffix.lower() or one.suffix != ".png" or not _beside(path, ".png")
+            final = one.name if given else f"{names.name(path.name, of='file')}.png"
+            one.replace(place / final)
+            head = final if not head or one.name == f"{name}{suffix}" else head
     finally:
         shutil.rmtree(apart, ignore_errors=True)
         _remove_empty(place, work.target)
-    written = (folder / f"{name}{suffix}").as_posix()
+    written = (folder / head).as_posix()
     work.written.append(FileReport(written, findings.actions))
     if stem != name:
         work.links.files[written] = below.as_posix()
     return None
 
 
-def _seen(made: list[Path], suffix: str, work: _Run) -> Findings:
-    """Look at the pixels of pictures, and take the face off volumes, where the profile asks for it."""
+def _seen(apart: Path, work: _Run) -> Findings:
+    """Look at the pixels of pictures and volumes, and take the face off, where the profile asks for it."""
     found = Findings()
-    if "pixels" in work.profile.options and suffix in _PICTURES:
-        for one in made:
-            found = found + _text_in(one)
+    if "pixels" in work.profile.options:
+        from vesalius.privacy.burnt import clean_burnt
+
+        for one in sorted(apart.iterdir()):
+            found = found + clean_burnt(one)
     if "faces" in work.profile.options:
         from vesalius.privacy.heads import deface_file
 
-        for one in made:
+        for one in sorted(apart.iterdir()):
             found = found + deface_file(one)
     return found
 
 
-def _text_in(path: Path) -> Findings:
-    import numpy as np
-    from PIL import Image, ImageSequence
-
-    from vesalius.privacy.ocr import find_text
-
-    with Image.open(path) as picture:
-        for page in ImageSequence.Iterator(picture):
-            plain = page if page.mode in ("L", "RGB", "I;16", "I", "F") else page.convert("RGB")
-            if find_text(np.asarray(plain)):
-                return Findings(doubts=("text seems to be burnt into the picture",))
-    return Findings()
+def _beside(path: Path, suffix: str) -> bool:
+    """Whether a file of the same name with another suffix lies beside one."""
+    return any(one.stem == path.stem and one.suffix.lower() == suffix for one in path.parent.iterdir())
 
 
 def _hold_back(path: Path, suffix: str | None, findings: Findings, work: _Run) -> None:

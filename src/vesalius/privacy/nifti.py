@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from vesalius.errors import FormatError
 from vesalius.io.atomic import atomic_path
 from vesalius.io.nifti_header import LONGEST_HEADER, RGB, RGBA, Header, parse
 from vesalius.io.stream import encode, encoding_of, read_array, read_start
@@ -81,6 +84,40 @@ def clean(path: Path, target: Path) -> Findings:
         with temporary_image.open("wb") as file:
             file.writelines(encode([voxels], "raw"))
     return Findings(tuple(actions))
+
+
+def change_voxels(
+    path: Path, change: Callable[[NDArray[Any], tuple[float, ...], bool, bool], NDArray[Any] | None]
+) -> None:
+    """Replace the stored voxels of a file that `clean` has written; its header keeps every bit.
+
+    Args:
+        path: The file; of a pair the ``.hdr``.
+        change: Gets the voxels as they are stored, ``(c, i, j, k)``, the spacing, whether the channels are colours, and
+            whether the greatest value shows black; gives the new ones, or ``None`` to leave the file as it is.
+    """
+    encoding = encoding_of(path)
+    header = parse(read_start(path, LONGEST_HEADER, encoding=encoding))
+    image_path = path.with_suffix(".img") if header.detached else path
+    sizes = [int(n) for n in header.fields["dim"][1 : int(header.fields["dim"][0]) + 1]]
+    samples = {RGB: 3, RGBA: 4}.get(int(header.fields["datatype"]), 1)
+    count = int(np.prod(sizes)) * samples
+    voxels = read_array(image_path, header.dtype, count, offset=header.offset, encoding=encoding_of(image_path))
+    whole = (*sizes, *(1,) * (len("ijk") - len(sizes)))
+    array = voxels.reshape((samples, *whole[:3], -1), order="F")
+    # Colours come first, times and echoes last; only one of the two is more than one.
+    channels = array[..., 0] if samples > 1 and array.shape[-1] == 1 else np.moveaxis(array[0], -1, 0)
+    if samples > 1 and array.shape[-1] > 1:
+        raise FormatError("it has colours and times at once")
+    spacing = tuple(abs(float(size)) for size in header.fields["pixdim"][1:4])
+    made = change(channels, spacing, samples > 1, header.scaling[0] < 0)
+    if made is None:
+        return
+    stored = made[..., None] if samples > 1 else np.moveaxis(made, 0, -1)[None]
+    data = np.asfortranarray(stored.reshape(array.shape)).reshape(-1, order="F")
+    head = [] if header.detached else [np.frombuffer(read_start(path, header.offset, encoding=encoding), np.uint8)]
+    with atomic_path(image_path) as temporary, temporary.open("wb") as file:
+        file.writelines(encode([*head, data], "gzip" if image_path.name.lower().endswith(".gz") else "raw"))
 
 
 def _cleaned(header: Header) -> tuple[Any, list[str]]:

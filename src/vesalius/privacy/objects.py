@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydicom import dcmread, dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import generate_frames
@@ -27,9 +28,11 @@ from vesalius.privacy.findings import Findings, joined
 from vesalius.privacy.headers import clean_header
 from vesalius.privacy.identities import find_identities
 from vesalius.privacy.marks import patient_of
+from vesalius.privacy.ocr import Piece
 from vesalius.privacy.pictures import strip_jpeg
 from vesalius.privacy.profile import Profile
 from vesalius.privacy.pseudonyms import Pseudonyms, is_uid
+from vesalius.privacy.text import clean_pixels, find_in_slice, is_slice
 
 _UNSEEN_TEXT = ("US", "IVUS", "XC", "SC", "OT", "ES", "GM", "SM", "CR", "DX", "MG", "XA", "RF", "PX", "IO", "OP", "OPT")
 _VIEWS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
@@ -49,6 +52,8 @@ class Cleaned:
         patient: Number, issuer, name and date of birth as they were, for a table of links; never shown.
         uids: The old UID by the new.
         pseudonym: The patient's.
+        place: Where a slice lies along its series, mm; ``None`` for what is no slice of one.
+        pieces: What looks like text in a slice, to be judged with its series.
     """
 
     name: Path
@@ -57,6 +62,8 @@ class Cleaned:
     patient: dict[str, Any] = field(repr=False)
     uids: dict[str, str] = field(repr=False)
     pseudonym: str
+    place: float | None = None
+    pieces: tuple[Piece, ...] = ()
 
 
 def is_dicom(path: Path) -> bool:
@@ -74,7 +81,7 @@ def is_dicom(path: Path) -> bool:
         if file.read(132)[128:] == b"DICM":
             return True
     try:
-        return "SOPClassUID" in _read(path)
+        return "SOPClassUID" in read_dicom(path)
     except FormatError:
         return False
 
@@ -101,7 +108,7 @@ def clean_object(path: Path, profile: Profile, pseudonyms: Pseudonyms) -> Cleane
     Source:
         DICOM PS3.15, Annex E; of the preamble PS3.10, section 7.1, and CVE-2019-11687.
     """
-    dataset = _read(path)
+    dataset = read_dicom(path)
     meta = getattr(dataset, "file_meta", FileMetaDataset())
     with quiet, damage_is_a_format_error(path):
         kind = UID(str(dataset.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID") or ""))
@@ -112,10 +119,13 @@ def clean_object(path: Path, profile: Profile, pseudonyms: Pseudonyms) -> Cleane
         doubts = _doubts_of_kind(dataset, kind)
         cleaned.file_meta = FileMetaDataset()
         cleaned.file_meta.TransferSyntaxUID = syntax
+        pieces: tuple[Piece, ...] = ()
+        place = _place(dataset)
         if "pixels" in profile.options:
-            from vesalius.privacy.text import clean_pixels
-
-            cleaned, found = clean_pixels(cleaned)
+            cleaned, found = clean_pixels(cleaned, read=place is None)
+            if place is not None and found.sure:
+                pieces, unseen = find_in_slice(cleaned)
+                found = found + unseen
             findings = findings + found
         else:
             doubts += _doubts_of_pixels(dataset, cleaned, syntax)
@@ -139,15 +149,34 @@ def clean_object(path: Path, profile: Profile, pseudonyms: Pseudonyms) -> Cleane
         who,
         {new[keyword]: uids[keyword] for keyword in _VIEWS if new[keyword] and new[keyword] != uids[keyword]},
         pseudonym,
+        place,
+        pieces,
     )
 
 
-def _read(path: Path) -> Dataset:
+def read_dicom(path: Path) -> Dataset:
+    """Read a file that is no bomb.
+
+    Raises:
+        FormatError: It is damaged, or no DICOM.
+    """
     with quiet, damage_is_a_format_error(path):
         with open_dicom(path) as opened:  # refuses bombs
             if opened is None:
                 raise FormatError(f"{path.name}: not a DICOM file")
         return dcmread(path, force=True)
+
+
+def _place(dataset: Dataset) -> float | None:
+    """Where a slice lies along the normal of its series; ``None`` for what is none."""
+    if not is_slice(dataset):
+        return None
+    try:
+        row, column = np.array(dataset.ImageOrientationPatient, np.float64).reshape(2, 3)
+        place = float(np.cross(row, column) @ np.array(dataset.ImagePositionPatient, np.float64))
+    except (AttributeError, TypeError, ValueError):
+        return None
+    return place if np.isfinite(place) else None
 
 
 def _syntax(dataset: Dataset) -> UID:

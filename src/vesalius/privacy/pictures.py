@@ -13,7 +13,7 @@ import re
 import struct
 import zlib
 
-from PIL import JpegImagePlugin, PngImagePlugin
+from PIL import Image, JpegImagePlugin, PngImagePlugin
 
 from vesalius.errors import FormatError
 
@@ -80,7 +80,7 @@ def strip_png(data: bytes) -> tuple[bytes, tuple[str, ...]]:
     pixels, more = _inflated(b"".join(packed), _png_bytes(header))
     if more:
         removed.add("bytes behind the pixels")
-    orientation = _orientation(PngImagePlugin.PngImageFile(io.BytesIO(data)))
+    orientation = orientation_of(PngImagePlugin.PngImageFile(io.BytesIO(data)))
     if orientation:
         kept.append(_chunk(b"eXIf", orientation))
         removed -= {"EXIF"} if _chunk(b"eXIf", orientation) in data else set()
@@ -149,11 +149,34 @@ def strip_jpeg(data: bytes) -> tuple[bytes, tuple[str, ...]]:
             removed.add(_jpeg_kind(marker, body))
     if at < len(data):
         removed.add("bytes behind the end")
-    orientation = _orientation(JpegImagePlugin.JpegImageFile(io.BytesIO(data)))
+    orientation = orientation_of(JpegImagePlugin.JpegImageFile(io.BytesIO(data)))
     exif = [_segment(0xE1, b"Exif\0\0" + orientation)] if orientation else []
     if exif and exif[0] in data:
         removed -= {"EXIF"}
     return b"".join([b"\xff\xd8", *exif, *tables, b"\xff\xd9"]), _sentences(removed, "JPEG")
+
+
+def graft_png(clean: bytes, drawn: bytes) -> bytes:
+    """A PNG with the pixels of one file and all else of another, which `strip_png` has cleaned.
+
+    Args:
+        clean: Whose palette, transparency, colours, size in mm and orientation stay.
+        drawn: Whose pixels are taken; it must be of the same kind.
+    """
+    kept = [chunk for kind, chunk in _chunks(clean) if kind not in (b"IHDR", b"IDAT", b"IEND")]
+    new = _chunks(drawn)
+    head = [chunk for kind, chunk in new if kind == b"IHDR"]
+    pixels = [chunk for kind, chunk in new if kind == b"IDAT"]
+    return b"".join([_PNG_MARK, *head, *kept, *pixels, _chunk(b"IEND", b"")])
+
+
+def _chunks(data: bytes) -> list[tuple[bytes, bytes]]:
+    found, at = [], len(_PNG_MARK)
+    while at < len(data):
+        (length,) = struct.unpack(">I", data[at : at + 4])
+        found.append((data[at + 4 : at + 8], data[at : at + 12 + length]))
+        at += 12 + length
+    return found
 
 
 def _png_bytes(header: bytes) -> int:
@@ -185,7 +208,7 @@ def _segment(marker: int, body: bytes) -> bytes:
     return bytes([0xFF, marker]) + struct.pack(">H", len(body) + 2) + body
 
 
-def _orientation(picture: PngImagePlugin.PngImageFile | JpegImagePlugin.JpegImageFile) -> bytes:
+def orientation_of(picture: Image.Image) -> bytes:
     """EXIF that says how the picture lies and nothing else; empty where it lies as stored."""
     try:
         told = picture.getexif().get(_ORIENTATION, 1)

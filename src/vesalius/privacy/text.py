@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -26,18 +26,100 @@ from pydicom.uid import (
 
 from vesalius.errors import FormatError, MissingDependencyError
 from vesalius.privacy.findings import Findings
-from vesalius.privacy.ocr import black_out
+from vesalius.privacy.ocr import Piece, black_out, find_text
 from vesalius.privacy.pictures import strip_jpeg
+from vesalius.privacy.slices import FEWEST, black_out_slices, judge
 
 _NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian)
 _JPEG = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1)
 _PALETTE = "PALETTE COLOR"
 _LARGEST = 16 << 30  # bytes that pixels may decode to
 _TABLES = ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")
+_TOMOGRAPHIC = ("CT", "MR", "PT", "NM")
+_ROUNDS = 3
+_UNSEEN = "its pixels cannot be decoded, so that nobody has looked at them"
+_UNREADABLE = "text in its pixels could not be read with certainty or came back"
+_BLACKED = "blacked out burnt-in text in"
+PASSED_OVER = "left a lone sign of text amid anatomy, which is none by all that can be told"
 _DOCUMENTS = ("EncapsulatedDocument", "WaveformSequence", "SpectroscopyData")
 
 
-def clean_pixels(dataset: Dataset) -> tuple[Dataset, Findings]:
+def is_slice(dataset: Dataset) -> bool:
+    """Whether an object is one slice of a tomographic series, whose slices are judged together."""
+    return (
+        str(dataset.get("Modality") or "") in _TOMOGRAPHIC
+        and "PixelData" in dataset
+        and _frames(dataset) == 1
+        and int(dataset.get("SamplesPerPixel") or 1) == 1
+        and "ImagePositionPatient" in dataset
+    )
+
+
+def find_in_slice(dataset: Dataset) -> tuple[tuple[Piece, ...], Findings]:
+    """What looks like text in a slice, to be judged with those of its series; nothing is changed.
+
+    Returns:
+        The pieces, and a doubt where the pixels cannot be decoded.
+
+    Raises:
+        MissingDependencyError: RapidOCR is not installed.
+    """
+    try:
+        return find_text(_frame(dataset)), Findings()
+    except MissingDependencyError:
+        raise
+    except Exception:  # as in `clean_pixels`
+        return (), Findings(doubts=(_UNSEEN,))
+
+
+def black_out_series(
+    datasets: Sequence[Callable[[], Dataset]], found: Sequence[tuple[Piece, ...]]
+) -> tuple[dict[int, Dataset], dict[int, Findings]]:
+    """Black out the text in the slices of a series, judged together.
+
+    Args:
+        datasets: Read the slices, in the order of space.
+        found: What `find_in_slice` found in each.
+
+    Returns:
+        The slices that were changed, by their number, and what is to be said of those and of others; doubts are of the
+        whole series.
+    """
+
+    def pixels_of(number: int) -> NDArray[Any]:
+        return _frame(made[number] if number in made else datasets[number]())
+
+    made: dict[int, Dataset] = {}
+    said: dict[int, Findings] = {}
+    pieces = list(found)
+    for _ in range(_ROUNDS):
+        verdict = judge(pieces, pixels_of)
+        for number in verdict.doubtful:
+            said[number] = said.get(number, Findings()) + Findings(doubts=(_UNREADABLE,))
+        if not verdict.masks:
+            break
+        for number, mask in verdict.masks.items():
+            dataset = made.get(number) or datasets[number]()
+            frame = _frame(dataset)
+            inverted = str(dataset.PhotometricInterpretation) == "MONOCHROME1"
+            frame[mask] = frame.max() if inverted else frame.min()
+            _rewrite(dataset, [frame], UID(dataset.file_meta.TransferSyntaxUID))
+            made[number], pieces[number] = dataset, find_text(frame)
+            said[number] = said.get(number, Findings()) + Findings((f"{_BLACKED} 1 of 1 frames",))
+    else:
+        verdict = judge(pieces, pixels_of)
+        for number in verdict.masks:
+            said[number] = said.get(number, Findings()) + Findings(doubts=(_UNREADABLE,))
+    for number in verdict.passed_over:
+        said[number] = said.get(number, Findings()) + Findings((PASSED_OVER,))
+    return made, said
+
+
+def _frame(dataset: Dataset) -> NDArray[Any]:
+    return np.array(next(iter(iter_pixels(dataset))))
+
+
+def clean_pixels(dataset: Dataset, *, read: bool = True) -> tuple[Dataset, Findings]:
     """Black out the text that is burnt into an image, and remove what else hides in its pixel data.
 
     Every frame is looked at, whatever ``BurnedInAnnotation`` says, and looked at again after the text was blacked out.
@@ -47,6 +129,7 @@ def clean_pixels(dataset: Dataset) -> tuple[Dataset, Findings]:
 
     Args:
         dataset: An image as pydicom reads it; it is not changed. Its file meta must tell the transfer syntax.
+        read: Whether to look for text; not for a slice that is judged with its series (`black_out_series`).
 
     Returns:
         The cleaned data set, and what was done. With a doubt (text that could hardly be read, text that came back,
@@ -82,11 +165,11 @@ def clean_pixels(dataset: Dataset) -> tuple[Dataset, Findings]:
     try:
         if pixels == ["PixelData"]:
             actions += _without_stowaways(made, syntax)
-        more = _without_text(made, syntax, whole=pixels == ["PixelData"])
+        more = _without_text(made, syntax, whole=pixels == ["PixelData"]) if read else Findings()
     except MissingDependencyError:
         raise
     except Exception:  # pydicom and its plugins raise a dozen types on damaged pixels, with raw values in their texts
-        return made, Findings(tuple(actions), ("its pixels cannot be decoded, so that nobody has looked at them",))
+        return made, Findings(tuple(actions), (_UNSEEN,))
     found = Findings(tuple(actions)) + more
     if found.sure:
         _put(made, "BurnedInAnnotation", "NO")
@@ -152,6 +235,8 @@ def _without_text(dataset: Dataset, syntax: UID, *, whole: bool) -> Findings:
     black = _black(dataset, palette)
     made: list[NDArray[Any]] = []
     changed, certain = 0, True
+    if frames >= FEWEST and palette is None and str(dataset.get("Modality") or "") in _TOMOGRAPHIC:
+        return _without_text_in_stack(dataset, syntax, whole=whole)
     for frame in _decoded(dataset):
         shown = None if palette is None else _seen(palette[frame])
         at = float(frame.min()) if black is None else black
@@ -161,13 +246,29 @@ def _without_text(dataset: Dataset, syntax: UID, *, whole: bool) -> Findings:
         certain = certain and is_certain
         changed += bool(where.any())
         made.append(cleaned)
-    doubts = () if certain else ("text in its pixels could not be read with certainty or came back",)
+    doubts = () if certain else (_UNREADABLE,)
+    return _stored(dataset, made, changed, syntax, doubts=doubts, whole=whole)
+
+
+def _without_text_in_stack(dataset: Dataset, syntax: UID, *, whole: bool) -> Findings:
+    """The frames of one object that are slices: judged together."""
+    inverted = str(dataset.PhotometricInterpretation) == "MONOCHROME1"
+    frames = [np.array(frame) for frame in _decoded(dataset)]
+    made, verdict = black_out_slices(frames, [float(frame.max() if inverted else frame.min()) for frame in frames])
+    doubts = (_UNREADABLE,) if verdict.doubtful else ()
+    passed = Findings((PASSED_OVER,) if verdict.passed_over else ())
+    return _stored(dataset, made, len(verdict.masks), syntax, doubts=doubts, whole=whole) + passed
+
+
+def _stored(
+    dataset: Dataset, made: list[NDArray[Any]], changed: int, syntax: UID, *, doubts: tuple[str, ...], whole: bool
+) -> Findings:
     if not changed:
         return Findings(doubts=doubts)
     if not whole or int(dataset.BitsAllocated) not in (8, 16, 32):
         return Findings(doubts=("text seems to be burnt into pixels that are no picture", *doubts))
     _rewrite(dataset, made, syntax)
-    return Findings((f"blacked out burnt-in text in {changed} of {frames} frames",), doubts)
+    return Findings((f"{_BLACKED} {changed} of {len(made)} frames",), doubts)
 
 
 def _decoded(dataset: Dataset) -> Iterator[NDArray[Any]]:

@@ -23,6 +23,8 @@ def no_reading_of_text(monkeypatch):
     monkeypatch.setattr(
         "vesalius.privacy.text.black_out", lambda frame, **_: (frame, np.zeros(frame.shape[:2], bool), True)
     )
+    monkeypatch.setattr("vesalius.privacy.text.find_text", lambda frame: ())
+    monkeypatch.setattr("vesalius.privacy.slices.find_text", lambda frame: ())
 
 
 def contents(folder: Path) -> dict[str, bytes]:
