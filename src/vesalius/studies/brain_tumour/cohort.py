@@ -1,0 +1,203 @@
+"""The cases of a BraTS folder as a study wants them: one convention, what is amiss put right, left out or refused."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vesalius.errors import DataError, GeometryError, VesaliusError
+from vesalius.image import Case, Dataset, LabelMap, Labels, Record
+from vesalius.io import read_labels
+from vesalius.io.layouts.brats import CONVENTIONS, BratsCase, Convention, read_conventions
+from vesalius.io.layouts.load import read_channels, refuse_other_place
+from vesalius.studies.brain_tumour.checks import (
+    FEWEST,
+    Signature,
+    broken_rules,
+    exchanged,
+    shift_doubts,
+    sign,
+    stripping_doubts,
+    typical,
+)
+
+_GROUP = "convention"
+_SHOWN = 5  # names of cases in a sentence
+
+
+@dataclass(frozen=True, eq=False)
+class Cohort:
+    """Cases that can be used.
+
+    Args:
+        dataset: Those with all sequences, in one convention; some may have no reference.
+        incomplete: Those that lack a sequence.
+        usual: What the sequences look like in most cases.
+        repairs: What was put right or left out, one sentence each.
+    """
+
+    dataset: Dataset
+    incomplete: tuple[BratsCase, ...]
+    usual: Signature | None
+    repairs: tuple[str, ...]
+
+
+def open_cohort(
+    cases: Sequence[BratsCase],
+    channels: tuple[str, ...],
+    *,
+    labels: Labels | None = None,
+    usual: Signature | None = None,
+    note: Callable[[str], None] = lambda _: None,
+) -> Cohort:
+    """Read and check every case.
+
+    Args:
+        cases: What was found.
+        channels: The sequences that a complete case has.
+        labels: Of the result; those of the convention of most cases when left out.
+        usual: What the sequences looked like in an earlier set; the cases are compared with one another without.
+        note: Told how far it is.
+
+    Returns:
+        The cohort. A case whose sequences look exchanged, shifted or not stripped is left out, and said so.
+
+    Raises:
+        DataError: No case can be used, or most look as if the sequences of the whole set were exchanged.
+    """
+    conventions, doubts = read_conventions(cases)
+    repairs = [f"{case}: left out: {reason}" for case, reason in doubts.items()]
+    target, told = _target(conventions, labels)
+    repairs += told
+    good = [case for case in cases if case.id not in doubts]
+    incomplete = [case for case in good if any(name not in case.images for name in channels)]
+    for case in incomplete:
+        lacks = ", ".join(name for name in channels if name not in case.images)
+        repairs.append(f"{case.id}: its {lacks} is missing: not learnt from, segmented without it")
+    default = max(Counter(conventions.values()).items(), key=lambda item: item[1], default=("1/2/4", 0))[0]
+    records = tuple(
+        Record(
+            case.id,
+            tuple(case.images[name] for name in channels),
+            case.reference,
+            _patient(case.id),
+            {_GROUP: conventions.get(case.id, default)},
+        )
+        for case in good
+        if case not in incomplete
+    )
+    dataset = Dataset(records, target, channels, _load, "brats")
+    kept, signatures, more = _checked(dataset, usual, note)
+    repairs += more
+    if not kept and not incomplete:
+        raise DataError("no case can be used: " + "; ".join(repairs[:_SHOWN]))
+    return Cohort(
+        dataset.select(kept),
+        tuple(incomplete),
+        typical([signatures[case] for case in kept]) if kept else usual,
+        tuple(repairs),
+    )
+
+
+def read_incomplete(case: BratsCase, channels: Sequence[str], dataset: Dataset) -> tuple[Case, tuple[str, ...]]:
+    """A case that lacks a sequence, and the names of those that it has.
+
+    Raises:
+        VesaliusError: A file cannot be read, or the files do not lie on one grid.
+    """
+    there = tuple(name for name in channels if name in case.images)
+    if not there:
+        raise DataError(f"{case.id}: it has none of {', '.join(channels)}")
+    conventions, _ = read_conventions([case])
+    usual = next((record.groups[_GROUP] for record in dataset.records), "1/2/4")
+    record = Record(
+        case.id,
+        tuple(case.images[name] for name in there),
+        case.reference,
+        groups={_GROUP: conventions.get(case.id, usual)},
+    )
+    return _load(record, dataset), there
+
+
+def _load(record: Record, dataset: Dataset) -> Case:
+    image = read_channels(record.images)
+    image = replace(image, meta=replace(image.meta, modality="MR"))
+    if record.reference is None or dataset.labels is None:
+        return Case(record.id, image, None, record.patient, record.groups)
+    convention: Convention = record.groups[_GROUP]  # type: ignore[assignment]
+    found = read_labels(record.reference, CONVENTIONS[convention])
+    refuse_other_place(image, found.grid, record.reference.name)
+    values = _lookup(convention, dataset.labels)[found.array]
+    return Case(record.id, image, LabelMap(values, image.grid, dataset.labels), record.patient, record.groups)
+
+
+def _lookup(convention: Convention, target: Labels) -> NDArray[np.uint8]:
+    """The value of the target for each value of a convention: what was necrosis or did not enhance is the core."""
+    table = np.zeros(256, np.uint8)
+    for label in CONVENTIONS[convention].labels:
+        known = label.name in target.names
+        table[label.value] = target[label.name if known else "necrotic core"].value
+    return table
+
+
+def _target(conventions: dict[str, Convention], labels: Labels | None) -> tuple[Labels, list[str]]:
+    """The labels of the cohort, and what had to be done for it."""
+    counts = Counter(conventions.values())
+    newer = [name for name in counts if name != "1/2/3/4"]
+    if labels is None:
+        labels = CONVENTIONS[max(newer, key=lambda name: counts[name], default="1/2/4")]
+    told = []
+    if len(counts) > 1:
+        words = ", ".join(f"{name} in {n} cases" for name, n in counts.items())
+        values = "/".join(str(value) for value in labels.values)
+        told.append(f"label conventions are mixed ({words}): all were brought to {values}")
+    if counts["1/2/3/4"]:
+        told.append("labels of 2013 to 2015: necrosis and non-enhancing tumour were joined, as BraTS does since 2017")
+    return labels, told
+
+
+def _patient(case: str) -> str:
+    """BraTS 2023 numbers a patient's time points at the end of the name: ``BraTS-GLI-00005-100``."""
+    head, _, tail = case.rpartition("-")
+    return head if head.count("-") >= 2 and tail.isdecimal() and len(tail) == 3 else case
+
+
+def _checked(
+    dataset: Dataset, usual: Signature | None, note: Callable[[str], None]
+) -> tuple[list[str], dict[str, Signature], list[str]]:
+    """The cases that are as they should be, what each looks like, and what is amiss with the others."""
+    signatures: dict[str, Signature] = {}
+    doubts: dict[str, list[str]] = {}
+    for number, record in enumerate(dataset.records):
+        if number % 25 == 0 and number:
+            note(f"checked {number} of {len(dataset)} cases")
+        try:
+            case = dataset[number]
+        except GeometryError as error:
+            doubts[record.id] = [f"its files lie on different grids ({error}): vesalius register first"]
+            continue
+        except VesaliusError as error:
+            doubts[record.id] = [str(error)]
+            continue
+        doubts[record.id] = stripping_doubts(case.image, dataset.channels)
+        if not doubts[record.id]:
+            signatures[record.id] = sign(case.image, dataset.channels, case.reference)
+            doubts[record.id] = shift_doubts(case.image, dataset.channels)
+    rules = {case: broken_rules(found) for case, found in signatures.items()}
+    for rule, number in Counter(rule for broken in rules.values() for rule in broken).items():
+        if number > max(1, len(signatures) / 2):
+            raise DataError(
+                f"{rule} in {number} of {len(signatures)} cases: the sequences of the whole set seem to be exchanged; "
+                "name the files by what they are"
+            )
+    for name, found in signatures.items():
+        others = [one for other, one in signatures.items() if other != name]
+        known = usual or (typical(others) if len(others) >= FEWEST else None)
+        swap = exchanged(found, known) if known is not None else ""
+        doubts[name] += [f"its sequences seem to be exchanged: {swap}"] if swap else rules[name]
+    kept = [record.id for record in dataset.records if not doubts[record.id]]
+    return kept, signatures, [f"{name}: left out: {'; '.join(why)}" for name, why in doubts.items() if why]
