@@ -21,6 +21,7 @@ from typing import Protocol, cast
 
 from vesalius import __version__
 from vesalius.cli.accountable import run_accountably
+from vesalius.cli.lent import READERS, add_key, run_lent
 from vesalius.errors import VesaliusError, unknown_name
 
 VERBS = {
@@ -36,6 +37,7 @@ VERBS = {
     "preprocess": "denoise, correct and scale images by a list of steps that can be saved and replayed",
     "classical": "segment without training: thresholds, regions, boundaries, clusters",
     "pixels": "classify voxels by their neighbourhood: trained from a few scribbles in seconds",
+    "register": "bring an image onto another's anatomy: turn and shift it, scale it, or bend it smoothly",
     "measure": "measure structures: volume, diameters, mean HU or SUV, as a table or a DICOM report",
     "convert": "convert images, label maps and DICOM objects between all formats that are known",
     "evaluate": "score predictions against references",
@@ -95,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():
             if not args.verbose:
                 warnings.simplefilter("ignore")
-            code = run_accountably(args, verb.run)
+            code = run_accountably(args, lambda args: run_lent(args, verb.run))
         sys.stdout.flush()  # a closed pipe shows here, not after main
     except BrokenPipeError:
         _drop_stdout()
@@ -150,6 +152,8 @@ def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, Verb]:
     chosen.add_argument("--json", action="store_true", help="print one JSON object, for machines")
     chosen.add_argument("--verbose", action="store_true", help="show tracebacks and the warnings of libraries")
     verb.add_arguments(chosen)
+    if name in READERS:
+        add_key(chosen)
     return parser.parse_args(arguments), verb
 
 

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vesalius.cli.lent import named_paths, vaults_of
 from vesalius.errors import PrivacyError
+from vesalius.privacy.inside import vault_of
 from vesalius.privacy.rules import Rules, find_rules
 
 if TYPE_CHECKING:
@@ -104,12 +106,11 @@ def _rules(args: argparse.Namespace) -> Iterator[Rules]:
 
 def _named(args: argparse.Namespace, *, outputs: bool = True) -> Iterator[Path]:
     """The files and folders that arguments name, and the places of results, which need not be there yet."""
-    for name, value in vars(args).items():
-        if name == "verb" or (name in _OUTPUTS and not outputs):
+    for name, text in named_paths(args):
+        if name in _OUTPUTS and not outputs:
             continue
-        for text in value if isinstance(value, list) else [value]:
-            if isinstance(text, str) and text and (name in _OUTPUTS or _is_there(text)):
-                yield Path(text)
+        if name in _OUTPUTS or _is_there(text) or vault_of(text) is not None:
+            yield Path(text)
 
 
 def _is_there(text: str) -> bool:
@@ -125,7 +126,8 @@ def _note(chains: list[Path], word: str, args: argparse.Namespace, state: str) -
         return
     from vesalius.privacy.audit import append, name_hash
 
-    inputs = list(dict.fromkeys(str(place.resolve()) for place in _named(args, outputs=False)))
+    places = (*_named(args, outputs=False), *vaults_of(args))
+    inputs = list(dict.fromkeys(str(place.resolve()) for place in places))
     results = [value if isinstance(value, list) else [value] for value in (getattr(args, n, None) for n in _OUTPUTS)]
     outputs = [str(Path(text).resolve()) for texts in results for text in texts if isinstance(text, str)]
     for chain in chains:
@@ -139,8 +141,9 @@ def _note(chains: list[Path], word: str, args: argparse.Namespace, state: str) -
 
 def _vault(args: argparse.Namespace) -> dict[str, Any]:
     """Of a vault, whose files could be put back as they were before: the chain tells that they were."""
-    if args.verb != "vault" or not hasattr(args, "vault"):
+    vaults = (args.vault,) if args.verb == "vault" and hasattr(args, "vault") else vaults_of(args)
+    if len(vaults) != 1:  # an entry tells the state of one
         return {}
     from vesalius.privacy.vault.noted import state_of
 
-    return state_of(args.vault)
+    return state_of(vaults[0])

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vesalius.cli.lent import place_of
+
 if TYPE_CHECKING:
     from vesalius.bundle import Bundle
     from vesalius.image import Dataset
@@ -37,12 +39,13 @@ def read_admission(args: argparse.Namespace) -> Admission | None:
     """Who decides over the cases of ``args.folder``; nobody where no register is configured."""
     from vesalius.privacy.rules import find_rules
 
+    place = place_of(args, args.folder)
     asked = (args.purpose, args.register, args.register_key)
-    if asked == (None, None, None) and find_rules(args.folder) is None:
+    if asked == (None, None, None) and find_rules(place) is None:
         return None  # without the extra that a register needs
     from vesalius.privacy.admission import find_admission
 
-    return find_admission(args.folder, purpose=args.purpose, register=args.register, key=args.register_key)
+    return find_admission(place, purpose=args.purpose, register=args.register, key=args.register_key)
 
 
 def read_register(args: argparse.Namespace) -> Register:

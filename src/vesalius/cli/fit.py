@@ -146,7 +146,7 @@ def _train(
         "resume": args.resume,
         "spent_s": age_s(),
         "workshop": Workshop(
-            cache=Path(args.cache) if args.cache else None,
+            cache=_cache(args),
             cache_gib=parse_memory(args.cache_size) if args.cache_size else None,
             compiled=args.compile,
             number_format=args.precision,
@@ -164,6 +164,13 @@ def _train(
             dataset, plans, args.output, folds=args.folds, combine=args.combine, cluster=args.cluster, **how
         ).bundle
     return fit(dataset, plans[0], args.output, **how)
+
+
+def _cache(args: argparse.Namespace) -> Path | None:
+    """Where prepared cases are kept: those of a vault only in memory, as long as this process lives."""
+    if (loan := getattr(args, "loan", None)) is not None:
+        return Path(loan.folder / "prepared")
+    return Path(args.cache) if args.cache else None
 
 
 def _plans(args: argparse.Namespace, dataset: Dataset) -> tuple[Plan, ...]:

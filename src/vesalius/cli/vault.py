@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vesalius.cli.arguments import add_output_style
+from vesalius.cli.keys import ask_passphrase, opening_key
 from vesalius.cli.progress import counting
 
 if TYPE_CHECKING:
-    from vesalius.privacy.keys import Key, Lock
+    from vesalius.privacy.keys import Lock
     from vesalius.privacy.vault import Vault
 
 HELP = "keep a data set encrypted at rest: AES-256-GCM, keys of age or passphrases, rotation, a check of every byte"
@@ -78,7 +79,7 @@ def _change(args: argparse.Namespace) -> int:
     from vesalius.privacy.vault import add, open_vault, relock, remove, rotate
     from vesalius.privacy.vault.changes import files_below
 
-    vault = open_vault(args.vault, _opening(args))
+    vault = open_vault(args.vault, opening_key(args.key))
     with counting("members", shown=not args.json) as progress:
         if args.act == "add":
             files: dict[str, Path] = {}
@@ -97,7 +98,7 @@ def _change(args: argparse.Namespace) -> int:
 def _list(args: argparse.Namespace) -> int:
     from vesalius.privacy.vault import open_vault
 
-    vault = open_vault(args.vault, _opening(args))
+    vault = open_vault(args.vault, opening_key(args.key))
     if args.json:
         rows = [{"name": name, "bytes": one.size} for name, one in vault.members.items()]
         print(json.dumps({"generation": vault.generation, "members": rows}))
@@ -112,7 +113,7 @@ def _open(args: argparse.Namespace) -> int:
     from vesalius.io.atomic import atomic_folder, make_folder
     from vesalius.privacy.vault import extract, member, open_vault
 
-    vault, out = open_vault(args.vault, _opening(args)), Path(args.output)
+    vault, out = open_vault(args.vault, opening_key(args.key)), Path(args.output)
     if out.resolve().is_relative_to(Path(args.vault).resolve()):
         raise DataError("the plain files would lie inside the vault: choose another folder")
     names = [found for name in args.names or [""] for found in member(vault, name).names]
@@ -126,7 +127,7 @@ def _open(args: argparse.Namespace) -> int:
 def _verify(args: argparse.Namespace) -> int:
     from vesalius.privacy.vault import find_damage, open_vault
 
-    vault = open_vault(args.vault, _opening(args))
+    vault = open_vault(args.vault, opening_key(args.key))
     with counting("members", shown=not args.json) as progress:
         damaged = find_damage(vault, progress=progress)
     returned = _returned(args.vault)
@@ -159,12 +160,6 @@ def _tell(args: argparse.Namespace, vault: Vault) -> int:
     return 0
 
 
-def _opening(args: argparse.Namespace) -> Key:
-    from vesalius.privacy.keys import Passphrase, read_key
-
-    return read_key(args.key) if args.key is not None else Passphrase(_asked("passphrase: ", "--key FILE"))
-
-
 def _locks(args: argparse.Namespace) -> list[Lock]:
     from vesalius.errors import PrivacyError
     from vesalius.privacy.keys import Passphrase, Recipient, read_key, recipient_of
@@ -174,19 +169,8 @@ def _locks(args: argparse.Namespace) -> list[Lock]:
         key = read_key(args.new_key)
         locks.append(key if isinstance(key, Passphrase) else recipient_of(key))
     if not locks:
-        words = _asked("new passphrase: ", "--recipient or --new-key FILE")
-        if words != _asked("once more: ", "--recipient or --new-key FILE"):
+        words = ask_passphrase("new passphrase: ", "--recipient or --new-key FILE")
+        if words != ask_passphrase("once more: ", "--recipient or --new-key FILE"):
             raise PrivacyError("the two passphrases differ")
         locks.append(Passphrase(words))
     return locks
-
-
-def _asked(prompt: str, instead: str) -> str:
-    """A passphrase from a person, never from the command line, where everybody on the machine could read it."""
-    import getpass
-
-    from vesalius.errors import PrivacyError
-
-    if not sys.stdin.isatty():
-        raise PrivacyError(f"there is nobody to ask for a passphrase: give {instead}")
-    return getpass.getpass(prompt)

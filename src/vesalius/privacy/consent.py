@@ -124,7 +124,7 @@ def open_register(url: str, *, key: Path | None = None) -> Register:
             raise PrivacyError("there is no register of consent in this database; `vesalius consent create` makes one")
         row = ask.execute(schema.settings.select()).one()
     register = Register(row.id, _read_key(place), engine)
-    if not hmac.compare_digest(row.check, _check(register)):
+    if not hmac.compare_digest(str(row.check).encode("utf-8", "replace"), _check(register).encode()):
         raise PrivacyError(f"{place.name} is not the key of this register: nobody would be found by it")
     return register
 

@@ -335,3 +335,10 @@ def test_what_is_no_vault_or_no_member_is_told(tmp_path, vault):
         member(vault, "cohort/p9")
     with pytest.raises(VesaliusError, match="not empty"):
         create_vault(vault.path, [Passphrase("correct horse battery staple")])
+
+
+def test_a_seal_of_the_head_that_is_no_number(vault, keys):
+    head = json.loads((vault.path / "vault.json").read_text())
+    (vault.path / "vault.json").write_text(json.dumps({**head, "mac": "é" + head["mac"][1:]}))
+    with pytest.raises(FormatError, match=r"vault\.json was changed"):
+        open_vault(vault.path, keys[0][0])

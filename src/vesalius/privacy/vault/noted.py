@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vesalius.privacy.audit import entries, name_hash
-from vesalius.privacy.vault.store import HEAD
+from vesalius.privacy.inside import HEAD
 
 
 def state_of(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from vesalius.privacy.vault.store import Vault, opened
 MEMORY = Path("/dev/shm")
 """A file system in memory. Source: Linux, Documentation/filesystems/tmpfs.rst: glibc expects one there."""
 _LENT = "vesalius-lent-"
+_HEADERS = (".mhd", ".nhdr", ".hdr", ".img")
 
 Progress = Callable[[int, int], None]
 """Called with how many members are done, and of how many."""
@@ -56,15 +57,49 @@ class Member:
             FormatError: It was changed, cut off or put in another's place.
             PrivacyError: It does not fit into memory, and no ``folder`` was named.
         """
-        size = sum(self.vault.members[name].size for name in self.names)
-        place = _fitting(size) if self.folder is None else self.folder
-        _sweep(place)
-        folder = Path(tempfile.mkdtemp(prefix=f"{_LENT}{os.getpid()}-", dir=place))  # 0700
-        try:
-            extract(self.vault, folder, self.names)
+        names = with_companions(self)
+        with lent_folder(sum(self.vault.members[name].size for name in names), self.folder) as folder:
+            extract(self.vault, folder, names)
             yield folder / self.name
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def lent_folder(size: int, place: Path | None = None) -> Iterator[Path]:
+    """Lend a folder for plain text, where only this user may look; in memory if no place is named.
+
+    Args:
+        size: Of what it is to hold, bytes.
+        place: Where it is made.
+
+    Yields:
+        The folder, empty.
+
+    Raises:
+        PrivacyError: So much does not fit into memory.
+    """
+    above = _fitting(size) if place is None else place
+    _sweep(above)
+    folder = Path(tempfile.mkdtemp(prefix=f"{_LENT}{os.getpid()}-", dir=above))  # 0700
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def with_companions(chosen: Member) -> tuple[str, ...]:
+    """The members that something stands for, and for a header whose voxels are in another file that file, too.
+
+    Args:
+        chosen: A file, or a folder.
+
+    Returns:
+        Their names.
+    """
+    names = chosen.names
+    if not chosen.name.lower().endswith(_HEADERS):
+        return names
+    beside = f"{chosen.name.rpartition('.')[0]}."
+    return (*names, *(n for n in chosen.vault.members if n.startswith(beside) and n not in names))
 
 
 def member(vault: Vault, name: str, *, folder: Path | None = None) -> Member:

@@ -37,11 +37,11 @@ from typing import Any
 
 from vesalius.errors import FormatError, PrivacyError, VesaliusError
 from vesalius.io.atomic import atomic_path, make_folder, write_text
+from vesalius.privacy.inside import HEAD
 from vesalius.privacy.keys import Key, Lock, lock_away, open_lock
 from vesalius.privacy.locking import alone
 from vesalius.privacy.sealed import KEY_BYTES, derive, new_stream, seal, seal_chunks, unseal
 
-HEAD = "vault.json"
 _OBJECTS, _INDEX, _LOCK = "objects", "index-", ".lock"
 _FORMAT, _VERSION = "vesalius vault", 1
 _MOST_LOCKS, _LARGEST_HEAD = 64, 1 << 20
@@ -140,7 +140,7 @@ def open_vault(path: str | os.PathLike[str], key: Key) -> Vault:
             f"{place.name}: this key opens none of its {len(head['locks'])} locks, or these are damaged: "
             f"take another key, or a copy of {HEAD}"
         )
-    if not hmac.compare_digest(_mac(head, found), str(head["mac"])):
+    if not hmac.compare_digest(_mac(head, found).encode(), str(head["mac"]).encode("utf-8", "replace")):
         raise FormatError(f"{place.name}: {HEAD} was changed: take a copy of it")
     try:
         listed = _read_list(place, head, found)
