@@ -5,7 +5,8 @@ from __future__ import annotations
 import struct
 import sys
 import tempfile
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +24,11 @@ from pydicom.uid import (
 )
 
 from vesalius.image import Grid, LabelMap, Labels, Volume
-from vesalius.io import write
+from vesalius.io import read, write
 from vesalius.io.dicom.origin import read_origin
 from vesalius.io.dicom.pixels import _DECODERS
+from vesalius.io.dicom.segmentation import write_seg
+from vesalius.io.dicom.structures import write_rtstruct
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -85,9 +88,6 @@ def _dicom_files(folder: Path) -> Iterator[Path]:
 
 
 def _derived(folder: Path) -> Iterator[Path]:
-    from vesalius.io.dicom.segmentation import write_seg
-    from vesalius.io.dicom.structures import write_rtstruct
-
     origin = read_origin(folder / "ct")
     array = np.zeros(origin.grid.shape, np.uint8)
     array[1:6, 1:5], array[3, 3] = 1, 0
@@ -95,6 +95,29 @@ def _derived(folder: Path) -> Iterator[Path]:
     write_seg(labels, folder / "seg.dcm", origin)
     write_rtstruct(labels, folder / "rtstruct.dcm", origin)
     yield from (folder / "seg.dcm", folder / "rtstruct.dcm")
+    yield from _objects(folder)
+
+
+def _objects(folder: Path) -> Iterator[Path]:
+    """What is derived from a series, each kind that is written and read."""
+    from vesalius.io.dicom.capture import draw, write_capture
+    from vesalius.io.dicom.parametric import write_parametric_map
+    from vesalius.io.dicom.report import write_report
+    from vesalius.metrics.size import measure
+
+    origin, image = read_origin(folder / "ct"), read(folder / "ct")
+    array = np.zeros(origin.grid.shape, np.uint8)
+    array[1:6, 1:5], array[3, 3], array[5:7, 1:3] = 1, 0, 2
+    labels = LabelMap(array, origin.grid, Labels.of({"liver": 1, "lesion": 2}, regions={"organ": (1, 2)}))
+    shares = np.stack([np.where(array == value, 0.75, 0.1) for value in (1, 2)]).astype(np.float32)
+    probabilities = Volume(shares, origin.grid)
+    write_seg(labels, folder / "fractional.dcm", origin, kind="fractional", probabilities=probabilities)
+    write_seg(labels, folder / "labelmap.dcm", origin, kind="labelmap")
+    write_seg(labels, folder / "regions.dcm", origin, regions=True)
+    write_parametric_map(probabilities, folder / "map.dcm", origin)
+    write_capture(draw(image, labels), folder / "capture.dcm", origin)
+    write_report(measure(labels, image), folder / "report.dcm", origin, segmentation=folder / "regions.dcm")
+    yield from (folder / f"{name}.dcm" for name in ("fractional", "labelmap", "regions", "map", "capture", "report"))
 
 
 def _series() -> Iterator[bytes]:
@@ -103,7 +126,7 @@ def _series() -> Iterator[bytes]:
         ramp = np.arange(4 * 4 * 6, dtype=np.int16).reshape(4, 4, 6)
         for name, how in (("plain", {}), ("tilt", {"step": (0, 0.5, 3)}), ("gap", {"positions": [0, 1, 2, 5]})):
             files = [make.write(made, f"{name}/{n}.dcm") for n, made in enumerate(make.stack(ramp, **how))]
-            yield b"".join(struct.pack("<L", len(data)) + data for data in (file.read_bytes() for file in files))
+            yield _behind_lengths(file.read_bytes() for file in files)
 
 
 def _frames() -> Iterator[bytes]:
@@ -148,6 +171,42 @@ def _written(suffixes: tuple[str, ...], *, chosen: bool) -> Iterator[bytes]:
                 yield bytes([number] * chosen) + (Path(place) / f"a{suffix}").read_bytes()
 
 
+def _vault() -> Iterator[bytes]:
+    from vesalius.privacy.keys import new_identity
+    from vesalius.privacy.vault import add, create_vault
+
+    with tempfile.TemporaryDirectory() as place:
+        (Path(place) / "a").write_bytes(bytes(range(256)) * 8)
+        (Path(place) / "b").write_bytes(b"")
+        for count in (0, 1, 2):
+            identity, recipient = new_identity()
+            folder = Path(place) / f"vault-{count}"
+            made = create_vault(folder, [recipient])
+            if count:
+                made = add(made, {f"in/{name}": Path(place) / name for name in ("a", "b")[:count]})
+            files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name[0] != ".")
+            names = " ".join(path.relative_to(folder).as_posix() for path in files)
+            yield f"{identity.text}\n{names}\n".encode() + _behind_lengths(path.read_bytes() for path in files)
+
+
+def _bundle() -> Iterator[bytes]:
+    from targets import small_bundle
+
+    with tempfile.TemporaryDirectory() as place:
+        folder = small_bundle().save(Path(place) / "bundle")
+        yield b"\1" + (folder / "bundle.json").read_bytes()
+        yield b"\2" + next(folder.glob("*.safetensors")).read_bytes()
+        for way in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA):
+            with zipfile.ZipFile(Path(place) / "a.zip", "w", way) as archive:
+                for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+                    archive.write(path, path.relative_to(place))
+            yield b"\0" + (Path(place) / "a.zip").read_bytes()
+
+
+def _behind_lengths(parts: Iterable[bytes]) -> bytes:
+    return b"".join(struct.pack("<L", len(data)) + data for data in parts)
+
+
 def _node() -> Iterator[bytes]:
     import network
 
@@ -163,6 +222,8 @@ _SEEDS = {
     "series": _series,
     "frames": _frames,
     "node": _node,
+    "vault": _vault,
+    "bundle": _bundle,
     "nifti": lambda: _written((".nii",), chosen=False),
     "headers": lambda: _written((".nrrd", ".mha", ".npy", ".npz", ".nhdr", ".mhd"), chosen=True),
     "pictures": lambda: _written((".png", ".jpg", ".bmp", ".tif"), chosen=True),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gzip
+import importlib
+import re
 import struct
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ Target = Callable[[bytes], None]
 _MEMORY = Path("/dev/shm")
 _HELD = tempfile.TemporaryDirectory(prefix="fuzz-", dir=_MEMORY if _MEMORY.is_dir() else None)
 FOLDER = Path(_HELD.name)
+_SEALED_NAME = re.compile(r"vault\.json|index-[0-9a-f]{32}|objects/[0-9a-f]{32}")
 _GRID = Grid((16, 16, 4), np.eye(4))
 
 
@@ -44,12 +48,8 @@ def series(data: bytes) -> None:
     folder.mkdir(exist_ok=True)
     for old in folder.iterdir():
         old.unlink()
-    for number in range(4):
-        if len(data) < 4:
-            break
-        (length,) = struct.unpack("<L", data[:4])
-        (folder / f"{number}.dcm").write_bytes(data[4 : 4 + length])
-        data = data[4 + length :]
+    for number, content in zip(range(4), _parts(data), strict=False):
+        (folder / f"{number}.dcm").write_bytes(content)
     _refused_or_done(lambda: read(folder))
 
 
@@ -100,6 +100,55 @@ def pictures(data: bytes) -> None:
     _refused_or_done(lambda: read(path))
 
 
+def vault(data: bytes) -> None:
+    """A vault: the key that opens it and the names of its files, a line each, then the files behind their lengths."""
+    from vesalius.privacy.keys import Identity
+    from vesalius.privacy.vault import find_damage, member, open_vault
+
+    key, _, rest = data.partition(b"\n")
+    line, _, rest = rest.partition(b"\n")
+    folder = FOLDER / "vault"
+    (folder / "objects").mkdir(parents=True, exist_ok=True)
+    names = [name for name in line[:2000].decode("latin-1").split(" ") if _SEALED_NAME.fullmatch(name)]
+    for name, content in zip(names, _parts(rest), strict=False):
+        (folder / name).write_bytes(content)
+
+    def work() -> None:
+        opened = open_vault(folder, Identity(key.decode("latin-1")))
+        find_damage(opened)
+        with member(opened, "").lent() as plain:
+            for path in plain.rglob("*"):
+                assert path.resolve().is_relative_to(plain)
+
+    _refused_or_done(work)
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
+
+
+def bundle(data: bytes) -> None:
+    """A bundle: a zip, a folder with this description, or a file of weights, as the first byte chooses."""
+    from vesalius.bundle import Bundle
+    from vesalius.bundle.lineage import find_bundles, patients_of, read_provenance, withdrawn_from
+    from vesalius.bundle.tensors import weights_from_bytes
+
+    kind, data = (data[0] % 3, data[1:]) if data else (0, data)
+    if kind == 2:
+        _refused_or_done(lambda: weights_from_bytes(data, "input"))
+        return
+    place = _file("input.zip", data) if kind == 0 else _bundle_folder()
+    if kind == 1:
+        (place / "bundle.json").write_bytes(data)
+
+    def told() -> None:
+        for found in find_bundles(place if place.is_dir() else place.parent):
+            provenance = read_provenance(found)
+            patients_of(provenance, "0" * 32)
+            withdrawn_from(provenance)
+
+    _refused_or_done(lambda: withdrawn_from(Bundle.load(place).provenance))
+    _refused_or_done(told)
+
+
 def node(data: bytes) -> None:
     """What comes over the network to the DICOM node."""
     import network
@@ -108,13 +157,15 @@ def node(data: bytes) -> None:
 
 
 def prepare(target: str) -> None:
-    """Load what a target needs, which on a busy machine can take longer than an input may."""
+    """Load what a target needs: on a busy machine that takes longer than an input may, and coverage follows no other."""
+    for name in _LOADED[target]:
+        importlib.import_module(name)
     if target == "node":
         import network
 
         network.start()
-    elif target in ("dicom", "series", "frames"):
-        _derived()
+    elif target == "bundle":
+        _bundle_folder()
 
 
 TARGETS: dict[str, Target] = {
@@ -124,7 +175,30 @@ TARGETS: dict[str, Target] = {
     "nifti": nifti,
     "headers": headers,
     "pictures": pictures,
+    "vault": vault,
+    "bundle": bundle,
     "node": node,
+}
+
+_DICOM = (
+    "vesalius.io.dicom",
+    "vesalius.io.dicom.cine",
+    "vesalius.io.dicom.contours",
+    "vesalius.io.dicom.objects",
+    "vesalius.io.dicom.parametric",
+    "vesalius.io.dicom.report",
+    "vesalius.io.dicom.segments",
+)
+_LOADED = {
+    "dicom": _DICOM,
+    "series": _DICOM,
+    "frames": _DICOM,
+    "nifti": ("vesalius.io.nifti",),
+    "headers": ("vesalius.io.nrrd", "vesalius.io.metaimage", "vesalius.io.npy"),
+    "pictures": ("vesalius.io.raster", "vesalius.io.tiff"),
+    "vault": ("vesalius.privacy.vault", "vesalius.io.npy"),
+    "bundle": ("vesalius.bundle", "vesalius.bundle.lineage"),
+    "node": ("vesalius.server.node.listen",),
 }
 
 
@@ -141,6 +215,26 @@ def _derived() -> list[Callable[[Path], Any]]:
     ]
 
 
+@functools.cache
+def _bundle_folder() -> Path:
+    """A folder with sound weights, for descriptions that are not."""
+    return small_bundle().save(FOLDER / "bundle")
+
+
+def small_bundle() -> Any:
+    """The built-in bundle's plan with next to no weights: how a bundle is read matters, not what it finds."""
+    from dataclasses import replace
+
+    from vesalius.bundle import Bundle
+
+    sound = Bundle.load("hippocampus")
+    weights = {"a": np.ones((2, 3), np.float32), "b": np.zeros(4, np.float32)}
+    marked = {"lineage": [{"register": "0" * 32, "purpose": "training", "patients": ["a" * 32]}]}
+    marked["withdrawn"] = [{"register": "0" * 32, "at": "2026-11-22T10:00:00+00:00", "patients": ["a" * 32]}]
+    partner = replace(sound, members=(weights,))
+    return replace(sound, members=(weights, weights), partners=(partner,), provenance=marked)
+
+
 def _sound_header(rows: int, columns: int, samples: int, *, allocated: int) -> Any:
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import MRImageStorage
@@ -155,6 +249,14 @@ def _sound_header(rows: int, columns: int, samples: int, *, allocated: int) -> A
     made.BitsAllocated = made.BitsStored = allocated
     made.HighBit = allocated - 1
     return made
+
+
+def _parts(data: bytes) -> Iterator[bytes]:
+    """What stands one after another behind lengths of four bytes, little endian."""
+    while len(data) >= 4:
+        (length,) = struct.unpack("<L", data[:4])
+        yield data[4 : 4 + length]
+        data = data[4 + length :]
 
 
 def _file(name: str, data: bytes) -> Path:
