@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
+import pydicom
 import uvicorn
 from orthanc import free_port
 
@@ -77,3 +79,19 @@ def serving(store: Store, guard: Guard, *, origins: Sequence[str] = (), **bounds
     finally:
         server.should_exit = True
         thread.join(timeout=10)
+
+
+class Kept:
+    """An object of the store, and where it is had."""
+
+    def __init__(self, store: Store, path: Path) -> None:
+        self.made = pydicom.dcmread(path)
+        self.one = store.add_file(path)[0]
+        self.uids = (self.one.study, self.one.series, self.one.uid)
+        self.path = "/studies/{}/series/{}/instances/{}".format(*self.uids)
+
+
+def get(url: str, keys: Keys, path: str, accept: str | None = None, /, **query: str) -> httpx.Response:
+    """Ask the server as the reader."""
+    headers = {"Authorization": f"Bearer {keys.reader}"} | ({} if accept is None else {"Accept": accept})
+    return httpx.get(url + path, headers=headers, params=query)
