@@ -80,6 +80,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print(report: Report, said: Path, *, as_json: bool) -> None:
+    from vesalius.privacy.uptake import LOST
+
     reasons = Counter(doubt for one in report.quarantined for doubt in one.doubts)
     if as_json:
         counts = {"written": len(report.written), "quarantined": len(report.quarantined), "left_out": report.left_out}
@@ -90,6 +92,9 @@ def _print(report: Report, said: Path, *, as_json: bool) -> None:
         print(f"  {count} x {reason}")
     for reason, count in report.left_out.items():
         print(f"{count} left out: {reason}")
+    lost = sum(LOST in one.actions for one in report.written)
+    if lost:
+        print(f"{lost} x {LOST}")
     print(f"report: {said}")
 
 

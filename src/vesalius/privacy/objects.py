@@ -33,6 +33,7 @@ from vesalius.privacy.pictures import strip_jpeg
 from vesalius.privacy.profile import Profile
 from vesalius.privacy.pseudonyms import Pseudonyms, is_uid
 from vesalius.privacy.text import clean_pixels, find_in_slice, is_slice
+from vesalius.privacy.uptake import say_of_uptake
 
 _UNSEEN_TEXT = ("US", "IVUS", "XC", "SC", "OT", "ES", "GM", "SM", "CR", "DX", "MG", "XA", "RF", "PX", "IO", "OP", "OPT")
 _VIEWS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
@@ -116,6 +117,7 @@ def clean_object(path: Path, profile: Profile, pseudonyms: Pseudonyms) -> Cleane
             return None
         syntax = _syntax(dataset)
         cleaned, findings = clean_header(dataset, profile, pseudonyms)
+        findings = findings + say_of_uptake(dataset, cleaned, profile)
         doubts = _doubts_of_kind(dataset, kind)
         cleaned.file_meta = FileMetaDataset()
         cleaned.file_meta.TransferSyntaxUID = syntax

@@ -26,6 +26,7 @@ _SHADES = (
     16.0,
     208.0,
 )  # of 255: what lies beyond the window keeps some, so that text far brighter than all else is seen
+_FAR = 0.25  # of the window, by which something far brighter or darker than all else lies beyond it
 _LONGEST_SIDE, _LARGER = 736, 2
 """The shorter side to which the recogniser enlarges a picture: its own, but never more than twice the picture's.
 
@@ -60,9 +61,9 @@ def find_text(picture: NDArray[Any]) -> tuple[Piece, ...]:
     """Find lines of two or more letters or digits in a picture.
 
     Of pictures of more than 8 bits most shades show the values between the 1st and the 99th percentile, and some what
-    lies beyond, since text may be far brighter than the anatomy or hardly brighter. Single letters, such as the mark of
-    a side, say nothing of a person and are not reported. Pictures in which nothing is drawn like letters are not read
-    (`vesalius.privacy.glyphs`).
+    lies beyond, since text may be hardly brighter than the anatomy; what is far brighter or darker than all else is
+    looked at once more by itself. Single letters, such as the mark of a side, say nothing of a person and are not
+    reported. Pictures in which nothing is drawn like letters are not read (`vesalius.privacy.glyphs`).
 
     Args:
         picture: ``(rows, columns)`` grey or ``(rows, columns, 3)`` RGB, of any numeric type.
@@ -81,18 +82,18 @@ def find_text(picture: NDArray[Any]) -> tuple[Piece, ...]:
     """
     if picture.size == 0 or picture.min() == picture.max():
         return ()
-    look = shades(picture)
-    if not any(may_hold_text(look[..., channel]) for channel in range(3)):
-        return ()
     found: list[Piece] = []
-    side = min(_LONGEST_SIDE, _LARGER * min(look.shape[:2]))
-    with _reading:
-        result = _engine(-(-side // 32) * 32)(look)
-    for corners, text, confidence in zip(*_columns(result), strict=True):
-        characters = sum(letter.isalnum() for letter in text)
-        if characters >= 2 and confidence >= _LEAST:
-            around = tuple((float(x), float(y)) for x, y in corners)
-            found.append(Piece(around, float(confidence), characters))
+    side = min(_LONGEST_SIDE, _LARGER * min(picture.shape[:2]))
+    for look in (shades(picture), *_beyond(picture)):
+        if not any(may_hold_text(look[..., channel]) for channel in range(3)):
+            continue
+        with _reading:
+            result = _engine(-(-side // 32) * 32)(look)
+        for corners, text, confidence in zip(*_columns(result), strict=True):
+            characters = sum(letter.isalnum() for letter in text)
+            if characters >= 2 and confidence >= _LEAST:
+                around = tuple((float(x), float(y)) for x, y in corners)
+                found.append(Piece(around, float(confidence), characters))
     return tuple(found)
 
 
@@ -176,8 +177,7 @@ def shades(picture: NDArray[Any]) -> NDArray[np.uint8]:
     values = picture
     if picture.dtype != np.uint8 or picture.max() <= 1:
         values = picture.astype(np.float32)
-        least, most = float(values.min()), float(values.max())
-        low, high = (float(end) for end in np.percentile(values, _WINDOW))
+        least, low, high, most = _ends(values)
         if high > low:
             known, shown = [least, low, high, most], [0.0, *_SHADES, 255.0]
             # Without anything beyond an end of the window, the window has its shades.
@@ -185,8 +185,36 @@ def shades(picture: NDArray[Any]) -> NDArray[np.uint8]:
             shown[2] = 255.0 if high >= most else shown[2]
             values = np.interp(values, known, shown)
         else:
-            values = (values - least) * (255 / (most - least))
-    grey = values.astype(np.uint8)
+            return _all_shades(picture)
+    return _blue_first(values.astype(np.uint8))
+
+
+def _all_shades(picture: NDArray[Any]) -> NDArray[np.uint8]:
+    values = picture.astype(np.float32)
+    return _between(values, float(values.min()), float(values.max()))
+
+
+def _beyond(picture: NDArray[Any]) -> list[NDArray[np.uint8]]:
+    """What is far brighter than all else, and what is far darker, each on even ground."""
+    if picture.dtype == np.uint8:
+        return []
+    values = picture.astype(np.float32)
+    least, low, high, most = _ends(values)
+    far = _FAR * (high - low)
+    bright = [_between(values, high, most)] if most - high > far else []
+    return bright + ([_between(values, least, low)] if low - least > far else [])
+
+
+def _between(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:
+    return _blue_first((np.clip((values - low) / ((high - low) or 1.0), 0, 1) * 255).astype(np.uint8))
+
+
+def _ends(values: NDArray[np.float32]) -> tuple[float, float, float, float]:
+    low, high = (float(end) for end in np.percentile(values, _WINDOW))
+    return float(values.min()), low, high, float(values.max())
+
+
+def _blue_first(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(grey[..., ::-1] if grey.ndim == 3 else np.repeat(grey[..., None], 3, axis=2))
 
 
