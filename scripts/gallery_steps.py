@@ -2,7 +2,8 @@
 
     python scripts/gallery_steps.py ../shared/data -o docs/gallery
 
-Writes steps/NAME.png for every step but `suv` (no PET is among the data that may be shown), and preprocessing.md.
+Writes steps/NAME.png for every step but `suv` and `fundus` (no PET and no retina is among the data that may be
+shown), and preprocessing.md.
 Beneath each image stands the histogram of its values, and their range. Images: Data Science Bowl 2018 (CC0),
 multiple sclerosis MR (CC BY 4.0), Medical Segmentation Decathlon (CC BY-SA 4.0), TotalSegmentator (CC BY 4.0).
 """
@@ -57,7 +58,7 @@ EXAMPLES: dict[str, tuple[str, str, int]] = {
     "body": ("trunk.nii.gz", "", 2),
     "brain": ("t1.nii.gz", "", 2),
 }
-LEFT_OUT = {"suv"}
+LEFT_OUT = {"suv", "fundus"}
 
 _SIDE, _STRIP, _BINS = 240, 56, 120  # pixels
 _COLOURS = 64

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import zip_longest
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -109,8 +110,8 @@ def average_precision(
 
 
 def aupr(
-    positive: Sequence[NDArray[Any]] | NDArray[Any],
-    probability: Sequence[NDArray[Any]] | NDArray[Any],
+    positive: Iterable[NDArray[Any]] | NDArray[Any],
+    probability: Iterable[NDArray[Any]] | NDArray[Any],
     *,
     thresholds: int | None = IDRID_THRESHOLDS,
 ) -> float:
@@ -121,7 +122,8 @@ def aupr(
     are joined, and `average_precision` may differ a little.
 
     Args:
-        positive: The lesion in each image, True or 1, or one array.
+        positive: The lesion in each image, True or 1, or one array. With a number of thresholds each image is looked at
+            once, so that generators need no memory for more than one.
         probability: The same shapes, 0 … 1.
         thresholds: How many equally spaced ones from 0 to 1 (a pixel is marked at or above one); None for every value
             that occurs.
@@ -142,25 +144,22 @@ def aupr(
     """
     if thresholds is not None and thresholds < 2:
         raise DataError(f"thresholds must be 2 or more, or None for all, not {thresholds}")
-    drawn, said = ([one] if isinstance(one, np.ndarray) else list(one) for one in (positive, probability))
-    if len(drawn) != len(said):
-        raise GeometryError(f"there are {len(drawn)} references and {len(said)} probability maps: one each")
-    pairs = [_pair(*pair) for pair in zip(drawn, said, strict=True)]
-    if any(sure.size and not (sure.min() >= 0 and sure.max() <= 1) for _, sure in pairs):
-        raise DataError("probabilities must be 0 to 1")
-    wanted = sum(int(yes.sum()) for yes, _ in pairs)
-    if not wanted:
-        return math.nan
+    pairs: Iterable[tuple[NDArray[np.bool_], NDArray[np.float64]]] = _pairs(positive, probability)
     if thresholds is None:
-        levels = np.unique(np.concatenate([np.unique(sure) for _, sure in pairs]))
+        pairs = list(pairs)
+        levels = np.unique(np.concatenate([np.empty(0), *(np.unique(sure) for _, sure in pairs)]))
     else:
         levels = np.linspace(0.0, 1.0, thresholds)
     # A pixel is marked at all thresholds up to its own place: counts from the top are sums over places.
     marked, right = np.zeros((2, levels.size + 1))
+    wanted = 0
     for yes, sure in pairs:
+        wanted += int(yes.sum())
         place = np.searchsorted(levels, sure, side="right")
         marked += np.bincount(place, minlength=levels.size + 1)
         right += np.bincount(place, yes, minlength=levels.size + 1)
+    if not wanted:
+        return math.nan
     found, said_yes = np.cumsum(right[:0:-1]), np.cumsum(marked[:0:-1])
     some = said_yes > 0
     recall, precision = found[some] / wanted, found[some] / said_yes[some]
@@ -179,6 +178,19 @@ def mean_aupr(areas: Mapping[str, float]) -> float:
     """
     known = [value for value in areas.values() if not math.isnan(value)]
     return sum(known) / len(known) if known else math.nan
+
+
+def _pairs(
+    positive: Iterable[NDArray[Any]] | NDArray[Any], probability: Iterable[NDArray[Any]] | NDArray[Any]
+) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.float64]]]:
+    drawn, said = ([one] if isinstance(one, np.ndarray) else one for one in (positive, probability))
+    for reference, told in zip_longest(drawn, said):
+        if reference is None or told is None:
+            raise GeometryError("there are more references than probability maps, or fewer: one each")
+        yes, sure = _pair(reference, told)
+        if sure.size and not (sure.min() >= 0 and sure.max() <= 1):
+            raise DataError("probabilities must be 0 to 1")
+        yield yes, sure
 
 
 def _pair(positive: NDArray[Any], confidence: NDArray[Any]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:

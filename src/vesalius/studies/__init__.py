@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 __all__ = ["STUDIES", "find_study"]
 
-STUDIES: dict[str, str] = {}
+STUDIES: dict[str, str] = {
+    "brain-tumour": "glioma in four sequences of MR: compartments, volumes, midline, is there one at all",
+    "liver-tumour": "the liver in CT and its tumours: how many, how large, how much of the liver",
+    "retina": "vessels and diabetic lesions in photographs of the retina",
+}
 """Name to what it does."""
 
 

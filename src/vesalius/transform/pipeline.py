@@ -42,6 +42,7 @@ STEPS: dict[str, str] = {
     "white-stripe": "scale",
     "suv": "scale",
     "n4": "bias",
+    "fundus": "fundus",
     "body": "body",
     "brain": "body",
 }
