@@ -13,7 +13,7 @@ from vesalius.io.layouts import survey
 # folder: layout, cases, patients, channels, label values, left out
 REAL = {
     "acdc_cine_mr": ("suffixes", 12, 6, ("image",), (1, 2, 3), 0),
-    "brats2013_flair_t1c": ("suffixes", 3, 3, ("Flair", "T1c"), (1, 2, 3, 4), 3),
+    "brats2013_flair_t1c": ("brats", 3, 3, ("T1CE", "FLAIR"), (1, 2, 3, 4), 3),
     "busi_breast_us": ("suffixes", 16, 16, ("red", "green", "blue"), (1,), 1),
     "chasedb1": ("suffixes", 14, 7, ("red", "green", "blue"), (1,), 14),
     "cvc_clinicdb_video": ("pairs", 78, 4, ("red", "green", "blue"), (1,), 0),

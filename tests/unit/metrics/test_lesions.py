@@ -80,6 +80,49 @@ def test_one_piece_over_two_lesions_is_scored_against_each() -> None:
     assert found.dice == pytest.approx(2 * 6 / (6 + 36))
 
 
+def test_pieces_of_one_lesion_are_taken_together() -> None:
+    """A lesion of 16 rows said in two pieces of 6: Dice 2 · 12 / (16 + 12), one true positive and nothing made up."""
+    reference = np.zeros(SHAPE, np.uint8)
+    reference[2:18, 4:10, 4:10] = 1
+    found = scored(cubes(2, 12), reference)
+    assert (found.true_positive, found.false_positive, found.lesions[0].pieces) == (1, 0, 2)
+    assert found.dice == pytest.approx(24 / 28)
+
+
+def test_all_kinds_together_by_hand() -> None:
+    """One found exactly, one moved by a voxel (Dice 5/6, HD95 1 mm), one missed, one made up: four to divide by."""
+    shape = (90, 14, 14)
+    reference, prediction = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
+    for start, array in ((2, reference), (2, prediction), (20, reference), (21, prediction), (40, reference)):
+        array[start : start + 6, 4:10, 4:10] = 1
+    prediction[70:76, 4:10, 4:10] = 1
+    grid = Grid.from_spacing(shape, (1.0, 1.0, 1.0))
+    found = lesion_wise(LabelMap(prediction, grid, LABELS), LabelMap(reference, grid, LABELS), "whole")
+    assert (found.true_positive, found.false_negative, found.false_positive) == (2, 1, 1)
+    assert found.dice == pytest.approx((1 + 5 / 6 + 0 + 0) / 4)
+    assert found.hd95_mm == pytest.approx((0 + 1 + 374 + 374) / 4)
+
+
+def test_nested_regions_are_counted_each_by_itself() -> None:
+    """Two cores in one oedema are one lesion of the whole tumour and two of the core; one core is missed."""
+    reference = np.zeros(SHAPE, np.uint8)
+    reference[2:38, 3:11, 3:11] = 1
+    reference[4:9, 4:9, 4:9] = reference[30:35, 4:9, 4:9] = 2
+    prediction = np.where(reference == 2, 1, reference)
+    prediction[4:9, 4:9, 4:9] = 2
+    whole, core = scored(prediction, reference), scored(prediction, reference, "core")
+    assert (len(whole.lesions), whole.dice, whole.hd95_mm) == (1, 1, 0)
+    assert (len(core.lesions), core.dice, core.hd95_mm) == (2, 1 / 2, 374 / 2)
+
+
+def test_what_is_said_of_a_small_lesion_is_not_made_up() -> None:
+    """A lesion of 27 mm³ beside one that counts: the piece on it is neither right nor wrong, one elsewhere is wrong."""
+    reference = np.maximum(cubes(2), cubes(20, size=3))
+    on_it, beside = np.maximum(cubes(2), cubes(20, size=3)), np.maximum(cubes(2), cubes(32, size=3))
+    assert (scored(on_it, reference).dice, scored(on_it, reference).false_positive) == (1, 0)
+    assert (scored(beside, reference).dice, scored(beside, reference).false_positive) == (1 / 2, 1)
+
+
 def test_small_lesions_are_left_out_with_what_was_said_of_them() -> None:
     """27 mm³ count for metastases (above 2 mm³) and not for glioma; exactly the least volume does not count."""
     small = cubes(2, size=3)

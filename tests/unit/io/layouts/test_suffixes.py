@@ -51,7 +51,7 @@ def test_channels_and_reference_that_share_the_case_in_their_names(pen):
         for name in ("flair", "t1", "t1ce", "t2"):
             pen.image(f"{case}/{case}_{name}.nii.gz")
         pen.reference(f"{case}/{case}_seg.nii.gz")
-    dataset = index(pen.root)
+    dataset = index(pen.root, "suffixes")
     assert dataset.ids == ("BraTS20_001", "BraTS20_002")
     assert dataset.channels == ("flair", "t1", "t1ce", "t2")
 
