@@ -30,6 +30,8 @@ LAYOUTS = {
     "manifest": "vesalius.io.layouts.manifest",
     "nnunet": "vesalius.io.layouts.nnunet",
     "decathlon": "vesalius.io.layouts.decathlon",
+    "brats": "vesalius.io.layouts.brats",
+    "lits": "vesalius.io.layouts.lits",
     "pairs": "vesalius.io.layouts.pairs",
     "suffixes": "vesalius.io.layouts.suffixes",
     "images": "vesalius.io.layouts.images",
