@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.uid import CTImageStorage, MRImageStorage, SecondaryCaptureImageStorage, generate_uid
+from pydicom.uid import (
+    CTImageStorage,
+    MRImageStorage,
+    PositronEmissionTomographyImageStorage,
+    SecondaryCaptureImageStorage,
+    generate_uid,
+)
 
 from vesalius.errors import DataError, FormatError
 from vesalius.image import Volume
@@ -26,13 +31,14 @@ from vesalius.io.dicom.derived import (
     reference,
     save,
 )
+from vesalius.io.dicom.enhanced import decimal_text, is_enhanced, write_enhanced
 from vesalius.io.dicom.origin import Origin
+from vesalius.io.dicom.pet import enter_pet, enter_pet_slice, is_pet
+from vesalius.io.dicom.stored import Stored, shown_window, store_above_zero, store_as_before, store_values
 
-_TOP = (1 << 16) - 1
-_PLACES = 14  # digits of a slope that 16 characters hold beside sign, point and exponent
-_WINDOW_CT = (40, 400)  # level and width of soft tissue, HU: Radiopaedia, "Windowing (CT)"
 _ACQUISITION = {
     CTImageStorage: {"KVP": "", "AcquisitionNumber": ""},
+    PositronEmissionTomographyImageStorage: {},
     # PS3.3 C.8.3.1: Type 1 and 2 of an MR image; RM is research mode, for what no scanner did
     MRImageStorage: {
         "ScanningSequence": "RM",
@@ -44,17 +50,8 @@ _ACQUISITION = {
         "EchoTrainLength": "",
     },
 }
+_STORAGES = {"CT": CTImageStorage, "MR": MRImageStorage, "PT": PositronEmissionTomographyImageStorage}
 _MODALITIES = {"PT": "PT", "US": "US", "XR": "DX", "RGB": "XC", "OT": "OT", "CT": "CT", "MR": "MR"}
-
-
-@dataclass(frozen=True, eq=False)
-class _Stored:
-    """Values as they are stored, and how to get them back."""
-
-    array: NDArray[Any]
-    slope: str
-    intercept: str
-    error: float
 
 
 def write_series(
@@ -66,9 +63,11 @@ def write_series(
 ) -> float:
     """Write an image as a DICOM series, one file a slice.
 
-    CT and MR become such images, everything else secondary captures, with their place in the patient where they have
-    one. Whole numbers that 16 bits hold are kept as they are; others are stored in 65,536 steps from the lowest to the
-    highest, which is all that such images allow.
+    CT, MR and PET become such images, everything else secondary captures, with their place in the patient where they
+    have one. What was made of an enhanced multi-frame image, on its grid, becomes one, in a single file. Whole
+    numbers that 16 bits hold are kept as they are; others are stored in 65,536 steps from the lowest to the
+    highest, which is all that such images allow. Slices of a PET, whose intercept is 0, have a slope each: that of the
+    source's slice where it gives every value exactly.
 
     Args:
         image: One channel, or a colour picture of three. 2D or 3D, on any grid.
@@ -86,7 +85,7 @@ def write_series(
         FormatError: Colours are not of 8 bits, or values too large for DICOM's decimals.
         VesaliusError: Something stands at the folder, or the system refused to write.
 
-    Source: DICOM PS3.3 A.3 (CT), A.4 (MR), A.8 (secondary capture), C.11.1 (rescaling).
+    Source: DICOM PS3.3 A.3 (CT), A.4 (MR), A.21 (PET), A.8 (secondary capture), C.11.1 (rescaling).
     """
     told = str(origin.headers[0].get("Modality") or "") if origin is not None else ""
     if image.meta.modality == "OT" and told in ("CT", "MR", "PT"):
@@ -94,27 +93,54 @@ def write_series(
     colour = image.meta.modality == "RGB" and image.channels == 3
     if image.channels != 1 and not colour:
         raise DataError(f"a DICOM image has one channel; this has {image.channels}: write them as series of their own")
-    stored = _coloured(image) if colour else _stored(image.array[0])
+    if origin is not None and is_enhanced(image, origin):
+        with atomic_folder(folder) as place:
+            return write_enhanced(image, Path(place) / "0001.dcm", origin, description=description)
     spatial = image.grid.ndim == 3
-    storage = SecondaryCaptureImageStorage
-    if spatial and not colour:
-        storage = {"CT": CTImageStorage, "MR": MRImageStorage}.get(image.meta.modality, storage)
-    base = _describe(image, origin or _nobody(image), storage, description, stored, new=origin is None)
+    storage = _STORAGES.get(image.meta.modality) if spatial and not colour else None
+    storage = storage or SecondaryCaptureImageStorage
     count = image.grid.shape[2] if spatial else 1
-    same = origin is not None and image.grid.is_close(origin.grid, tolerance_mm=0.01)
+    same = origin is not None and image.grid.is_close(origin.grid, tolerance_mm=0.01) and len(origin.frames) == count
+    sources = [origin.frames[at] for at in range(count)] if same and origin is not None else []
+    if storage == PositronEmissionTomographyImageStorage:
+        slices = _stored_pet(image, [origin.headers[header] for header, _ in sources] if origin is not None else [])
+        stored = slices[0]
+    else:
+        stored = _coloured(image) if colour else store_values(image.array[0])
+        slices = [_part(stored, at if spatial else None) for at in range(count)]
+    base = _describe(image, origin or _nobody(image), storage, description, stored, new=origin is None)
     with atomic_folder(folder) as place:
         for at in range(count):
             made = _slice(base, image, at)
-            if same and origin is not None and len(origin.frames) == count:
-                header, frame = origin.frames[at]
-                made.SourceImageSequence = [reference(origin.headers[header], frame=frame)]
-            pixels = stored.array[..., at] if spatial else stored.array
+            source = None if origin is None else origin.headers[sources[at][0] if sources else 0]
+            if sources and source is not None:
+                made.SourceImageSequence = [reference(source, frame=sources[at][1])]
+            if storage == PositronEmissionTomographyImageStorage:
+                enter_pet_slice(made, source, at + 1)
+                made.RescaleSlope = slices[at].slope
+            pixels = slices[at].array
             # Index order is columns first; colours come last.
             made.PixelData = np.ascontiguousarray(pixels.T if not colour else pixels.transpose(2, 1, 0)).tobytes()
             made.PixelData += b"\0" * (len(made.PixelData) % 2)
             made["PixelData"].VR = "OW" if made.BitsAllocated == 16 else "OB"
             save(made, Path(place) / f"{at + 1:04d}.dcm")
-    return stored.error
+    return max(one.error for one in slices)
+
+
+def _part(stored: Stored, at: int | None) -> Stored:
+    return replace(stored, array=stored.array[..., at]) if at is not None else stored
+
+
+def _stored_pet(image: Volume, sources: list[Dataset]) -> list[Stored]:
+    """Each slice by a slope of its own: that of its source, if that loses nothing."""
+    signed = bool(image.array.min() < 0)
+    made = []
+    for at in range(image.grid.shape[2]):
+        values = image.array[0, :, :, at]
+        slope = decimal_text(sources[at].get("RescaleSlope")) if sources and is_pet(sources[at]) else ""
+        found = store_as_before(values, slope, "0", signed=signed) if slope else None
+        made.append(found or store_above_zero(values, signed=signed))
+    return made
 
 
 def _nobody(image: Volume) -> Origin:
@@ -124,30 +150,13 @@ def _nobody(image: Volume) -> Origin:
     return Origin((header,), (), image.grid)
 
 
-def _coloured(image: Volume) -> _Stored:
+def _coloured(image: Volume) -> Stored:
     if image.array.dtype != np.uint8:
         raise FormatError("colours are written with 8 bits each; scale them to 0 to 255 as uint8 first")
-    return _Stored(image.array, "1", "0", 0.0)
+    return Stored(image.array, "1", "0", 0.0)
 
 
-def _stored(array: NDArray[Any]) -> _Stored:
-    """Sixteen bits for one channel; fewer bits would gain nothing that a PACS notices."""
-    lowest, highest = float(array.min()), float(array.max())
-    whole = array.dtype.kind in "biu" or bool((np.rint(array) == array).all())
-    for dtype in (np.uint16, np.int16):
-        if whole and np.iinfo(dtype).min <= lowest and highest <= np.iinfo(dtype).max:
-            return _Stored(array.astype(f"<{np.dtype(dtype).str[1:]}"), "1", "0", 0.0)
-    if max(abs(lowest), abs(highest)) > 1e30:
-        raise FormatError("the values are too large for the decimals of a DICOM image")
-    # The slope as it will be read: rounded up, so that the highest value still has a step.
-    slope = f"{(highest - lowest) / _TOP * (1 + 1e-9):.{_PLACES - 5}g}" if highest > lowest else "1"
-    intercept = decimal(lowest)
-    steps = np.rint((array.astype(np.float64) - float(intercept)) / float(slope)).clip(0, _TOP)
-    error = float(np.abs(steps * float(slope) + float(intercept) - array).max())
-    return _Stored(steps.astype("<u2"), slope, intercept, error)
-
-
-def _describe(image: Volume, origin: Origin, storage: Any, description: str, stored: _Stored, *, new: bool) -> Dataset:
+def _describe(image: Volume, origin: Origin, storage: Any, description: str, stored: Stored, *, new: bool) -> Dataset:
     """What all slices share."""
     spatial, source = image.grid.ndim == 3, origin.headers[0]
     modality = _MODALITIES[image.meta.modality]
@@ -155,6 +164,9 @@ def _describe(image: Volume, origin: Origin, storage: Any, description: str, sto
     made.ImageType = ["DERIVED", "SECONDARY", "AXIAL"] if storage == CTImageStorage else ["DERIVED", "SECONDARY"]
     if storage == MRImageStorage:
         made.ImageType = ["DERIVED", "SECONDARY", "OTHER"]
+    if storage == PositronEmissionTomographyImageStorage:
+        made.ImageType = ["DERIVED", "PRIMARY"]
+        enter_pet(made, image, origin)
     made.PatientOrientation = ""
     made.Laterality = ""
     if new:
@@ -170,6 +182,8 @@ def _describe(image: Volume, origin: Origin, storage: Any, description: str, sto
     if spatial:
         enter_frame_of_reference(made, origin)
         made.setdefault("PatientPosition", "")
+        if storage == PositronEmissionTomographyImageStorage:
+            del made.PatientPosition  # the codes of C.8.4.6 stand in its place
         told = measures(image.grid)
         copy_elements(told, made, ("PixelSpacing", "SliceThickness", "SpacingBetweenSlices"))
         if storage == CTImageStorage:
@@ -182,10 +196,12 @@ def _describe(image: Volume, origin: Origin, storage: Any, description: str, sto
         made.SamplesPerPixel, made.PhotometricInterpretation, made.PlanarConfiguration = 3, "RGB", 0
     else:
         made.SamplesPerPixel, made.PhotometricInterpretation = 1, "MONOCHROME2"
-        if storage == CTImageStorage or (stored.slope, stored.intercept) != ("1", "0"):
+        pet = storage == PositronEmissionTomographyImageStorage
+        if pet or storage == CTImageStorage or (stored.slope, stored.intercept) != ("1", "0"):
             made.RescaleSlope, made.RescaleIntercept = stored.slope, stored.intercept
+        if not pet and "RescaleSlope" in made:
             made.RescaleType = "HU" if storage == CTImageStorage else "US"
-        level, width = _window(image)
+        level, width = shown_window(image)
         made.WindowCenter, made.WindowWidth = decimal(level), decimal(width)
     made.BitsAllocated = made.BitsStored = 8 * stored.array.dtype.itemsize
     made.HighBit = made.BitsStored - 1
@@ -203,12 +219,3 @@ def _slice(base: Dataset, image: Volume, at: int) -> Dataset:
     if image.grid.ndim == 3:
         made.ImagePositionPatient = position(image.grid, at)
     return made
-
-
-def _window(image: Volume) -> tuple[float, float]:
-    """Level and width to begin with: soft tissue for CT, else all but the darkest and the brightest hundredth."""
-    if image.meta.modality == "CT":
-        return _WINDOW_CT
-    values = image.array.reshape(-1)
-    low, high = (float(x) for x in np.percentile(values[:: max(1, values.size // 1_000_000)], (1, 99)))
-    return (low + high) / 2, max(high - low, 1e-6)
