@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from vesalius.augment.generation import Generation
 from vesalius.augment.source import source_size
 from vesalius.augment.spec import Augmentation
 
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from vesalius.augment.pipeline import apply
     from vesalius.augment.rescale import rescale_batch
 
-__all__ = ["Augmentation", "Parameters", "apply", "rescale_batch", "sample", "source_size"]
+__all__ = ["Augmentation", "Generation", "Parameters", "apply", "rescale_batch", "sample", "source_size"]
 
 _HOMES = {"Parameters": "parameters", "apply": "pipeline", "rescale_batch": "rescale", "sample": "drawing"}
 

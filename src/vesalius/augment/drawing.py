@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from vesalius.augment.colour import colour_matrix
+from vesalius.augment.generation import Generation
 from vesalius.augment.parameters import Parameters
 from vesalius.augment.spec import Augmentation, Range
 from vesalius.errors import PlanError
@@ -56,6 +57,9 @@ def sample(spec: Augmentation, batch_size: int, *, channels: int, generator: tor
         if getattr(spec, f"{name}_p") > 0:
             own = torch.Generator().manual_seed(seed ^ crc32(name.encode()))
             drawn |= draw(_Draw(spec, batch_size, channels, own))
+    if spec.generation is not None:
+        own = torch.Generator().manual_seed(seed ^ crc32(b"generation"))
+        drawn |= _kinds(_Draw(spec, batch_size, channels, own), spec.generation)
     drawn["zero_outside"] = torch.full((batch_size,), spec.zero_outside)
     return replace(still, **drawn)
 
@@ -235,6 +239,38 @@ def _channel_dropout(draw: _Draw) -> dict[str, Tensor]:
     return {"channel_kept": torch.where(kept.any(dim=1, keepdim=True), kept, lonely)}
 
 
+def _thick_slices(draw: _Draw) -> dict[str, Tensor]:
+    spec, b, c = draw.spec, draw.b, draw.c
+    across = draw.whole(0, spec.ndim - 1, b, c, 1) == torch.arange(spec.ndim)
+    fired = draw.fires(spec.thick_slices_p, b, c, 1)
+    return {"thick_slices": torch.where(fired & across, draw.uniform(spec.thick_slices, b, c, 1), 1.0)}
+
+
+def _kinds(draw: _Draw, how: Generation) -> dict[str, Tensor]:
+    """Mean and deviation of every kind, and which are left away."""
+    b, c, n = draw.b, draw.c, how.kinds
+    mean, std = draw.uniform(how.mean, b, c, n), draw.uniform(how.std, b, c, n)
+    if how.tissues:
+        numbers = torch.tensor([kind for kind, _ in how.tissues])
+        shares = torch.tensor([shares for _, shares in how.tissues])
+        low, high = how.mean
+        tissue_mean = draw.uniform(how.mean, b, c, how.tissue_count)
+        tissue_std = draw.uniform(how.std, b, c, how.tissue_count)
+        apart = how.tissue_spread * torch.randn(b, c, len(numbers), generator=draw.generator)
+        by_tissue = draw.fires(how.tissue_p, b, 1, 1)
+        mixed = (tissue_mean @ shares.T + apart).clamp_(low, high)
+        mean[..., numbers] = torch.where(by_tissue, mixed, mean[..., numbers])
+        std[..., numbers] = torch.where(by_tissue, tissue_std @ shares.T, std[..., numbers])
+    dark = draw.fires(how.dark_p, b, 1)
+    mean[..., 0], std[..., 0] = torch.where(dark, 0.0, mean[..., 0]), torch.where(dark, 0.1, 1.0) * std[..., 0]
+    stripped = draw.fires(how.strip_p, b, 1)
+    bare = stripped & draw.fires(how.strip_fluid_p, b, 1)
+    kept = torch.ones(b, n, dtype=torch.bool)
+    kept[:, list(how.outside)] = ~stripped
+    kept[:, list(how.fluid)] = ~bare
+    return {"kind_mean": mean, "kind_std": std, "kind_kept": kept, "paint_seed": draw.seeds(b)}
+
+
 _OTHERS: dict[str, Callable[[_Draw], dict[str, Tensor]]] = {
     "elastic": _elastic,
     "bias_field": _bias_field,
@@ -242,6 +278,7 @@ _OTHERS: dict[str, Callable[[_Draw], dict[str, Tensor]]] = {
     "ghosting": _ghosting,
     "spike": _spike,
     "ct_noise": _ct_noise,
+    "thick_slices": _thick_slices,
     "colour": _colour,
     "mix": _mix,
     "channel_dropout": _channel_dropout,

@@ -23,6 +23,10 @@ class Parameters:
         elastic: Displacement along each axis at each control point, in distances between control points. 0 changes
             nothing.
         mirror: Whether each axis is reversed.
+        kind_mean: Mean of each kind of which images are painted; of no kinds where images were acquired.
+        kind_std: Standard deviation of each kind.
+        kind_kept: Whether each kind is not stripped away.
+        paint_seed: Where the drawing of voxels starts.
         bias_field: Coefficients of the polynomial, an axis of them for each axis of the patch. 0 changes nothing.
         motion_rotation: Angles of each of ``m`` poses, as ``rotation``.
         motion_shift: Shift of each pose, voxels. Poses that are all 0 change nothing.
@@ -43,6 +47,7 @@ class Parameters:
         blur_sigma: Standard deviation of the blur, voxels. 0 changes nothing.
         brightness: Factor. 1 changes nothing.
         contrast: Factor about the mean. 1 changes nothing.
+        thick_slices: Thickness of slices across each axis, voxels. 1 changes nothing.
         low_resolution: Resolution, relative. 1 changes nothing.
         inverted_gamma: Exponent on the inverted intensities. 1 changes nothing.
         gamma: Exponent. 1 changes nothing.
@@ -57,6 +62,10 @@ class Parameters:
     scale: Float[Tensor, "b n"]
     elastic: Float[Tensor, "b n *control"]
     mirror: Bool[Tensor, "b n"]
+    kind_mean: Float[Tensor, "b c k"]
+    kind_std: Float[Tensor, "b c k"]
+    kind_kept: Bool[Tensor, "b k"]
+    paint_seed: Int64[Tensor, " b"]
     bias_field: Float[Tensor, "b c *order"]
     motion_rotation: Float[Tensor, "b c m turns"]
     motion_shift: Float[Tensor, "b c m n"]
@@ -77,6 +86,7 @@ class Parameters:
     blur_sigma: Float[Tensor, "b c n"]
     brightness: Float[Tensor, "b c"]
     contrast: Float[Tensor, "b c"]
+    thick_slices: Float[Tensor, "b c n"]
     low_resolution: Float[Tensor, "b c n"]
     inverted_gamma: Float[Tensor, "b c"]
     gamma: Float[Tensor, "b c"]
@@ -110,6 +120,10 @@ class Parameters:
             scale=torch.ones(b, n),
             elastic=torch.zeros(b, n, *[4] * n),  # the fewest control points that a cubic spline has
             mirror=torch.zeros(b, n, dtype=torch.bool),
+            kind_mean=torch.zeros(b, c, 0),
+            kind_std=torch.zeros(b, c, 0),
+            kind_kept=torch.ones(b, 0, dtype=torch.bool),
+            paint_seed=torch.zeros(b, dtype=torch.int64),
             bias_field=torch.zeros(b, c, *[2] * n),
             motion_rotation=torch.zeros(b, c, 1, turns),
             motion_shift=torch.zeros(b, c, 1, n),
@@ -130,6 +144,7 @@ class Parameters:
             blur_sigma=torch.zeros(b, c, n),
             brightness=torch.ones(b, c),
             contrast=torch.ones(b, c),
+            thick_slices=torch.ones(b, c, n),
             low_resolution=torch.ones(b, c, n),
             inverted_gamma=torch.ones(b, c),
             gamma=torch.ones(b, c),
@@ -149,6 +164,11 @@ class Parameters:
     def channels(self) -> int:
         """Channels of the images."""
         return self.gamma.shape[1]
+
+    @property
+    def kinds(self) -> int:
+        """How many kinds images are painted from; 0 where they were acquired."""
+        return self.kind_mean.shape[2]
 
     @property
     def ndim(self) -> int:

@@ -21,9 +21,11 @@ from vesalius.augment.low_resolution import lower_resolution
 from vesalius.augment.mix import paste
 from vesalius.augment.motion import move
 from vesalius.augment.noise import add_noise
+from vesalius.augment.paint import paint, strip, to_unit_range
 from vesalius.augment.parameters import Parameters
 from vesalius.augment.spatial import crop, patch_to_source, sample_nearest, sampling_grid, warp
 from vesalius.augment.spike import add_stripes
+from vesalius.augment.thick_slices import thicken_slices
 from vesalius.errors import PlanError
 
 
@@ -43,7 +45,8 @@ def apply(
 
     Args:
         images: ``(b, c, *source)``, normalised intensities of any real type, on any device; not changed. The source
-            window may be larger than the patch (see `source_size`), so that turned patches find their corners.
+            window may be larger than the patch (see `source_size`), so that turned patches find their corners. Where
+            the parameters have kinds, maps of these, from which images are painted.
         labels: ``(b, *source)``, integers, on the same device; not changed.
         parameters: From `sample`, for this batch size, these channels and this number of axes.
         patch_size: Voxels on each axis of the result, at most those of the source.
@@ -79,6 +82,9 @@ def apply(
     patches, patch_labels = crop(images, labels, p.mirror, size)
     imaged = {k: patches[k] != 0 for k in _places(p.zero_outside)}
     _displace(images, labels, p, patches, patch_labels, imaged, outside_label)
+    if p.kinds:
+        patches, patch_labels = strip(patches, patch_labels, p.kind_kept, ignored=outside_label)
+        patches = paint(patches, p.kind_mean, p.kind_std, p.paint_seed)
     channels = patches.flatten(0, 1)  # a view: what works on each channel by itself changes the patches
     gain, poses = p.bias_field.flatten(0, 1), (p.motion_rotation.flatten(0, 1), p.motion_shift.flatten(0, 1))
     rested = (p.motion_time.flatten(0, 1), p.motion_axis.flatten())
@@ -87,6 +93,7 @@ def apply(
     quantum = (p.ct_noise_std, p.ct_noise_attenuation, p.ct_noise_cutoff, p.ct_noise_seed)
     sigma, resolution = p.blur_sigma.flatten(0, 1), p.low_resolution.flatten(0, 1)
     brightness, contrast = p.brightness.flatten(), p.contrast.flatten()
+    thickness = p.thick_slices.flatten(0, 1)
     inverted_gamma, gamma = p.inverted_gamma.flatten(), p.gamma.flatten()
     _change(channels, add_bias_field, (gain != 0).flatten(1).any(dim=1), gain)
     _change(channels, move, (torch.cat(poses, dim=2) != 0).flatten(1).any(dim=1), *poses, *rested)
@@ -97,10 +104,13 @@ def apply(
     _change(channels, blur, (sigma != 0).any(dim=1), sigma)
     _change(channels, brighten, brightness != 1, brightness)
     _change(channels, stretch_contrast, contrast != 1, contrast)
+    _change(channels, thicken_slices, (thickness != 1).any(dim=1), thickness)
     _change(channels, lower_resolution, (resolution != 1).any(dim=1), resolution)
     _change(channels, bend_inverted, inverted_gamma != 1, inverted_gamma)
     _change(channels, bend, gamma != 1, gamma)
     _change(patches, recolour, (p.colour != torch.eye(p.channels)).flatten(1).any(dim=1), p.colour)
+    if p.kinds:
+        patches.copy_(to_unit_range(channels).view_as(patches))
     for k, inside in imaged.items():
         patches[k] *= inside
     if (p.mix_partner != torch.arange(p.batch_size)).any():
@@ -127,7 +137,13 @@ def _displace(
         one = slice(k, k + 1)
         displaced = displacements(p.elastic[k].to(images.device), size) if bent[k] else None
         patches[one], patch_labels[one] = warp(
-            images[one], labels[one], matrices[one], size, displaced=displaced, outside_label=outside_label
+            images[one],
+            labels[one],
+            matrices[one],
+            size,
+            displaced=displaced,
+            outside_label=outside_label,
+            nearest=p.kinds > 0,
         )
         if k in imaged:
             grid = sampling_grid(matrices[one], images.shape[2:], size, displaced=displaced, device=images.device)

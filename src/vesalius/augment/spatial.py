@@ -57,6 +57,7 @@ def warp(
     *,
     displaced: Float[Tensor, "n *patch"] | None = None,
     outside_label: int = 0,
+    nearest: bool = False,
 ) -> tuple[Float[Tensor, "b c *patch"], Integer[Tensor, " b *patch"]]:
     """Sample a patch of each window where a map says: images linearly, labels nearest, each once.
 
@@ -67,6 +68,7 @@ def warp(
         patch_size: Voxels on each axis, at most those of the source.
         displaced: ``(n, *patch)``, voxels, by which every voxel of the patch is moved before the linear map.
         outside_label: The label beyond the source. Images fall to 0 there, within one voxel.
+        nearest: Whether images are sampled as labels are, because they hold whole numbers, up to 32,767.
 
     Returns:
         ``(b, c, *patch)`` float32 and ``(b, *patch)`` of the labels' type.
@@ -80,8 +82,14 @@ def warp(
                  [0, 3, 6]]])
     """
     grid = sampling_grid(matrices, images.shape[2:], patch_size, displaced=displaced, device=images.device)
+    if nearest:
+        return sample_nearest(images.to(torch.int16), grid).float(), _labels_at(labels, grid, outside_label)
     patches = F.grid_sample(images.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    return patches, sample_nearest(labels[:, None], grid, outside=outside_label)[:, 0]
+    return patches, _labels_at(labels, grid, outside_label)
+
+
+def _labels_at(labels: Tensor, grid: Tensor, outside: int) -> Tensor:
+    return sample_nearest(labels[:, None], grid, outside=outside)[:, 0]
 
 
 def sample_nearest(

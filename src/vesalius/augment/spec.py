@@ -6,17 +6,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from vesalius.augment.generation import Generation, Range
 from vesalius.errors import PlanError
 from vesalius.image import Modality
-
-Range = tuple[float, float]
-"""Lowest and highest value that may be drawn."""
 
 _ANISOTROPIC = 3.0  # a patch whose longest edge is more than this many times its shortest is rotated in-plane only
 _ELONGATED_2D = 1.5  # a longer rectangle would lose its ends if turned upright
 _PROBABILITIES = (
     "rotation_p", "scale_p", "elastic_p", "mirror_p", "bias_field_p", "motion_p", "ghosting_p", "spike_p", "ct_noise_p",
-    "noise_p", "blur_p", "blur_channel_p", "brightness_p", "contrast_p", "low_resolution_p", "low_resolution_channel_p",
+    "noise_p", "blur_p", "blur_channel_p", "brightness_p", "contrast_p", "thick_slices_p", "low_resolution_p",
+    "low_resolution_channel_p",
     "inverted_gamma_p", "gamma_p", "colour_p", "mix_p", "channel_dropout_p",
 )  # fmt: skip
 _LIMITS: dict[str, Range] = {
@@ -34,6 +33,7 @@ _LIMITS: dict[str, Range] = {
     "blur_sigma": (0.0, 8.0),
     "brightness": (0.0, math.inf),
     "contrast": (0.0, math.inf),
+    "thick_slices": (1.0, 12.0),
     "low_resolution": (0.0, 1.0),
     "gamma": (0.0, math.inf),
     "colour_hue_degrees": (-180.0, 180.0),
@@ -104,6 +104,8 @@ class Augmentation:
         brightness: The factor, drawn for each channel.
         contrast_p: Chance that intensities are stretched about their mean; they are clipped to their old range.
         contrast: The factor, drawn for each channel.
+        thick_slices_p: Chance that each channel looks as if acquired in thick slices across one axis (in 3D).
+        thick_slices: Their thickness, voxels, 1 to 12.
         low_resolution_p: Chance that a coarser image is simulated (nearest neighbour down, linear up).
         low_resolution_channel_p: Then, chance for each channel.
         low_resolution: Resolution relative to the patch's, at most 1.
@@ -121,6 +123,9 @@ class Augmentation:
         mix_share: How much of the patch the box covers.
         channel_dropout_p: Chance, for each element and channel, that the channel is set to 0, which is its mean; one
             channel of an element always stays.
+        generation: How images are painted from maps of kinds, for data sets whose images hold such maps; None for
+            images that were acquired. What is painted is disturbed like an image whose values go from 0 to about 1,
+            and brought to 0 … 1 at the end.
 
     Raises:
         PlanError: A value is out of range, or two fields contradict each other.
@@ -171,6 +176,8 @@ class Augmentation:
     brightness: Range = (0.75, 1.25)
     contrast_p: float = 0.15
     contrast: Range = (0.75, 1.25)
+    thick_slices_p: float = 0.0
+    thick_slices: Range = (2.0, 5.0)
     low_resolution_p: float = 0.25
     low_resolution_channel_p: float = 0.5
     low_resolution: Range = (0.5, 1.0)
@@ -186,6 +193,7 @@ class Augmentation:
     mix_p: float = 0.0
     mix_share: Range = (0.1, 0.5)
     channel_dropout_p: float = 0.0
+    generation: Generation | None = None
 
     def __post_init__(self) -> None:
         for name in _PROBABILITIES:

@@ -30,6 +30,8 @@ _FORMULAS = {
     "ct": "(clip(x, lower, upper) - mean) / max(std, 1e-8)",
     "fixed": "(clip(x, lower, upper) - mean) / max(std, 1e-8)",
     "range": "(x - min(x)) / max(max(x) - min(x), 1e-8), over the whole channel after the crop",
+    "percentiles": "clip((x - p) / max(q - p, 1e-8), 0, 1) with the 0.5 and 99.5 percentiles p and q of the channel "
+    "after the crop",
     "rgb": "x / 255",
     "none": "x",
 }

@@ -193,6 +193,9 @@ def _normalise(key: str, how: Normalisation) -> list[dict[str, Any]]:
             return [_scaled(key, 0.0, 255.0, 0.0, 1.0)]
         case "range":
             return [{"_target_": "ScaleIntensityd", "keys": key, "minv": 0.0, "maxv": 1.0, "channel_wise": True}]
+        case "percentiles":
+            ends = {"lower": 0.5, "upper": 99.5, "b_min": 0.0, "b_max": 1.0, "clip": True, "channel_wise": True}
+            return [{"_target_": "ScaleIntensityRangePercentilesd", "keys": key, **ends}]
         case _:
             return []  # as they are
 

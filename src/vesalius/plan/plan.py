@@ -138,6 +138,11 @@ class Plan:
             raise PlanError(
                 f"normalisation has {len(self.normalisation)} schemes; the plan has {len(self.channels)} channels"
             )
+        painted = self.augmentation.generation is not None
+        if painted and any(chosen.scheme != "percentiles" for chosen in self.normalisation):
+            raise PlanError(
+                "images that are painted are normalised by 'percentiles', so those that are segmented must be"
+            )
         if self.coarse_labels < 0:
             raise PlanError(f"coarse_labels must not be negative, not {self.coarse_labels}")
         wanted = len(self.channels) + self.coarse_labels

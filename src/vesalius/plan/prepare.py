@@ -91,6 +91,30 @@ def prepare(image: Volume, plan: Plan, *, channels: Sequence[str] | None = None)
     return Prepared(array, scaled.grid, turned.grid, thick)
 
 
+def prepare_kinds(kinds: Volume, plan: Plan) -> Prepared:
+    """What training sees of a map of kinds, from which images are painted (`vesalius.augment.Generation`).
+
+    Args:
+        kinds: Whole numbers, at the plan's spacing.
+        plan: With ``augmentation.generation``.
+
+    Returns:
+        The same numbers, turned and cropped as `prepare` does with an image.
+
+    Raises:
+        DataError: The spacing is another, at which numbers would have to be interpolated; or a number is no kind.
+    """
+    assert plan.augmentation.generation is not None
+    turned = turn(kinds, plan)
+    if not np.allclose(turned.grid.spacing_mm, plan.spacing_mm, rtol=1e-3, atol=0):
+        raise DataError(f"a map of kinds must have the plan's spacing, {plan.spacing_mm} mm; see vesalius.synth")
+    count = plan.augmentation.generation.kinds
+    if not (np.isin(turned.array, np.arange(count))).all():
+        raise DataError(f"a map of kinds must hold whole numbers of 0 to {count - 1}")
+    content = turned if plan.preparation.crop == "none" else crop_to_content(turned)
+    return Prepared(np.ascontiguousarray(content.array, dtype=np.float32), content.grid, turned.grid)
+
+
 def turn(image: Image, plan: Plan) -> Image:
     """Turn the axes of a 3D image as the plan says; nothing is interpolated.
 

@@ -16,7 +16,7 @@ from vesalius.errors import DataError, PlanError, VesaliusError
 from vesalius.image import Case, Dataset
 from vesalius.jobs import cores
 from vesalius.plan import Plan, Prepared, prepare, prepare_reference
-from vesalius.plan.prepare import IGNORE
+from vesalius.plan.prepare import IGNORE, prepare_kinds
 from vesalius.train.keys import hash_case, hash_files, plan_key
 from vesalius.train.places import Places, find_places
 from vesalius.train.store import CaseCache, Entry, NoRoomError
@@ -177,7 +177,8 @@ class _How:
 
     def _prepared(self, case: Case) -> tuple[NDArray[np.float32], NDArray[np.int16]]:
         assert case.reference is not None
-        prepared = prepare(case.image, self.plan)
+        painted = self.plan.augmentation.generation is not None
+        prepared = prepare_kinds(case.image, self.plan) if painted else prepare(case.image, self.plan)
         classes = prepare_reference(case.reference, prepared.grid, self.plan)
         if self.amend is not None:
             classes = np.ascontiguousarray(self.amend(case, prepared, classes), dtype=np.int16)

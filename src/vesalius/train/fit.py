@@ -196,6 +196,13 @@ def _tracker(uri: str, run: Run, setting: Setting, cases: int, card: Card | None
 
 def choose_held_out(dataset: Dataset, plan: Plan, seed: int, validation: Sequence[str] | None) -> tuple[str, ...]:
     """The validation cases: those named, or whole patients, a share of them, in an order that mixes."""
+    if plan.augmentation.generation is not None:
+        if validation:
+            raise PlanError(
+                "no case can be held out from a training on painted images: its image is no image. Leave validation "
+                "out, and score the bundle on images painted from other maps (vesalius.synth) and on real ones"
+            )
+        return ()
     if len(dataset) == 0:
         raise DataError("there is no case with a reference to learn from")
     if validation is not None:

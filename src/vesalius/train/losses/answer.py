@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from vesalius.plan.prepare import IGNORE
+from vesalius.train.losses.sums import class_sums
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,9 +48,13 @@ class Classes:
     @cached_property
     def overlaps(self) -> Float[Tensor, "3 outputs"]:
         """Sums over the batch, for every output: chance within the reference, chance, and reference."""
-        # Each voxel's own chance goes to its class: no one-hot tensor of the reference is made.
-        within = self._by_class(self._own.exp())
-        return torch.stack([within, self._all_chances.sum(dim=(0, *range(2, self.logits.ndim))), self._voxels])
+        within, chance, _ = self._sums
+        return torch.stack([within, chance, self._voxels])
+
+    @cached_property
+    def surprise(self) -> Float[Tensor, "2 outputs"]:
+        """Sums over the batch, for every output: minus the logarithms of its voxels' own chances, and how many."""
+        return torch.stack([self._sums[2], self._voxels])
 
     def costs(self, price: Callable[[Tensor], Tensor]) -> Float[Tensor, "2 outputs"]:
         """Sums over the batch, for every output: what its voxels cost, and how many they are.
@@ -58,6 +63,10 @@ class Classes:
             price: Of the logarithm of the chance that the truth was given.
         """
         return torch.stack([self._by_class(price(self._own)), self._voxels])
+
+    @cached_property
+    def _sums(self) -> Tensor:
+        return class_sums(self.logits, self.classes, ignored=IGNORE)
 
     @cached_property
     def _log_chances(self) -> Tensor:
@@ -122,6 +131,11 @@ class Regions:
     def overlaps(self) -> Float[Tensor, "3 outputs"]:
         """Sums over the batch, for every output: chance within the reference, chance, and reference."""
         return torch.stack([self._sum(x) for x in (self.chances * self.reference, self.chances, self.reference)])
+
+    @cached_property
+    def surprise(self) -> Float[Tensor, "2 outputs"]:
+        """Sums over the batch, for every output: minus the logarithms of the chances of the truth, and how many."""
+        return self.costs(torch.neg)
 
     def costs(self, price: Callable[[Tensor], Tensor]) -> Float[Tensor, "2 outputs"]:
         """Sums over the batch, for every output: what the voxels cost, and how many they are.

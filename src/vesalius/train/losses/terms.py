@@ -87,7 +87,7 @@ Source: Sudre et al. 2017, doi:10.1007/978-3-319-67558-9_28; MONAI (outputs that
 
 
 def _surprise(answer: Answer, _loss: Loss, _spacing: Sequence[float]) -> Tensor:
-    return answer.costs(torch.neg)
+    return answer.surprise
 
 
 def _mean_cost(sums: Tensor, loss: Loss) -> Tensor:
