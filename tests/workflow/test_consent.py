@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,38 @@ def test_from_consent_to_withdrawal(data, told, tmp_path, quick_plans, capsys):
     assert "no case can be used" in told(*fit(data, tmp_path / "third"), code=1)["error"]["message"]
     assert not (tmp_path / "third").exists()
     assert told("consent", "list") == {"purposes": {"training": {"withdrawn": 4}}}
+
+
+def test_zips_and_exports_are_named_and_marked_too(data, told, tmp_path, quick_plans, capsys):
+    told("consent", "create")
+    told("consent", "grant", *PATIENTS, "--purpose", "training")
+    model, gone = tmp_path / "model", tmp_path / "given-away"
+    told(*fit(data, model))
+    gone.mkdir()
+    told("export", model, "--to", "torchscript", "-o", gone / "phone")
+    for name, of in (("model", model), ("phone", gone / "phone")):
+        shutil.make_archive(str(gone / "zips" / name), "zip", of)
+    (gone / "damaged").mkdir()
+    (gone / "damaged" / "bundle.json").write_text("{}")
+    rows = told("consent", "withdraw", PATIENTS[1], "--bundles", gone)["bundles"]
+    said = {Path(row["bundle"]).relative_to(tmp_path).as_posix(): (row["patients"], row["marked"]) for row in rows}
+    marked = ["model", "given-away/phone", "given-away/zips/model.zip", "given-away/zips/phone.zip"]
+    assert said == {**dict.fromkeys(marked, (1, True)), "given-away/damaged": (None, False)}
+    for place in (gone / "zips" / "model.zip", model):
+        assert withdrawn_from(Bundle.load(place).provenance) == 1
+    written = (gone / "phone" / "vesalius.json").read_text()
+    assert '"withdrawn"' in written
+    assert [patient for patient in PATIENTS if patient in written] == []
+    # One that lies alone can be named itself; what is no bundle is told, and the word that a person reads.
+    rows = told("consent", "withdraw", PATIENTS[2], "--bundles", gone / "zips" / "phone.zip")["bundles"]
+    assert [row["marked"] for row in rows] == [True, True]
+    assert main(["consent", "withdraw", PATIENTS[3], "--bundles", str(gone / "damaged")]) == 0
+    assert "not known who took part; damaged: there is no bundle" in capsys.readouterr().out
+    # Who uses the zip is told, as with a folder.
+    image = data / "images" / "case0.tif"
+    zipped = gone / "zips" / "model.zip"
+    assert main(["segment", str(image), "--bundle", str(zipped), "-o", str(tmp_path / "out.png")]) == 0
+    assert "model.zip: a patient who took part in its training has withdrawn consent" in capsys.readouterr().err
 
 
 def test_who_withdraws_while_it_is_trained_is_on_the_mark(data, told, tmp_path, quick_plans, monkeypatch):

@@ -15,7 +15,7 @@ from vesalius.bundle.card import Card, card_from_json, card_to_json
 from vesalius.bundle.parts import DESCRIPTION, LARGEST_DESCRIPTION, Read, digest, open_parts
 from vesalius.bundle.slots import FOLDER_NAME, WEIGHTS_NAME, Slots, coarse_names, partner_names
 from vesalius.bundle.tensors import Precision, weights_from_bytes, weights_to_bytes
-from vesalius.classical.pixels.storage import DESCRIPTION as PIXELS
+from vesalius.classical.pixels import holds_pixels
 from vesalius.errors import BundleError, DataError, unknown_name
 from vesalius.io.atomic import make_folder, write_bytes, write_text
 from vesalius.plan import Plan, plan_from_json, plan_to_json
@@ -114,8 +114,11 @@ class Bundle:
             if str(path) not in known:
                 raise BundleError(f"no such bundle: {unknown_name('built-in bundle', str(path), known)}")
             place = known[str(path)]
-        elif (place / PIXELS).is_file() and not (place / DESCRIPTION).is_file():
-            raise BundleError(f"{name} is a classifier of pixels: use it with `vesalius pixels segment`")
+        elif holds_pixels(place):
+            raise BundleError(
+                f"{name} is a classifier of pixels, not of networks: `vesalius segment` and `vesalius show` take it, "
+                "and in Python vesalius.segment"
+            )
         return _read(open_parts(place, name), name)
 
     def with_card(self, **changes: Any) -> Bundle:

@@ -2,7 +2,8 @@
 
 Both stand in ``provenance``: ``lineage`` holds, for each register of consent that was asked, its id, the purpose and
 the hashes; ``withdrawn`` the hashes of those who took their consent back since. Nobody is known from a hash without the
-register's key. A bundle that was fine-tuned has the lineage of the one that it began with, too.
+register's key. A bundle that was fine-tuned has the lineage of the one that it began with, too, and an export that of
+the bundle that it was made of.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from vesalius.bundle.archive import DESCRIPTIONS, EXPORTED, described_in_archive, is_archive, replace_in_archive
 from vesalius.bundle.bundle import Bundle
 from vesalius.bundle.parts import DESCRIPTION, LARGEST_DESCRIPTION
 from vesalius.errors import BundleError
@@ -38,13 +40,18 @@ def lineage_of(dataset: Dataset, start: Bundle | None = None) -> dict[str, Any]:
         >>> lineage_of(Dataset((case,), None, ("image",), load=lambda record, dataset: None, lineage=held))
         {'lineage': [{'register': 'r1', 'purpose': 'training', 'patients': ['a0']}]}
     """
-    earlier = {} if start is None else dict(start.provenance)
+    earlier = {} if start is None else lineage_from(start)
     found = [dict(one) for one in earlier.get(LINEAGE, ())]
     if dataset.lineage is not None:
         told = dataset.lineage
         hashes = sorted({told.patients[record.patient or record.id] for record in dataset.records})
         found.append({"register": told.register, "purpose": told.purpose, "patients": hashes})
     return {name: what for name, what in ((LINEAGE, found), (WITHDRAWN, earlier.get(WITHDRAWN))) if what}
+
+
+def lineage_from(bundle: Bundle) -> dict[str, Any]:
+    """What goes into the description of something that is made of a bundle: its lineage, and its mark."""
+    return {name: bundle.provenance[name] for name in (LINEAGE, WITHDRAWN) if bundle.provenance.get(name)}
 
 
 def case_names(dataset: Dataset, cases: Iterable[str]) -> list[str]:
@@ -92,55 +99,101 @@ def withdrawn_from(provenance: Mapping[str, Any]) -> int:
     return len({(one.get("register"), patient) for one in marks for patient in one.get("patients", ())})
 
 
+def withdrawal_words(count: int) -> str:
+    """What is said whenever a segmenter is used whose patients withdrew.
+
+    Example:
+        >>> withdrawal_words(1), withdrawal_words(2)[:37]
+        ('a patient who took part in its training has withdrawn consent', '2 patients of its training have withd')
+    """
+    who = "a patient who took part in its training has" if count == 1 else f"{count} patients of its training have"
+    return f"{who} withdrawn consent"
+
+
 def find_bundles(folder: Path) -> Iterator[Path]:
-    """The bundles in a folder and below it; those inside another are part of it."""
-    if (folder / DESCRIPTION).is_file():
+    """What was learnt, in a folder and below it: bundles in folders and in zips, and exports for other runtimes.
+
+    What lies inside another is part of it. A folder that nobody may look into is passed over.
+
+    Args:
+        folder: Where to look.
+
+    Yields:
+        Folders, and files that are zips.
+    """
+    if any((folder / name).is_file() for name in DESCRIPTIONS):
         yield folder
         return
-    for inner in sorted(one for one in folder.iterdir() if one.is_dir() and not one.is_symlink()):
-        yield from find_bundles(inner)
+    try:
+        inside = sorted(folder.iterdir())
+    except OSError:
+        return
+    for inner in inside:
+        if inner.is_symlink():
+            continue
+        if inner.is_dir():
+            yield from find_bundles(inner)
+        elif inner.suffix.lower() == ".zip" and is_archive(inner):
+            yield inner
 
 
 def read_provenance(place: Path) -> dict[str, Any]:
-    """The provenance of a bundle in a folder, without its weights.
+    """The provenance of a bundle or of an export, without its weights.
+
+    Args:
+        place: A folder, or a zip of one.
 
     Raises:
-        BundleError: It is no bundle, or damaged.
+        BundleError: It is neither, or damaged.
     """
-    return dict(_described(place)["provenance"])
+    return dict(_described(place)[1]["provenance"])
 
 
 def mark_withdrawn(place: Path, register: str, hashes: Iterable[str], *, at: str) -> None:
-    """Mark a bundle in whose training patients took part who have withdrawn.
+    """Mark a bundle, or an export of one, in whose training patients took part who have withdrawn.
 
     Its weights stay what they are: whether to train it anew is a decision for people. The mark is shown by
     `vesalius show`, and told whenever the bundle is used on the command line.
 
     Args:
-        place: The bundle's folder.
+        place: The folder, or a zip of one, which is written anew, whole or not at all.
         register: Id of the register in which they withdrew.
         hashes: Of those who withdrew and took part; those who are on the mark already stay there once.
         at: When, as it shall stand there.
 
     Raises:
-        BundleError: It is no bundle in a folder, or damaged.
+        BundleError: It is no bundle, or damaged.
         VesaliusError: It cannot be written.
     """
-    told = _described(place)
+    name, told = _described(place)
     provenance = told["provenance"]
     marks = [dict(one) for one in provenance.get(WITHDRAWN, ())]
     known = {patient for one in marks if one.get("register") == register for patient in one.get("patients", ())}
     if new := sorted(set(hashes) - known):
         provenance[WITHDRAWN] = [*marks, {"register": register, "at": at, "patients": new}]
-        write_text(place / DESCRIPTION, json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+        text = json.dumps(told, indent=2, ensure_ascii=False) + "\n"
+        if place.is_dir():
+            write_text(place / name, text)
+        else:
+            replace_in_archive(place, name, text.encode())
 
 
-def _described(place: Path) -> dict[str, Any]:
+def _described(place: Path) -> tuple[str, dict[str, Any]]:
+    """The description: its name in the folder or the zip, and what it says."""
     try:
-        with (place / DESCRIPTION).open("rb") as file:
-            told = json.loads(file.read(LARGEST_DESCRIPTION))
-        if isinstance(told, dict) and isinstance(told["provenance"], dict):
-            return told
+        name, text = _in_folder(place) if place.is_dir() else described_in_archive(place)
+        told = json.loads(text)
+        if isinstance(told, dict):
+            if name.endswith(EXPORTED):
+                told.setdefault("provenance", {})  # of an export of before this was told
+            if isinstance(told["provenance"], dict):
+                return name, told
     except (OSError, ValueError, KeyError, RecursionError):
         pass
-    raise BundleError(f"{place.name}: there is no bundle in this folder, or its description is damaged")
+    raise BundleError(f"{place.name}: there is no bundle or export here, or its description is damaged")
+
+
+def _in_folder(place: Path) -> tuple[str, bytes]:
+    name = next((name for name in DESCRIPTIONS if (place / name).is_file()), DESCRIPTION)
+    with (place / name).open("rb") as file:
+        return name, file.read(LARGEST_DESCRIPTION)

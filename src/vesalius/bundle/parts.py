@@ -15,7 +15,8 @@ from vesalius.errors import BundleError
 
 DESCRIPTION = "bundle.json"
 LARGEST_DESCRIPTION = 16 << 20
-_LARGEST_RATIO = 100  # what all parts of an archive may unpack to, as a multiple of its size
+LARGEST_RATIO = 100
+"""What all parts of an archive may unpack to, as a multiple of its size."""
 
 Read = Callable[[str, int | None], bytes]
 """Reads a part by its path within the bundle, of no more than some bytes."""
@@ -59,7 +60,7 @@ def _from_folder(place: Path, name: str) -> Read:
 
 
 def _from_zip(place: Path, name: str) -> Read:
-    left = _LARGEST_RATIO * place.stat().st_size
+    left = LARGEST_RATIO * place.stat().st_size
 
     def read(part: str, most: int | None) -> bytes:
         nonlocal left

@@ -25,7 +25,10 @@ _ACTS: Mapping[str, tuple[Act, str]] = {
     "stream": ("segment", "segmented"),
     "classical": ("segment", "segmented"),
     "dicom-node": ("segment", "served"),
+    "study": ("train", "trained"),
+    "import": ("view", "imported"),
     "preprocess": ("view", "changed"),
+    "register": ("view", "changed"),
     "convert": ("view", "exported"),
     "export": ("export", "exported"),
     "deidentify": ("deidentify", "de-identified"),
@@ -34,7 +37,9 @@ _ACTS: Mapping[str, tuple[Act, str]] = {
     "access": ("access", "access"),
     "audit": ("audit", "audit"),
 }
-_OUTPUTS = ("output", "b", "manifest", "save", "report", "quarantine", "links", "store")
+_OUTPUTS = (
+    "output", "b", "manifest", "save", "save_transform", "report", "quarantine", "links", "store", "cache",
+)  # fmt: skip
 _MOST = 200  # hashes of names in an entry; the count tells of more
 
 

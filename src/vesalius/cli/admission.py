@@ -98,10 +98,19 @@ def mark_withdrawals(admission: Admission | None, out: Path) -> int:
     return len(gone)
 
 
-def warn_of_withdrawals(bundle: Bundle, name: str) -> None:
-    """Say that a bundle is marked."""
-    from vesalius.bundle.lineage import withdrawn_from
+def warn_of_withdrawals(bundle: Bundle, name: str, *, backend: str = "") -> None:
+    """Say that a bundle is marked, or the export of it that computes in its place.
 
-    if count := withdrawn_from(bundle.provenance):
-        who = "a patient who took part in its training has" if count == 1 else f"{count} patients of its training have"
-        print(f"vesalius: {Path(name).name}: {who} withdrawn consent", file=sys.stderr)
+    Args:
+        bundle: The segmenter.
+        name: Of the bundle, as it was named.
+        backend: What computes it; where that is a folder, an export.
+    """
+    from vesalius.bundle.lineage import read_provenance, withdrawal_words, withdrawn_from
+
+    told = {Path(name).name: withdrawn_from(bundle.provenance)}
+    if backend and Path(backend).is_dir():
+        told[Path(backend).name] = withdrawn_from(read_provenance(Path(backend)))
+    for what, count in told.items():
+        if count:
+            print(f"vesalius: {what}: {withdrawal_words(count)}", file=sys.stderr)

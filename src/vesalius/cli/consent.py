@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FOLDER",
-        help="look for bundles here, too, as often as needed",
+        help="look for bundles, zips of them and exports here, too, as often as needed",
     )
     for act in (create, grant, withdraw, state, listed):
         add_register(act)
@@ -97,7 +97,8 @@ def _withdraw(args: argparse.Namespace) -> int:
         return 0
     print(f"{_count(len(hashes))} withdrew consent to {args.purpose or 'all purposes'}")
     for row in rows:
-        print(f"{row['bundle']}  {row['patients']} of its training; {'marked' if row['marked'] else row['reason']}")
+        who = "not known who took part" if row["patients"] is None else f"{row['patients']} of its training"
+        print(f"{row['bundle']}  {who}; {'marked' if row['marked'] else row['reason']}")
     if not rows:
         print("no bundle is concerned")
     return 0
@@ -112,13 +113,17 @@ def _marked(
     from vesalius.privacy.consent import now, patients_at
 
     parts = {place: patients_at(register, str(place), purpose) for place in places}
-    for folder in folders:
-        if not folder.is_dir():
-            raise VesaliusError(f"{folder.name}: there is no such folder of bundles")
-        for place in find_bundles(folder):
-            found = patients_of(read_provenance(place), register.id, purpose)
-            parts[place.resolve()] = found | parts.get(place.resolve(), frozenset())
     rows: list[dict[str, object]] = []
+    for folder in folders:
+        if not folder.exists():
+            raise VesaliusError(f"{folder.name}: there is no such folder of bundles")
+        for place in find_bundles(folder) if folder.is_dir() else [folder]:
+            try:
+                found = patients_of(read_provenance(place), register.id, purpose)
+            except VesaliusError as error:  # the others are to be marked all the same
+                rows.append({"bundle": str(place.resolve()), "patients": None, "marked": False, "reason": str(error)})
+                continue
+            parts[place.resolve()] = found | parts.get(place.resolve(), frozenset())
     for place, took_part in parts.items():
         if not (gone := took_part & hashes):
             continue

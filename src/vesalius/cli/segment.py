@@ -32,7 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "files, in its order or that of --channels, are one image",
     )
     parser.add_argument(
-        "--bundle", required=True, metavar="BUNDLE", help="folder or zip, or the name of a built-in one"
+        "--bundle",
+        required=True,
+        metavar="BUNDLE",
+        help="folder or zip, or the name of a built-in one; or the folder of a classifier of pixels",
     )
     parser.add_argument(
         "-o",
@@ -80,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 @dataclass(frozen=True)
-class _Source:
+class Source:
     """An image to segment: its name and its files."""
 
     name: str
@@ -101,21 +104,28 @@ class _Source:
 
 def run(args: argparse.Namespace) -> int:
     """Segment everything; a broken image is reported and the rest goes on."""
+    from vesalius.classical.pixels import holds_pixels
+
+    if holds_pixels(args.bundle):
+        _refuse_settings_of_networks(args)
+        from vesalius.cli.pixels import segment_pixels
+
+        return segment_pixels(args, args.bundle)
     from vesalius.bundle import Bundle
     from vesalius.predict.stages import Look
 
     bundle = Bundle.load(args.bundle)
-    warn_of_withdrawals(bundle, args.bundle)
+    warn_of_withdrawals(bundle, args.bundle, backend=args.backend)
     channels = _channels(args)
     Look(channels=channels, overlap=args.overlap).check(bundle)  # told once, not for every image
     left_out: list[LeftOut] = []
     broken: list[dict[str, Any]] = []
-    sources = list(_sources(args, len(channels or bundle.plan.channels), left_out, broken))
+    sources = list(find_sources(args, len(channels or bundle.plan.channels), left_out, broken))
     for case in left_out:
         _say(f"left out: {case.id}: {case.reason}")
     for folder in broken:
         _say(f"{folder['image']}: {folder['error']}")
-    targets, journal = _targets(sources, Path(args.output), resume=args.resume)
+    targets, journal = find_targets(sources, Path(args.output), resume=args.resume)
     jobs = [_job(args, source, target, channels) for source, target in zip(sources, targets, strict=True)]
     try:
         done = _done(args, jobs, [source.name for source in sources], bundle, journal=journal)
@@ -132,6 +142,22 @@ def run(args: argparse.Namespace) -> int:
         others = [{"id": case.id, "reason": case.reason} for case in left_out]
         print(json.dumps({"images": images, "failed": failed, "left_out": others}))
     return 1 if failed else 0
+
+
+def _refuse_settings_of_networks(args: argparse.Namespace) -> None:
+    """What a classifier of pixels has no use for is an error rather than ignored."""
+    from vesalius.errors import BundleError
+
+    unset = {
+        "mirror": None, "overlap": None, "channels": None, "members": None, "focus": False, "resume": False,
+        "cluster": None, "backend": "auto", "memory": None, "device": "auto", "postprocess": True,
+    }  # fmt: skip
+    given = [name for name, value in unset.items() if getattr(args, name) != value]
+    if given:
+        raise BundleError(
+            f"{Path(args.bundle).name} is a classifier of pixels: it has no networks, and takes no setting of them "
+            f"({', '.join(given)})"
+        )
 
 
 def _done(
@@ -199,7 +225,7 @@ def _members(args: argparse.Namespace) -> tuple[int, ...] | None:
         raise BundleError(f"--members must be written like 0,2, not {args.members!r}") from None
 
 
-def _job(args: argparse.Namespace, source: _Source, target: Path, channels: tuple[str, ...] | None) -> FileJob:
+def _job(args: argparse.Namespace, source: Source, target: Path, channels: tuple[str, ...] | None) -> FileJob:
     """What to do with an image, in words that another process understands: no path depends on where it is read."""
     from vesalius.plan import parse_memory
     from vesalius.predict.folder import FileJob
@@ -223,7 +249,7 @@ def _job(args: argparse.Namespace, source: _Source, target: Path, channels: tupl
     )
 
 
-def _targets(sources: Sequence[_Source], out: Path, *, resume: bool) -> tuple[list[Path], bool]:
+def find_targets(sources: Sequence[Source], out: Path, *, resume: bool) -> tuple[list[Path], bool]:
     """The file of each result, and whether they go to a folder, which then keeps a journal.
 
     A place that cannot be right is refused before anything is computed.
@@ -256,9 +282,9 @@ def _targets(sources: Sequence[_Source], out: Path, *, resume: bool) -> tuple[li
     return targets, suffix is None
 
 
-def _sources(
+def find_sources(
     args: argparse.Namespace, channels: int, left_out: list[LeftOut], broken: list[dict[str, Any]]
-) -> Iterator[_Source]:
+) -> Iterator[Source]:
     """What is to be segmented, images of some channels.
 
     What a folder holds beside it goes to ``left_out``. Of several folders, those that cannot be made out go to
@@ -274,11 +300,11 @@ def _sources(
             raise DataError(f"{path.name}: there is no such file or folder")
     # As many files as channels are one image, unless they are as many colour pictures.
     if channels > 1 and len(paths) == channels and all(p.is_file() and read(p).channels == 1 for p in paths):
-        yield _Source(_stem(paths[0]), tuple(paths))
+        yield Source(_stem(paths[0]), tuple(paths))
         return
     for path in paths:
         if path.is_file() or _is_series(path):
-            yield _Source(_stem(path), (path,))
+            yield Source(_stem(path), (path,))
             continue
         try:
             dataset = index(path, args.layout, check=False)
@@ -290,7 +316,7 @@ def _sources(
             continue
         left_out += dataset.left_out
         for record in dataset.records:
-            yield _Source(record.id, record.images)
+            yield Source(record.id, record.images)
 
 
 def _is_series(folder: Path) -> bool:

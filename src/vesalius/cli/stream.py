@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from vesalius.cli.admission import warn_of_withdrawals
 from vesalius.cli.arguments import add_device, add_mirroring
 from vesalius.cli.progress import counting
 
@@ -74,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
     with ExitStack() as opened:
         footage = opened.enter_context(open_footage(args.source, rate_hz=args.rate))
         segmenter = load_segmenter(args.bundle, device=args.device, backend=args.backend)
+        warn_of_withdrawals(segmenter.bundle, args.bundle, backend=args.backend)
         results = stream(
             footage,
             segmenter,

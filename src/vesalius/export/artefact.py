@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from vesalius.bundle import Bundle
+from vesalius.bundle.lineage import lineage_from
 from vesalius.errors import DataError, PlanError
 from vesalius.export.describe import DESCRIPTION, FORMAT, VERSION, describe, versions
 from vesalius.export.graph import averaged, mirrored
@@ -231,6 +232,7 @@ def _describe(
         "check": {name: told[name] for name in ("runtime", "parity", "loss")},
         "notes": told["notes"],
         "versions": versions(writer.RUNTIME),
+        "provenance": lineage_from(segmenter.bundle),
     }
     write_text(folder / DESCRIPTION, json.dumps(text, indent=2, ensure_ascii=False) + "\n")
 

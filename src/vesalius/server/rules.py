@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import logging
 import math
 import re
 import tomllib
@@ -16,6 +17,8 @@ from vesalius.errors import DataError, FormatError, VesaliusError, unknown_name
 from vesalius.image import LabelMap, Volume
 from vesalius.server.described import LEVELS
 from vesalius.server.node.peers import Peer
+
+log = logging.getLogger(__name__)
 
 Segment = Callable[[Volume], LabelMap]
 """The step in the middle: an image of the series' grid in, labels on the same grid out."""
@@ -206,8 +209,15 @@ def segmenter_of(rule: Rule) -> Segment:
         from vesalius.predict import load_segmenter
         from vesalius.predict import segment as predict
 
-        segmenter = load_segmenter(segment.pop("bundle"), **segment)
-        return lambda image: predict(image, segmenter).labels
+        place = segment.pop("bundle")
+        segmenter = load_segmenter(place, **segment)
+        tell = _withdrawals(rule, place, str(segment.get("backend", "")))
+
+        def segmented(image: Volume) -> LabelMap:
+            tell()
+            return predict(image, segmenter).labels
+
+        return segmented
     import inspect
 
     from vesalius.classical import find
@@ -221,6 +231,30 @@ def segmenter_of(rule: Rule) -> Segment:
             raise VesaliusError(f"the rule {rule.name}: {unknown_name('argument', name, takes)}")
     arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in segment.items()}
     return lambda image: method(image, **arguments)
+
+
+def _withdrawals(rule: Rule, bundle: str, backend: str) -> Callable[[], None]:
+    """Says in the log that a rule's bundle, or the export that computes it, is marked: now, and when more withdraw.
+
+    A node runs for months; the mark is made meanwhile, and read with every image.
+    """
+    from vesalius.bundle.lineage import read_provenance, withdrawal_words, withdrawn_from
+
+    places = [place for place in (Path(bundle), Path(backend)) if place.name and place.exists()]
+    known = dict.fromkeys(places, 0)
+
+    def tell() -> None:
+        for place in places:
+            try:
+                count = withdrawn_from(read_provenance(place))
+            except VesaliusError:
+                continue  # it was loaded, and is gone or being written anew: what was said stands
+            if count > known[place]:
+                known[place] = count
+                log.warning("%s: %s: %s", rule.name, place.name, withdrawal_words(count))
+
+    tell()
+    return tell
 
 
 def values_of(headers: Iterable[str]) -> dict[str, tuple[str, ...]]:

@@ -1,7 +1,10 @@
 """Who took part stays with what was learnt, and a withdrawal is marked on it."""
 
 import json
+import shutil
+import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -81,3 +84,81 @@ def test_a_damaged_lineage_is_told():
     for lineage in ([{"register": "r1"}], [3], [{}]):
         with pytest.raises(BundleError, match="lineage of the bundle is damaged"):
             patients_of(json.loads(json.dumps({"lineage": lineage})), "r1")
+
+
+def zipped(folder: Path, to: Path, *, inside: str = "", way: int = zipfile.ZIP_DEFLATED) -> Path:
+    with zipfile.ZipFile(to, "w", way) as archive:
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            archive.write(path, f"{inside}{path.relative_to(folder).as_posix()}")
+    return to
+
+
+@pytest.mark.parametrize("way", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize("inside", ["", "model/"])
+def test_a_zip_is_marked_and_stays_what_it_was_otherwise(bundle, tmp_path, inside, way):
+    place = zipped(bundle.save(tmp_path / "model"), tmp_path / "model.zip", inside=inside, way=way)
+    before = {one.filename: one.CRC for one in zipfile.ZipFile(place).infolist()}
+    assert patients_of(read_provenance(place), "r1") == {"a0", "b1", "c2"}
+    mark_withdrawn(place, "r1", ["b1"], at="2026-01-01")
+    once = place.read_bytes()
+    mark_withdrawn(place, "r1", ["b1"], at="2026-02-02")
+    assert place.read_bytes() == once
+    loaded = Bundle.load(place)
+    assert withdrawn_from(loaded.provenance) == 1
+    assert all(np.array_equal(loaded.weights[n], Bundle.load(tmp_path / "model").weights[n]) for n in loaded.weights)
+    after = {one.filename: one.CRC for one in zipfile.ZipFile(place).infolist()}
+    assert {name for name in before if before[name] != after[name]} == {f"{inside}bundle.json"}
+    assert zipfile.ZipFile(place).infolist()[0].compress_type == way
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".part-")] == []
+
+
+def test_exports_are_found_and_marked_as_bundles_are(bundle, tmp_path):
+    made = tmp_path / "phones" / "model"
+    made.mkdir(parents=True)
+    told = {"format": "vesalius export", "provenance": {"lineage": bundle.provenance["lineage"]}}
+    (made / "vesalius.json").write_text(json.dumps(told))
+    (made / "model.onnx").write_bytes(b"graph")
+    packed = zipped(made, tmp_path / "phones.zip")
+    (tmp_path / "other.zip").write_bytes(b"no zip")
+    zipped(tmp_path / "phones", tmp_path / "notes.zip", inside="deep/er/")
+    (tmp_path / "link").symlink_to(made)
+    assert list(find_bundles(tmp_path)) == [made, packed]
+    for place in (made, packed):
+        assert patients_of(read_provenance(place), "r1") == {"a0", "b1", "c2"}
+        mark_withdrawn(place, "r1", ["a0"], at="2026-01-01")
+        assert withdrawn_from(read_provenance(place)) == 1
+    assert json.loads((made / "vesalius.json").read_text())["format"] == "vesalius export"
+
+
+def test_an_export_of_before_lineage_was_told_concerns_nobody(tmp_path):
+    (tmp_path / "vesalius.json").write_text('{"format": "vesalius export"}')
+    assert patients_of(read_provenance(tmp_path), "r1") == frozenset()
+
+
+@pytest.mark.parametrize("damage", ["cut", "bomb", "twice", "none"])
+def test_a_zip_that_is_damaged_or_swells_is_left_as_it_is(bundle, tmp_path, damage):
+    place = zipped(bundle.save(tmp_path / "model"), tmp_path / "model.zip")
+    if damage == "cut":
+        place.write_bytes(place.read_bytes()[:-200])
+    elif damage == "bomb":
+        with zipfile.ZipFile(place, "a", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("zeros", bytes(100 * place.stat().st_size + (8 << 20)))
+    elif damage == "twice":
+        with zipfile.ZipFile(place, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+            archive.writestr("bundle.json", "{}")
+    else:
+        shutil.copy(__file__, place)
+    before = place.read_bytes()
+    with pytest.raises(BundleError):
+        mark_withdrawn(place, "r1", ["a0"], at="")
+    assert place.read_bytes() == before
+
+
+def test_a_folder_that_nobody_may_look_into_is_passed_over(bundle, tmp_path, monkeypatch):
+    bundle.save(tmp_path / "b")
+    (tmp_path / "a").mkdir()
+    known = Path.iterdir
+    monkeypatch.setattr(
+        Path, "iterdir", lambda self: known(self) if self.name != "a" else (_ for _ in ()).throw(PermissionError)
+    )
+    assert [place.name for place in find_bundles(tmp_path)] == ["b"]

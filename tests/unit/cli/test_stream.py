@@ -1,6 +1,7 @@
 """``vesalius stream``: what it prints, keeps and refuses."""
 
 import csv
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ from films import picture
 from phantoms import ball_dataset, untrained_bundle
 
 from vesalius import segment
+from vesalius.bundle.lineage import mark_withdrawn
 from vesalius.cli import main
 from vesalius.io import read_labels, write
 from vesalius.predict import load_segmenter
@@ -58,6 +60,16 @@ def test_settings_reach_the_segmenter(told, bundle, film, tmp_path):
     assert (result["frames"], result["ended"]) == (2, "enough was seen")
     expected = segment(picture(1), bundle, mirror=False, overlap=0, device="cpu", backend="torch-float32")
     np.testing.assert_array_equal(read_labels(tmp_path / "a.tif").array[..., 1], expected.labels.array)
+
+
+def test_a_marked_bundle_is_told(bundle, film, tmp_path, capsys):
+    marked = shutil.copytree(bundle, tmp_path / "marked")
+    arguments = ["stream", str(film), "--every-frame", "--frames", "1", *ALWAYS, "--bundle"]
+    assert main([*arguments, str(marked)]) == 0
+    assert "withdrawn" not in capsys.readouterr().err
+    mark_withdrawn(marked, "r1", ["a0", "b1"], at="2026-01-01")
+    assert main([*arguments, str(marked)]) == 0
+    assert "vesalius: marked: 2 patients of its training have withdrawn consent" in capsys.readouterr().err
 
 
 def test_people_get_a_table(printed, bundle, film):

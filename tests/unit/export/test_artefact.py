@@ -12,6 +12,7 @@ import torch
 from phantoms import as_cascade, ball_case, ball_dataset, drawn_bundle, for_regions
 from torch import Tensor
 
+from vesalius.bundle.lineage import find_bundles, patients_of, read_provenance
 from vesalius.errors import DataError, PlanError, VesaliusError
 from vesalius.export import ExportReport, export, targets, torchscript
 from vesalius.export.artefact import case_windows
@@ -74,6 +75,16 @@ def test_the_folder_says_what_it_holds(solid, tmp_path):
     assert report.parity[""].max_difference < 1e-5
     assert told["versions"]["torch"] == torch.__version__
     assert str(tmp_path) not in json.dumps(told)
+
+
+def test_who_took_part_stays_known_and_who_withdrew(solid, tmp_path):
+    marked = {"lineage": [{"register": "r1", "purpose": "training", "patients": ["a0", "b1"]}]}
+    marked["withdrawn"] = [{"register": "r1", "at": "2026-01-01", "patients": ["b1"]}]
+    export(replace(solid, provenance={**marked, "held_out": ["case7"]}), "torchscript", tmp_path / "out")
+    assert description(tmp_path / "out")["provenance"] == marked
+    assert [patients_of(read_provenance(place), "r1") for place in find_bundles(tmp_path)] == [{"a0", "b1"}]
+    export(solid, "torchscript", tmp_path / "other")
+    assert description(tmp_path / "other")["provenance"] == {}
 
 
 def test_without_a_case_noise_is_compared(solid, tmp_path):

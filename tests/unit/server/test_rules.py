@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from vesalius.bundle import Bundle
+from vesalius.bundle.lineage import mark_withdrawn
 from vesalius.errors import DataError, FormatError, VesaliusError
 from vesalius.image import Grid, Volume
 from vesalius.server.node.peers import Peer
@@ -138,3 +140,31 @@ def test_a_bundle_is_the_step_in_the_middle():
     found = segmenter_of(rule)(image)
     assert found.grid == grid
     assert found.labels.names
+
+
+def test_a_marked_bundle_is_told_when_it_is_loaded_and_when_the_mark_is_made(tmp_path, caplog):
+    """A node runs for months: who withdraws meanwhile is told of with the next image, once."""
+    grid = Grid.from_spacing((20, 24, 16), (1.0, 1.0, 1.0))
+    image = Volume(np.zeros((1, *grid.shape), np.float32), grid)
+    place = Bundle.load("hippocampus").save(tmp_path / "model")
+    rule = Rule(**RULE | {"segment": {"bundle": str(place), "device": "cpu", "backend": "torch-float32"}})
+
+    def told() -> list[str]:
+        found = [record.getMessage() for record in caplog.records if record.name == "vesalius.server.rules"]
+        caplog.clear()
+        return found
+
+    ready = segmenter_of(rule)
+    ready(image)
+    assert told() == []
+    mark_withdrawn(place, "r1", ["a0"], at="2026-01-01")
+    ready(image)
+    ready(image)
+    assert told() == [f"{rule.name}: model: a patient who took part in its training has withdrawn consent"]
+    (place / "bundle.json").rename(tmp_path / "away")  # as while a copy takes its place
+    ready(image)
+    (tmp_path / "away").rename(place / "bundle.json")
+    mark_withdrawn(place, "r1", ["b1"], at="2026-01-02")
+    ready(image)
+    segmenter_of(rule)
+    assert told() == [f"{rule.name}: model: 2 patients of its training have withdrawn consent"] * 2
