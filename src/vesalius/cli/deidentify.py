@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"what is cleaned rather than removed or left: {', '.join(_CLEANED)} (none)",
     )
     parser.add_argument("--skip-pixels", action="store_true", help="do not search the pixels for burnt-in text")
+    parser.add_argument("--dicomdir", action="store_true", help="lay DICOM out as media, and list it in a new DICOMDIR")
     parser.add_argument("--quarantine", metavar="DIR", help="where doubtful files go (OUT.quarantine)")
     parser.add_argument("--report", metavar="FILE", help="what was done, as JSON without values (OUT.report.json)")
     parser.add_argument("--links", metavar="FILE", help="encrypted table that leads back to the patients; added to")
@@ -68,7 +69,15 @@ def run(args: argparse.Namespace) -> int:
     out = Path(args.output)
     make_folder(out.parent)
     with counting("files", shown=not args.json) as progress:
-        report = deidentify(args.folder, out, profile=profile, key=key, quarantine=args.quarantine, progress=progress)
+        report = deidentify(
+            args.folder,
+            out,
+            profile=profile,
+            key=key,
+            quarantine=args.quarantine,
+            directory=args.dicomdir,
+            progress=progress,
+        )
     said = Path(args.report) if args.report else out.with_name(f"{out.name}.report.json")
     write_text(said, report.to_json())
     if links_key is not None:

@@ -37,7 +37,7 @@ IMAGE_BYTES = frozenset(
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 _CONTEXT_GROUP = re.compile(r"1\.2\.840\.10008\.6\.1\.\d{1,4}")
 _PACKED = {"FL": "f", "FD": "d", "SL": "i", "SS": "h", "SV": "q", "UL": "I", "US": "H", "UV": "Q", "AT": "H"}
-_LETTERS = re.compile(rb"[A-Za-z]{6}")
+_LETTERS = re.compile(rb"[A-Za-z]{6}|[0-9.+-]{8}")
 _FEW = 16
 _LONG_TEXT = ("ST", "LT", "UT", "UC", "UR", "AE", "PN", "UN")
 _STAND_INS: dict[str, Any] = {
@@ -141,7 +141,7 @@ def harmless(element: DataElement) -> bool:
 
 
 def spells(element: DataElement) -> bool:
-    """Whether a few numbers are six letters or more when they are read as text: somebody hid a word in them.
+    """Whether a few numbers are six letters, or a date's eight digits, when they are read as text: a word hides there.
 
     Example:
         >>> spells(DataElement(0x00720074, "FD", 2.5)), spells(DataElement(0x00720074, "FD", 4.117e-105))
@@ -149,6 +149,8 @@ def spells(element: DataElement) -> bool:
         >>> spells(DataElement(0x00720074, "FD", struct.unpack("<d", b"JANE DOE")[0]))
         False
         >>> spells(DataElement(0x00720074, "FD", struct.unpack("<d", b"DOERINGJ")[0]))
+        True
+        >>> spells(DataElement(0x00720078, "UL", list(struct.unpack("<2I", b"19470213"))))
         True
     """
     values = [] if element.value is None else element.value if element.VM > 1 else [element.value]

@@ -8,7 +8,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vesalius.errors import DataError, FormatError, MissingDependencyError, PrivacyError, VesaliusError
@@ -78,6 +78,7 @@ def deidentify(
     profile: Profile,
     key: bytes,
     quarantine: str | os.PathLike[str] | None = None,
+    directory: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """De-identify every file of a folder.
@@ -94,6 +95,8 @@ def deidentify(
         profile: Of PS3.15, with its options; see `vesalius.privacy.profile.make_profile`.
         key: The secret that pseudonyms follow from, 16 bytes or more.
         quarantine: Where the doubtful files go; ``out`` with ``.quarantine`` at its end when not given.
+        directory: Whether to lay the DICOM files out as a DICOMDIR demands it and to write one: in folders ``PT000000``
+            and so on, without suffixes.
         progress: Called with the number of files that are done, and of all.
 
     Returns:
@@ -133,6 +136,8 @@ def deidentify(
             progress(number + 1, len(files))
     if work.waiting:
         _settle(work)
+    if directory:
+        _list(work)
     if work.quarantined:
         reasons = {one.name: list(one.doubts) for one in work.quarantined}
         write_text(held / REASONS, json.dumps(_reasons_before(held) | reasons, indent=1) + "\n")
@@ -160,6 +165,16 @@ class _Run:
     def staging(self) -> Path:
         """Where the files of a series wait for each other, before anything of them is in the results."""
         return self.target / _STAGING
+
+
+def _list(work: _Run) -> None:
+    from vesalius.privacy.dicomdir import rebuild
+
+    moves, left = rebuild(work.target)
+    names = {old.as_posix(): new.as_posix() for old, new in moves.items()}
+    work.written = [replace(one, name=names.get(one.name, one.name)) for one in work.written]
+    if left:
+        work.left_out["an object that a DICOMDIR cannot list; it is in the results, not in the list"] += left
 
 
 def _one(path: Path, work: _Run) -> None:

@@ -13,6 +13,7 @@ from pydicom.sequence import Sequence
 from vesalius.errors import FormatError
 from vesalius.io.dicom.quiet import quiet
 from vesalius.privacy.elements import (
+    NUMBERS,
     TEXT,
     described,
     emptied,
@@ -41,6 +42,7 @@ _CLEANED_WITHIN = (0x0040A730, 0x00700001, 0x0040A073)
 _STATUS = (0x00120062, 0x00120063, 0x00120064, 0x00280303)  # set anew at the end
 _BORN = {0x00100033, 0x00100034}  # dates of birth and death in another calendar: text that no table lists
 _OLDEST_YEARS = 89
+_FEW_NUMBERS = 16  # of which one may be somebody's number; tables hold every number
 _FIRST_BLOCK, _LAST_BLOCK = 0x10, 0xFF  # elements that name the creators of private blocks
 _UNLISTED_GROUPS = (0x0014, 0x4010)  # of other trades: testing of materials, security of airports
 
@@ -297,6 +299,11 @@ def _terms(element: DataElement, work: _Work) -> DataElement:
 
 def _unless_repeating(element: DataElement, work: _Work) -> DataElement:
     """Take out what repeats the names and numbers that identify people, wherever somebody put them."""
+    if element.VR in (*NUMBERS, "DS", "IS") and element.VM <= _FEW_NUMBERS:
+        if not any(text.removesuffix(".0") in work.identities.whole for text in texts(element)):
+            return element
+        work.did(int(element.tag), "replaced, it repeated what identifies a person")
+        return stand_in(element)
     if element.VR not in TEXT or int(element.tag) in _PATIENT:
         return element
     coded = element.VR == "CS"
