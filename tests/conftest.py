@@ -1,11 +1,18 @@
 """Fixtures and settings that every kind of test uses."""
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from jaxtyping import install_import_hook
+
+if TYPE_CHECKING:
+    from dicoms import Maker
+    from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"
@@ -25,6 +32,20 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the real data sets of ../shared/data are not here")
     return SHARED
+
+
+@pytest.fixture
+def dicom(tmp_path: Path) -> Maker:
+    """A maker of DICOM files below a temporary folder."""
+    from dicoms import Maker
+
+    return Maker(tmp_path)
+
+
+@pytest.fixture
+def ramp() -> NDArray[np.int16]:
+    """Five slices of 4 x 6, every voxel different: ``(k, rows, columns)``."""
+    return np.arange(5 * 4 * 6, dtype=np.int16).reshape(5, 4, 6)
 
 
 @pytest.fixture
