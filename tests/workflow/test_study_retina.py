@@ -94,6 +94,7 @@ def test_lesions_are_scored_by_kind(sample: Path, tmp_path: Path, capsys: pytest
 def test_what_is_amiss_is_said(sample: Path, tmp_path: Path, refused: Any) -> None:
     lonely = tmp_path / "DRIVE"
     shutil.copytree(sample / "DRIVE" / "test", lonely / "test")
+    (lonely / "test" / "images" / "03_test.tif").unlink()
     assert "too few" in refused("study", "retina", lonely, "-o", tmp_path / "a", "--steps", "1", "--device", "cpu")
     other = tmp_path / "other"
     other.mkdir()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from vesalius.cli.arguments import add_device
@@ -34,6 +36,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_device(parser)
 
 
+@contextlib.contextmanager
+def _gone_if_empty(out: Path) -> Iterator[None]:
+    """Make the folder; what was refused before anything was written leaves none behind."""
+    from vesalius.io.atomic import make_folder
+
+    is_new = not out.exists()
+    make_folder(out)
+    try:
+        yield
+    finally:
+        if is_new:
+            with contextlib.suppress(OSError):  # it holds something
+                out.rmdir()
+
+
 def run(args: argparse.Namespace) -> int:
     """Run the study, print its scores and where its report is."""
     from vesalius.cli.progress import training
@@ -49,8 +66,7 @@ def run(args: argparse.Namespace) -> int:
         raise VesaliusError(
             f"{out.name}: the folder holds something already; name another with -o, or go on with a run by --resume"
         )
-    make_folder(out)
-    with training(shown=not args.json) as status:
+    with _gone_if_empty(out), training(shown=not args.json) as status:
         setting = Setting(
             budget_s=parse_time(args.budget or ("2.5m" if args.sample else "30m")),
             steps=args.steps,

@@ -60,6 +60,8 @@ def run(data: Path, out: Path, setting: Setting) -> Outcome:
     if setting.trained is not None:
         return _apply(data, out, setting)
     sets = find_eyes(data)
+    for eyes in sets:
+        split(eyes)  # what cannot be split is refused before anything is written
     Pipeline((Step("fundus"),)).save(out / "preprocessing.json")
     sections: list[Section] = []
     scores: dict[str, float] = {}
