@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
+import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vesalius.cli.arguments import add_output_style
 
 if TYPE_CHECKING:
     from vesalius.classical.pixels import PixelClassifier
-    from vesalius.image import Grid, LabelMap, Labels
+    from vesalius.cli.segment import Source
+    from vesalius.image import Grid, LabelMap, Labels, LeftOut
 
 HELP = "classify voxels by their neighbourhood: trained from a few scribbles in seconds"
 
@@ -48,7 +49,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     train.add_argument("--trees", type=int, default=100, help="of the forest or of boosting (100)")
     train.add_argument("--seed", type=int, default=0, help="of all chance (0)")
     segment = verbs.add_parser("segment", description="Classify every voxel of images.")
-    segment.add_argument("images", nargs="+", metavar="IMAGE", help="images like those it was trained on")
+    segment.add_argument(
+        "images", nargs="+", metavar="IMAGE", help="images like those it was trained on, or folders of them"
+    )
+    segment.add_argument("--series", help="which series of a DICOM folder")
+    segment.add_argument("--layout", default="auto", help="how a folder is arranged, see `vesalius index` (auto)")
     segment.add_argument("--classifier", required=True, metavar="FOLDER", help="what `vesalius pixels train` wrote")
     segment.add_argument("-o", "--output", required=True, metavar="OUT", help="a file for one image, a folder for more")
     segment.add_argument("--probabilities", action="store_true", help="write these too, as NAME-probabilities")
@@ -58,18 +63,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train or segment."""
-    return _train(args) if args.act == "train" else _segment(args)
+    return _train(args) if args.act == "train" else segment_pixels(args, args.classifier)
 
 
 def _train(args: argparse.Namespace) -> int:
     from vesalius.classical.pixels import save_pixels, train_pixels
+    from vesalius.cli.arguments import label_values
     from vesalius.errors import DataError
+    from vesalius.image import Labels
     from vesalius.io import read
 
     if len(args.scribbles) != len(args.images):
         raise DataError(f"--scribbles wants one file for each image: {len(args.images)}, not {len(args.scribbles)}")
     images = [read(path) for path in args.images]
-    labels = None if args.labels is None else _labels(args.labels)
+    labels = None if args.labels is None else Labels.of(label_values(args.labels))
     scribbles = [_scribbles(file, image.grid, labels) for file, image in zip(args.scribbles, images, strict=True)]
     started = time.perf_counter()
     classifier = train_pixels(
@@ -93,71 +100,73 @@ def _train(args: argparse.Namespace) -> int:
     print(f"learnt by a {classifier.name} in {seconds:.2g} s; the features that matter most:")
     for name, share in most[:_SHOWN]:
         print(f"  {share:6.1%}  {name}")
-    print(f"written to {args.output}; use it with `vesalius pixels segment IMAGE --classifier {args.output} -o OUT`")
+    print(f"written to {args.output}; use it with `vesalius segment IMAGE --bundle {args.output} -o OUT`")
     return 0
 
 
-def _segment(args: argparse.Namespace) -> int:
+def segment_pixels(args: argparse.Namespace, folder: str) -> int:
+    """Classify images, for ``vesalius pixels segment`` and ``vesalius segment``; results go where those of networks go.
+
+    Args:
+        args: With ``images``, ``output``, ``probabilities``, ``json``, ``series`` and ``layout``.
+        folder: Of the classifier.
+
+    Returns:
+        The exit code: 1 if an image failed.
+    """
     from vesalius.classical.pixels import load_pixels
+    from vesalius.cli.segment import find_sources, find_targets
     from vesalius.errors import VesaliusError
 
-    classifier = load_pixels(args.classifier)
-    targets = _targets(args.images, Path(args.output))
-    rows, failed = [], 0
-    for image, target in zip(args.images, targets, strict=True):
+    classifier = load_pixels(folder)
+    left_out: list[LeftOut] = []
+    broken: list[dict[str, Any]] = []
+    sources = list(find_sources(args, classifier.channels, left_out, broken))
+    for case in left_out:
+        print(f"vesalius: left out: {case.id}: {case.reason}", file=sys.stderr)
+    targets, _ = find_targets(sources, Path(args.output), resume=False)
+    rows: list[dict[str, Any]] = []
+    for source, target in zip(sources, targets, strict=True):
         try:
-            rows.append({"image": image, "output": str(target)} | _classified(classifier, image, target, args))
+            voxels = _classified(classifier, source, target, args)
         except VesaliusError as error:
             if len(targets) == 1:
                 raise
-            failed += 1
-            rows.append({"image": image, "error": str(error)})
+            broken.append({"image": source.name, "error": str(error)})
+        else:
+            rows.append({"image": source.name, "output": str(target), "voxels": voxels})
+    for row in broken:
+        print(f"vesalius: {row['image']}: {row['error']}", file=sys.stderr)
     if args.json:
-        print(json.dumps({"images": rows, "failed": failed}))
+        others = [{"id": case.id, "reason": case.reason} for case in left_out]
+        print(json.dumps({"images": [*rows, *broken], "failed": len(broken), "left_out": others}))
     else:
         for row in rows:
-            said = row.get("error") or ", ".join(f"{name} {count:,} voxels" for name, count in row["voxels"].items())
-            print(f"{row.get('output', row['image'])}  {said}")
-    return 1 if failed else 0
+            print(f"{row['output']}  {', '.join(f'{name} {count:,} voxels' for name, count in row['voxels'].items())}")
+    return 1 if broken else 0
 
 
-def _classified(
-    classifier: PixelClassifier, image: str, target: Path, args: argparse.Namespace
-) -> dict[str, dict[str, int]]:
+def _classified(classifier: PixelClassifier, source: Source, target: Path, args: argparse.Namespace) -> dict[str, int]:
     from vesalius.io import read, write
+    from vesalius.io.atomic import make_folder
     from vesalius.io.layouts.files import stem, suffix
+    from vesalius.io.layouts.load import read_channels
 
-    volume = read(image)
+    volume = read(source.images[0], series=args.series) if len(source.images) == 1 else read_channels(source.images)
     found = classifier.classify(volume)
+    make_folder(target.parent)
     if args.probabilities:
         write(
             classifier.probabilities(volume), target.with_name(f"{stem(target)}-probabilities{_many(suffix(target))}")
         )
     write(found, target)
     counts = found.counts()
-    return {"voxels": {label.name: counts.get(label.value, 0) for label in found.labels.labels}}
+    return {label.name: counts.get(label.value, 0) for label in found.labels.labels}
 
 
 def _many(ending: str) -> str:
     """A picture cannot hold a channel for each label."""
     return ".npz" if ending in (".png", ".tif") else ending
-
-
-def _targets(images: list[str], out: Path) -> list[Path]:
-    from vesalius.errors import DataError
-    from vesalius.io import PICTURES, format_of
-    from vesalius.io.layouts.files import stem
-
-    if not out.is_dir() and format_of(out) is not None:
-        if len(images) > 1:
-            raise DataError(f"{out.name} names one file, and there are {len(images)} images: name a folder")
-        return [out]
-    found = [out / f"{stem(Path(i))}{'.png' if format_of(Path(i)) in PICTURES else '.nii.gz'}" for i in images]
-    if len(set(found)) < len(found):
-        raise DataError("several images would be written to one file: segment them apart")
-    if {path.resolve() for path in found} & {Path(i).resolve() for i in images}:
-        raise DataError("a result would replace an image: choose another folder")
-    return found
 
 
 def _scribbles(file: str, grid: Grid, labels: Labels | None) -> LabelMap:
@@ -168,16 +177,6 @@ def _scribbles(file: str, grid: Grid, labels: Labels | None) -> LabelMap:
     if labels is None:
         return marks
     return LabelMap(marks.array, grid, labels)
-
-
-def _labels(text: str) -> Labels:
-    from vesalius.errors import DataError
-    from vesalius.image import Labels
-
-    pairs = [part.strip() for part in text.split(",")]
-    if not all(re.fullmatch(r"[^=]+=\d+", pair) for pair in pairs):
-        raise DataError(f"--labels must be written like background=1,nucleus=2, not {text!r}")
-    return Labels.of({name.strip(): int(value) for name, value in (pair.split("=") for pair in pairs)})
 
 
 def _numbers(text: str) -> tuple[float, ...]:

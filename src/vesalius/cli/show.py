@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vesalius.bundle import Bundle
+    from vesalius.classical.pixels import PixelClassifier
     from vesalius.image import Volume
     from vesalius.plan import Plan
+
+_SHOWN = 10  # features that matter most
 
 HELP = "describe a trained segmenter (card, plan, network), a plan, or an image (grid, values)"
 
@@ -23,11 +26,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Find out what it is and describe it."""
+    from vesalius.classical.pixels import holds_pixels, load_pixels
+
+    path = Path(args.thing)
+    if holds_pixels(path):
+        return _show_pixels(args, load_pixels(path))
     from vesalius.bundle import Bundle, built_in
     from vesalius.errors import FormatError
     from vesalius.plan import plan_from_json
 
-    path = Path(args.thing)
     if args.thing in built_in() or path.suffix == ".zip" or (path / "bundle.json").is_file():
         return _show_bundle(args, Bundle.load(args.thing))
     if path.suffix == ".json":
@@ -74,6 +81,31 @@ def _show_bundle(args: argparse.Namespace, bundle: Bundle) -> int:
     _print_network(network)
     print()
     print_plan(bundle.plan)
+    return 0
+
+
+def _show_pixels(args: argparse.Namespace, classifier: PixelClassifier) -> int:
+    features = classifier.features
+    most = sorted(classifier.importances.items(), key=lambda item: -item[1])
+    told: dict[str, Any] = {
+        "model": classifier.name,
+        "images": f"{classifier.ndim}D, {classifier.channels} channel{'s' if classifier.channels > 1 else ''}",
+        "labels": [label.name for label in classifier.labels.labels],
+        "features": list(features.families),
+        "scales_mm": list(features.scales_mm),
+        "scaling": features.scaling,
+    }
+    if args.json:
+        print(json.dumps({**told, "importances": dict(most), "provenance": dict(classifier.provenance)}))
+        return 0
+    print("a classifier of pixels; use it with `vesalius segment IMAGE --bundle FOLDER -o OUT`")
+    for name, value in told.items():
+        words = [f"{v:g}" if isinstance(v, float) else str(v) for v in (value if isinstance(value, list) else [value])]
+        print(f"{name:14} {', '.join(words)}")
+    for name, count in classifier.provenance.get("marked", {}).items():
+        print(f"{'marked':14} {count:,} voxels of {name}")
+    for name, share in most[:_SHOWN]:
+        print(f"{'matters':14} {share:6.1%}  {name}")
     return 0
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vesalius.bundle import Bundle
+from vesalius.classical.pixels import PixelClassifier, holds_pixels, load_pixels
 from vesalius.errors import BundleError
 from vesalius.image import Grid, LabelMap, Meta, Volume
 from vesalius.plan import Prepared
@@ -43,7 +44,7 @@ class Prediction:
 
 def segment(
     image: Volume,
-    bundle: Bundle | Segmenter | str | Path,
+    bundle: Bundle | Segmenter | PixelClassifier | str | Path,
     *,
     device: str = "auto",
     channels: Sequence[str] | None = None,
@@ -70,7 +71,8 @@ def segment(
     Args:
         image: With the plan's channels.
         bundle: A bundle, the path of one, the name of a built-in one, or what `load_segmenter` made of it: that saves
-            building the networks for every image.
+            building the networks for every image. Or a classifier of pixels, or its folder: it has no networks, so that
+            of what follows it takes ``probabilities`` alone.
         device: Where to compute: ``"auto"``, ``"cpu"``, ``"cuda"`` …. A `Segmenter` stays where it is.
         channels: Which of the plan's channels the image holds, in its order; all of them, in the plan's order, when
             left out. Some may be missing if the bundle was trained with channel dropout.
@@ -102,6 +104,13 @@ def segment(
 
     Source: Isensee et al. 2021, doi:10.1038/s41592-020-01008-z (windows, Gaussian weights, mirroring, ensembles).
     """
+    if isinstance(bundle, PixelClassifier) or (isinstance(bundle, str | Path) and holds_pixels(bundle)):
+        asked = (device, backend, channels, members, mirror, overlap, memory_gib, focus)
+        if asked != ("auto", "auto", None, None, None, None, None, False):
+            raise BundleError(
+                "a classifier of pixels takes no settings of networks: of all options probabilities alone"
+            )
+        return _by_pixels(image, bundle, probabilities=probabilities)
     segmenter = _segmenter(bundle, device, members, backend)
     look = Look(
         channels=None if channels is None else tuple(channels),
@@ -134,6 +143,13 @@ def segment(
         return Prediction(labels, None, told)
     turned = _turned_back(chances, canonical, image.grid)
     return Prediction(labels, Volume(turned, image.grid, Meta(calibrated=image.meta.calibrated)), told)
+
+
+def _by_pixels(image: Volume, classifier: PixelClassifier | str | Path, *, probabilities: bool) -> Prediction:
+    name = "" if isinstance(classifier, PixelClassifier) else Path(classifier).name
+    loaded = classifier if isinstance(classifier, PixelClassifier) else load_pixels(classifier)
+    told = {"bundle": name, "model": loaded.name, "features": list(loaded.importances), **loaded.provenance}
+    return Prediction(loaded.classify(image), loaded.probabilities(image) if probabilities else None, told)
 
 
 def _turned_back(array: NDArray[Any], canonical: Grid, grid: Grid) -> NDArray[Any]:

@@ -3,7 +3,7 @@
 from vesalius.classical.pixels.classifier import PixelClassifier, train_pixels
 from vesalius.classical.pixels.features import FAMILIES, Family, Features
 from vesalius.classical.pixels.models import MODELS, ModelName
-from vesalius.classical.pixels.storage import load_pixels, save_pixels
+from vesalius.classical.pixels.storage import holds_pixels, load_pixels, save_pixels
 
 __all__ = [
     "FAMILIES",
@@ -12,6 +12,7 @@ __all__ = [
     "Features",
     "ModelName",
     "PixelClassifier",
+    "holds_pixels",
     "load_pixels",
     "save_pixels",
     "train_pixels",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, get_args
 
@@ -140,17 +140,50 @@ def _features(
         if "intensity" in features.families:
             yield channel
         for sigma in sigmas:
+            scale = _Scale(sigma, flat, ends)  # what several families want is made once
             for family in features.families:
-                yield from _MADE[family](channel, _Scale(sigma, flat, ends))
+                yield from _MADE[family](channel, scale)
 
 
 @dataclass(frozen=True)
 class _Scale:
-    """Width of a Gaussian, voxels; the axis across which planes lie; 1st and 99th percentile of the whole channel."""
+    """A channel at one scale.
+
+    Args:
+        sigma: Width of the Gaussian on each axis, voxels.
+        flat: The axis across which planes lie.
+        limits: 1st and 99th percentile of the whole channel.
+        filtered: What the Gaussian's derivatives have made so far of the channel, by the orders along its first axes.
+    """
 
     sigma: NDArray[np.float64]
     flat: int | None
     limits: tuple[float, float]
+    filtered: dict[tuple[int, ...], NDArray[Any]] = field(default_factory=dict)
+
+    def derivative(self, values: NDArray[Any], *axes: int) -> NDArray[np.float32]:
+        """The channel under a derivative of the Gaussian, in units of its width, so that scales can be compared.
+
+        Args:
+            values: The channel, the same each time.
+            axes: Along which it is derived; smoothed alone where there are none.
+        """
+        orders = tuple(axes.count(axis) for axis in range(values.ndim))
+        made: NDArray[np.float32] = self._along(values, orders)
+        return made * np.float32(math.prod(float(self.sigma[axis]) for axis in axes)) if axes else made
+
+    def _along(self, values: NDArray[Any], orders: tuple[int, ...]) -> NDArray[Any]:
+        """Axis after axis, so that derivatives share the axes on which they are alike."""
+        from scipy import ndimage
+
+        if not orders:
+            return values
+        if orders not in self.filtered:
+            before, axis = self._along(values, orders[:-1]), len(orders) - 1
+            self.filtered[orders] = ndimage.gaussian_filter1d(
+                before, self.sigma[axis], axis, orders[-1], mode="nearest", truncate=_REACH, output=np.float32
+            )
+        return self.filtered[orders]
 
 
 def _scaled(image: Volume, scaling: Scaling) -> NDArray[np.float32]:
@@ -183,44 +216,35 @@ def _halo(features: Features, sigma: float) -> int:
     return math.ceil(_REACH * sigma * (1 + widest)) + 6
 
 
-def _smoothed(values: NDArray[Any], sigma: NDArray[np.float64], order: int | Sequence[int] = 0) -> NDArray[np.float32]:
+def _smoothed(values: NDArray[Any], sigma: NDArray[np.float64]) -> NDArray[np.float32]:
     from scipy import ndimage
 
     made: NDArray[np.float32] = ndimage.gaussian_filter(
-        values, sigma, order=order, mode="nearest", truncate=_REACH, output=np.float32
+        values, sigma, mode="nearest", truncate=_REACH, output=np.float32
     )
     return made
 
 
-def _derivative(values: NDArray[Any], sigma: NDArray[np.float64], *axes: int) -> NDArray[np.float32]:
-    """Of a Gaussian's width on each axis, in units of that width, so that scales can be compared."""
-    order = [axes.count(axis) for axis in range(values.ndim)]
-    return _smoothed(values, sigma, order) * np.float32(math.prod(float(sigma[axis]) for axis in axes))
-
-
 def _intensity(values: NDArray[Any], scale: _Scale) -> Iterator[NDArray[Any]]:
-    yield _smoothed(values, scale.sigma)
+    yield scale.derivative(values)
 
 
 def _edge(values: NDArray[Any], scale: _Scale) -> Iterator[NDArray[Any]]:
-    sigma = scale.sigma
     axes = range(values.ndim)
-    yield np.sqrt(sum(_derivative(values, sigma, axis) ** 2 for axis in axes))
-    yield sum((_derivative(values, sigma, axis, axis) for axis in axes), np.zeros((), np.float32))
-    yield _smoothed(values, sigma) - _smoothed(values, 1.6 * sigma)  # Marr and Hildreth's ratio
+    yield np.sqrt(sum(scale.derivative(values, axis) ** 2 for axis in axes))
+    yield sum((scale.derivative(values, axis, axis) for axis in axes), np.zeros((), np.float32))
+    yield scale.derivative(values) - _smoothed(values, 1.6 * scale.sigma)  # Marr and Hildreth's ratio
 
 
 def _texture(values: NDArray[Any], scale: _Scale) -> Iterator[NDArray[Any]]:
-    sigma = scale.sigma
-    slopes = [_derivative(values, sigma, axis) for axis in range(values.ndim)]
-    yield from _eigenvalues(lambda a, b: _smoothed(slopes[a] * slopes[b], 2 * sigma), values.ndim)
-    mean = _smoothed(values, sigma)
-    yield np.sqrt(np.maximum(_smoothed(values * values, sigma) - mean * mean, 0))
+    slopes = [scale.derivative(values, axis) for axis in range(values.ndim)]
+    yield from _eigenvalues(lambda a, b: _smoothed(slopes[a] * slopes[b], 2 * scale.sigma), values.ndim)
+    mean = scale.derivative(values)
+    yield np.sqrt(np.maximum(_smoothed(values * values, scale.sigma) - mean * mean, 0))
 
 
 def _shape(values: NDArray[Any], scale: _Scale) -> Iterator[NDArray[Any]]:
-    sigma = scale.sigma
-    yield from _eigenvalues(lambda a, b: _derivative(values, sigma, a, b), values.ndim)
+    yield from _eigenvalues(lambda a, b: scale.derivative(values, a, b), values.ndim)
 
 
 def _eigenvalues(entry: Callable[[int, int], NDArray[Any]], n: int) -> Iterator[NDArray[Any]]:

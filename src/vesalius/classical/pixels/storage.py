@@ -70,6 +70,16 @@ def save_pixels(classifier: PixelClassifier, folder: str | os.PathLike[str]) -> 
     return place
 
 
+def holds_pixels(place: str | os.PathLike[str]) -> bool:
+    """Whether a place is the folder of a classifier, and not of another bundle.
+
+    Args:
+        place: Anything.
+    """
+    folder = Path(place)
+    return (folder / DESCRIPTION).is_file() and not (folder / "bundle.json").is_file()
+
+
 def load_pixels(folder: str | os.PathLike[str]) -> PixelClassifier:
     """Read a classifier.
 
