@@ -4,8 +4,8 @@
 
 Writes NAME.png for every method of `vesalius classical`, and the page docs/gallery/index.md with the commands. The
 picture shows nuclei (Data Science Bowl 2018, CC0), the volume a spleen (Medical Segmentation Decathlon, CC BY-SA 4.0),
-cut to soft tissue and 1.6 mm by `vesalius preprocess`. With --check nothing is drawn: each method must run on both and
-write a label map with something in it on the input's grid.
+cut to soft tissue and 1.6 mm by `vesalius preprocess`; atlases are shown on a hippocampus (the same, Task04). With
+--check nothing is drawn: each method must run on both and write a label map with something in it on the input's grid.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from vesalius.io.atomic import make_folder, write_text
 
 PICTURE = "dsb2018_nuclei/images/2f929b067a59f88530b6bfa6f6889bc3a38adf88d594895973d1c8b2549fd93d.png"
 VOLUME = "msd_spleen_crop/ct.nii.gz"
+ORGANS = {"lung-fields": "totalsegmentator_samples/ct.nii.gz"}  # methods for one organ, which neither image shows
 PREPARED = ("window centre=75 width=250", "isotropic spacing_mm=2.5")
 
 NUCLEI, SPLEEN = "--seeds nuclei.json", "--seeds spleen.json"
@@ -58,7 +59,7 @@ SEEDS: dict[str, list[dict[str, Any]]] = {
 }
 
 # Options for the picture and for the volume.
-EXAMPLES: dict[str, tuple[str, str]] = {
+EXAMPLES: dict[str, tuple[str, ...]] = {
     "threshold": ("--above 25", "--above 0.4 --below 0.7"),
     "otsu": ("", ""),
     "multi-otsu": ("--classes 3", "--classes 3"),
@@ -108,7 +109,16 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "dbscan": ("--radius 0.02 --least-voxels 200", "--radius 0.01 --least-voxels 100"),
     "gaussian-mixture": ("", "--background 0"),
     "mixture-mrf": ("", ""),
+    "lung-fields": ("",),
 }
+
+# Atlases are images of one kind: a hippocampus, with one atlas that is scaled and with five that are bent.
+HIPPOCAMPI = "msd_hippocampus"
+TARGET, ATLASES = "017", ("001", "006", "019", "034", "042")
+ATLAS_EXAMPLES = (
+    "--atlas atlas-1.nii.gz atlas-1-labels.nii.gz --kind affine",
+    " ".join(f"--atlas atlas-{n}.nii.gz atlas-{n}-labels.nii.gz" for n in range(1, 6)),
+)
 
 _SIDE = 240  # pixels
 _COLOURS = 64
@@ -125,6 +135,21 @@ def prepare(data: Path, work: Path) -> tuple[Path, Path]:
     return picture, volume
 
 
+def prepare_atlases(data: Path, work: Path) -> Path:
+    """The target that the atlases are carried to; they lie beside it."""
+    folder = data / HIPPOCAMPI
+    for number, case in enumerate(ATLASES, start=1):
+        shutil.copyfile(folder / "images" / f"hippocampus_{case}.nii.gz", work / f"atlas-{number}.nii.gz")
+        shutil.copyfile(folder / "labels" / f"hippocampus_{case}.nii.gz", work / f"atlas-{number}-labels.nii.gz")
+    shutil.copyfile(folder / "images" / f"hippocampus_{TARGET}.nii.gz", work / "hippocampus.nii.gz")
+    return work / "hippocampus.nii.gz"
+
+
+def seen_by(method: str, images: tuple[Path, Path], data: Path) -> tuple[Path, ...]:
+    """The images that a method is shown on."""
+    return (data / ORGANS[method],) if method in ORGANS else images
+
+
 def run(arguments: list[str]) -> None:
     """Run a command; what it says is shown if it fails."""
     said, complained = io.StringIO(), io.StringIO()
@@ -137,7 +162,7 @@ def run(arguments: list[str]) -> None:
 def found_by(method: str, image: Path, options: str, work: Path) -> tuple[Volume, LabelMap]:
     """What a method finds in an image, on its grid."""
     output = work / f"{method}{'.png' if image.suffix == '.png' else '.nii.gz'}"
-    chosen = [str(work / word) if word.endswith(".json") else word for word in shlex.split(options)]
+    chosen = [str(work / word) if word.endswith((".json", ".nii.gz")) else word for word in shlex.split(options)]
     channel = ["--channel", "luminance"] if image.suffix == ".png" else []
     run(["classical", method, str(image), "-o", str(output), *channel, *chosen])
     volume, labels = read(image), read_labels(output)
@@ -149,10 +174,13 @@ def found_by(method: str, image: Path, options: str, work: Path) -> tuple[Volume
 
 
 def panel(volume: Volume, labels: LabelMap) -> NDArray[np.uint8]:
-    """A picture, or the slice in the middle of a volume, with its labels in colour."""
+    """A picture, or the slice in the middle of a volume (where it shows no label, that of most), in colour."""
     grey, marked = volume.array[0].astype(float), labels.array
     if grey.ndim == 3:
-        grey, marked = grey[:, :, grey.shape[2] // 2], marked[:, :, marked.shape[2] // 2]
+        level = marked.shape[2] // 2
+        if not marked[:, :, level].any():
+            level = int((marked > 0).sum(axis=(0, 1)).argmax())
+        grey, marked = grey[:, :, level], marked[:, :, level]
     low, high = np.percentile(grey, (1, 99.8))
     shade = np.clip((grey - low) / max(high - low, 1e-6), 0, 1) ** 0.7 * 255
     rgb = np.repeat(shade[..., None], 3, axis=-1)
@@ -175,7 +203,7 @@ def panel(volume: Volume, labels: LabelMap) -> NDArray[np.uint8]:
     return np.asarray(canvas)
 
 
-def page(commands: dict[str, tuple[str, str]]) -> str:
+def page(commands: dict[str, tuple[str, ...]]) -> str:
     """The page: families, methods, commands, pictures."""
     lines = [
         "# Gallery of methods without training",
@@ -186,18 +214,33 @@ def page(commands: dict[str, tuple[str, str]]) -> str:
         "They show what a method does, with settings that took a minute: no more. Which to take when:",
         "[Segment without training](../how-to/segment-without-training.md).",
         "",
-        "Images: Data Science Bowl 2018 (CC0); Medical Segmentation Decathlon, Task09 (CC BY-SA 4.0).",
+        "Images: Data Science Bowl 2018 (CC0); Medical Segmentation Decathlon, Task04 and Task09 (CC BY-SA 4.0);",
+        "of the lungs TotalSegmentator (Apache-2.0).",
     ]
     for title, modules in GROUPS.items():
         lines += ["", f"## {title.capitalize()}"]
         for method in (name for name, module in METHODS.items() if module in modules):
-            picture, volume = commands[method]
             lines += ["", f"### {method}", "", f"![{method}]({method}.png)", "", "```text"]
+            if method in ORGANS:
+                (options,) = commands[method]
+                lines += [
+                    f"vesalius classical {method} {Path(ORGANS[method]).name} -o labels.nii.gz {options}".rstrip(),
+                    "```",
+                ]
+                continue
+            picture, volume = commands[method]
             lines += [
                 f"vesalius classical {method} nuclei.png --channel luminance -o nuclei-labels.png {picture}".rstrip(),
                 f"vesalius classical {method} spleen.nii.gz -o spleen-labels.nii.gz {volume}".rstrip(),
                 "```",
             ]
+    lines += ["", "## Atlases", "", "### atlas", "", "![atlas](atlas.png)", "", "```text"]
+    lines += [f"vesalius classical atlas hippocampus.nii.gz -o labels.nii.gz {options}" for options in ATLAS_EXAMPLES]
+    lines += [
+        "```",
+        "",
+        "A hippocampus, front and back, by one atlas that was scaled (left) and by five that were bent.",
+    ]
     lines += ["", "## Files of seeds"]
     for name in SEEDS:
         lines += ["", f"`{name}.json`:", "", "```json", seeds_text(name), "```"]
@@ -224,8 +267,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         images = prepare(args.data, work)
-        for method in args.only or METHODS:
-            pairs = [found_by(method, image, o, work) for image, o in zip(images, EXAMPLES[method], strict=True)]
+        target = prepare_atlases(args.data, work)
+        for method in args.only or (*METHODS, "atlas"):
+            shown = [(target, o) for o in ATLAS_EXAMPLES]
+            if method != "atlas":
+                shown = list(zip(seen_by(method, images, args.data), EXAMPLES[method], strict=True))
+            pairs = [found_by(method, image, options, work) for image, options in shown]
             print(method, *(f"{len(np.unique(labels.array)) - 1} labels" for _, labels in pairs), sep=", ", flush=True)
             if not args.check:
                 drawn = np.concatenate([panel(*pair) for pair in pairs], axis=1)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from vesalius.classical import METHODS
+from vesalius.io import read_labels
 from vesalius.transform.pipeline import STEPS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,17 +37,26 @@ def images(shared_data, tmp_path_factory):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_method_marks_something_on_both_grids(method, images):
+def test_a_method_marks_something_on_its_images(method, images, shared_data):
     work, both = images
-    for image, options in zip(both, gallery.EXAMPLES[method], strict=True):
+    for image, options in zip(gallery.seen_by(method, both, shared_data), gallery.EXAMPLES[method], strict=True):
         volume, labels = gallery.found_by(method, image, options, work)
         assert gallery.panel(volume, labels).shape == (240, 240, 3)
+
+
+@pytest.mark.parametrize("options", gallery.ATLAS_EXAMPLES, ids=("one", "five"))
+def test_atlases_mark_a_hippocampus(options, shared_data, tmp_path):
+    target = gallery.prepare_atlases(shared_data, tmp_path)
+    _, labels = gallery.found_by("atlas", target, options, tmp_path)
+    drawn = read_labels(shared_data / gallery.HIPPOCAMPI / "labels" / f"hippocampus_{gallery.TARGET}.nii.gz")
+    both = np.count_nonzero((labels.array > 0) & (drawn.array > 0))
+    assert 2 * both / (np.count_nonzero(labels.array) + np.count_nonzero(drawn.array)) > 0.7
 
 
 def test_the_page_is_that_of_the_script():
     folder = ROOT / "docs" / "gallery"
     assert (folder / "index.md").read_text(encoding="utf-8") == gallery.page(gallery.EXAMPLES)
-    assert {path.stem for path in folder.glob("*.png")} == set(METHODS)
+    assert {path.stem for path in folder.glob("*.png")} == {*METHODS, "atlas"}
 
 
 def test_the_page_of_the_steps_is_that_of_its_script():

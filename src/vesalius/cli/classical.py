@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any, cast
 
 from vesalius.cli.arguments import add_output_style
+from vesalius.cli.atlases import SUMMARY, add_atlas, segment
 from vesalius.cli.signature import add_options, description, read_options, summary
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         one.add_argument("--channel", help="of several: luminance, mean, or its number from 0")
         add_output_style(one)
         add_options(one, function, title=f"options of {name}")
+    add_atlas(methods.add_parser("atlas", description=SUMMARY, allow_abbrev=False))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -41,11 +43,13 @@ def run(args: argparse.Namespace) -> int:
     from vesalius.classical import find
     from vesalius.io import read, write
 
-    method = find(args.method)
     image = _chosen(read(args.image), args.channel)
-    arguments = read_options(args, method, image.grid)
     started = time.perf_counter()
-    found = method(image, **arguments)
+    if args.method == "atlas":
+        found = segment(args, image, _chosen)
+    else:
+        method = find(args.method)
+        found = method(image, **read_options(args, method, image.grid))
     seconds = time.perf_counter() - started
     write(found, args.output)
     rows = _rows(found, image)
@@ -96,5 +100,6 @@ def _listed(summaries: dict[str, str]) -> str:
         names = [name for name, module in METHODS.items() if module in modules]
         if names:
             lines += ["", f"{title}:", *(f"  {name:22} {summaries[name].rstrip('.')}" for name in names)]
+    lines += ["", "atlases:", f"  {'atlas':22} {SUMMARY.rstrip('.')}"]
     lines += ["", "`vesalius classical METHOD --help` explains a method."]
     return "\n".join(lines).lstrip("\n").replace("%", "%%")
