@@ -24,7 +24,7 @@ from vesalius.predict import Segmenter, load_segmenter, segment
 from vesalius.report import Section, overlay, write_scores_csv
 from vesalius.report.tables import write_rows
 from vesalius.studies.brain_tumour.checks import Signature
-from vesalius.studies.brain_tumour.cohort import Cohort, open_cohort, read_incomplete
+from vesalius.studies.brain_tumour.cohort import Cohort, open_cohort, read_incomplete, with_stand_ins
 from vesalius.studies.brain_tumour.finding import (
     COMPARTMENTS,
     Evidence,
@@ -33,9 +33,9 @@ from vesalius.studies.brain_tumour.finding import (
     find,
     fit_presence,
     probabilities_unseen,
-    stand_in,
 )
 from vesalius.studies.brain_tumour.sample import write_brats
+from vesalius.studies.brain_tumour.standing import stand_in
 from vesalius.studies.brain_tumour.telling import case_table, finding_table, presence_section, score_section
 from vesalius.studies.holdout import train
 from vesalius.studies.study import Outcome, Setting, write_study
@@ -73,12 +73,13 @@ def run(data: Path, out: Path, setting: Setting) -> Outcome:
     cohort = open_cohort(cases, brats.usual_modalities(cases), note=setting.note)
     cohort = replace(cohort, repairs=(*cohort.repairs, *set_aside))
     dataset = cohort.dataset.with_reference()
-    trained = train(dataset, out / _BUNDLE, setting, card=_card(cohort), amend=_for_missing_channels)
+    trained = train(with_stand_ins(dataset), out / _BUNDLE, setting, card=_card(cohort), amend=_for_missing_channels)
     seen: list[_Seen] = []
     evidence: list[Evidence] = []
     for segmenter, unseen in trained.segmenters(device=setting.device):
-        setting.note(f"segmenting {len(unseen)} held-out cases")
-        for case in dataset.select(unseen):
+        held_out = dataset.select([case for case in unseen if case in dataset.ids])
+        setting.note(f"segmenting {len(held_out)} held-out cases")
+        for case in held_out:
             seen.append(_look(case, segmenter, dataset.channels, out, shown=len(seen) < _PICTURES))
             evidence += _evidence(case, seen[-1].finding, segmenter)
     others = list(_without_a_sequence(cohort, load_segmenter(out / _BUNDLE, device=setting.device), out))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vesalius.image import LabelMap, Volume
+from vesalius.image import LabelMap, Labels, Volume
 
 LEAST_BACKGROUND = 0.15
 """Share of an image that one value must have, for it to count as stripped: a brain fills half of its box at most, and
@@ -77,6 +77,11 @@ class Signature:
 def brain_of(image: Volume) -> NDArray[np.bool_]:
     """Where the brain is in a stripped image: where some sequence has not the value of its first corner."""
     return np.asarray((image.array != image.array[:, :1, :1, :1]).any(axis=0))
+
+
+def as_brain(image: Volume) -> LabelMap:
+    """The brain of a stripped image as a label map."""
+    return LabelMap(brain_of(image).astype(np.uint8), image.grid, Labels.of({"brain": 1}))
 
 
 def stripping_doubts(image: Volume, channels: Sequence[str]) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vesalius.errors import DataError, GeometryError, VesaliusError
-from vesalius.image import Case, Dataset, LabelMap, Labels, Record
+from vesalius.image import Case, Dataset, LabelMap, Labels, Record, Volume
 from vesalius.io import read_labels
 from vesalius.io.layouts.brats import CONVENTIONS, BratsCase, Convention, read_conventions
 from vesalius.io.layouts.load import read_channels, refuse_other_place
@@ -24,8 +24,12 @@ from vesalius.studies.brain_tumour.checks import (
     stripping_doubts,
     typical,
 )
+from vesalius.studies.brain_tumour.standing import stand_in
 
 _GROUP = "convention"
+_ONE_SIDED = "healthy half"  # a key of a record's groups: there is one
+_STAND_IN = "stand-in"
+_EVERY = 2  # of the patients with a healthy half: so many are stood in for in training
 _SHOWN = 5  # names of cases in a sentence
 
 
@@ -91,7 +95,7 @@ def open_cohort(
         if case not in incomplete
     )
     dataset = Dataset(records, target, channels, _load, "brats")
-    kept, signatures, more = _checked(dataset, usual, note)
+    dataset, kept, signatures, more = _checked(dataset, usual, note)
     repairs += more
     if not kept and not incomplete:
         raise DataError("no case can be used: " + "; ".join(repairs[:_SHOWN]))
@@ -123,9 +127,40 @@ def read_incomplete(case: BratsCase, channels: Sequence[str], dataset: Dataset) 
     return _load(record, dataset), there
 
 
+def with_stand_ins(dataset: Dataset) -> Dataset:
+    """Add a brain without a tumour for every second patient with a healthy half; see `stand_in`.
+
+    Each belongs to the patient whose half it is, so that both are held out together.
+    """
+    halves = [record for record in dataset.records if _ONE_SIDED in record.groups][::_EVERY]
+    more = tuple(
+        replace(
+            record,
+            id=f"{record.id} mirrored",
+            patient=record.patient or record.id,
+            groups={**record.groups, _STAND_IN: "yes"},
+        )
+        for record in halves
+    )
+    return replace(dataset, records=(*dataset.records, *more))
+
+
 def _load(record: Record, dataset: Dataset) -> Case:
+    case = _load_patient(record, dataset)
+    if _STAND_IN not in record.groups or case.reference is None:
+        return case
+    half = stand_in(case.image, case.reference)
+    assert half is not None  # it was looked at before
+    nothing = np.zeros(half.grid.shape, np.uint8)
+    return replace(case, image=half, reference=LabelMap(nothing, half.grid, case.reference.labels))
+
+
+def _load_patient(record: Record, dataset: Dataset) -> Case:
     image = read_channels(record.images)
-    image = replace(image, meta=replace(image.meta, modality="MR"))
+    # Where images were standardised, what lies outside the brain is not 0; crops and z-scores go by 0.
+    empty = image.array[:, :1, :1, :1]
+    array = image.array.astype(np.float32) - empty if empty.any() else image.array
+    image = Volume(array, image.grid, replace(image.meta, modality="MR"))
     if record.reference is None or dataset.labels is None:
         return Case(record.id, image, None, record.patient, record.groups)
     convention: Convention = record.groups[_GROUP]  # type: ignore[assignment]
@@ -168,11 +203,13 @@ def _patient(case: str) -> str:
 
 def _checked(
     dataset: Dataset, usual: Signature | None, note: Callable[[str], None]
-) -> tuple[list[str], dict[str, Signature], list[str]]:
-    """The cases that are as they should be, what each looks like, and what is amiss with the others."""
+) -> tuple[Dataset, list[str], dict[str, Signature], list[str]]:
+    """The cases with what is known of them, those that are as they should be, their looks, and what is amiss."""
     signatures: dict[str, Signature] = {}
+    records: list[Record] = []
     doubts: dict[str, list[str]] = {}
     for number, record in enumerate(dataset.records):
+        records.append(record)
         if number % 25 == 0 and number:
             note(f"checked {number} of {len(dataset)} cases")
         try:
@@ -187,6 +224,8 @@ def _checked(
         if not doubts[record.id]:
             signatures[record.id] = sign(case.image, dataset.channels, case.reference)
             doubts[record.id] = shift_doubts(case.image, dataset.channels)
+            if case.reference is not None and stand_in(case.image, case.reference) is not None:
+                records[-1] = replace(record, groups={**record.groups, _ONE_SIDED: "yes"})
     rules = {case: broken_rules(found) for case, found in signatures.items()}
     for rule, number in Counter(rule for broken in rules.values() for rule in broken).items():
         if number > max(1, len(signatures) / 2):
@@ -200,4 +239,5 @@ def _checked(
         swap = exchanged(found, known) if known is not None else ""
         doubts[name] += [f"its sequences seem to be exchanged: {swap}"] if swap else rules[name]
     kept = [record.id for record in dataset.records if not doubts[record.id]]
-    return kept, signatures, [f"{name}: left out: {'; '.join(why)}" for name, why in doubts.items() if why]
+    told = [f"{name}: left out: {'; '.join(why)}" for name, why in doubts.items() if why]
+    return replace(dataset, records=tuple(records)), kept, signatures, told

@@ -10,16 +10,15 @@ import numpy as np
 from vesalius.errors import DataError
 from vesalius.image import LabelMap, Labels, Volume
 from vesalius.metrics.brats import REGIONS
-from vesalius.metrics.midline import Midplane, midline_shift_mm, midplane, parts_of_brain
+from vesalius.metrics.midline import midline_shift_mm, parts_of_brain
 from vesalius.metrics.platt import Platt, fit_platt
 from vesalius.predict import Prediction
-from vesalius.studies.brain_tumour.checks import brain_of
-from vesalius.transform import reorient
+from vesalius.studies.brain_tumour.checks import as_brain
 
 COMPARTMENTS = ("necrotic core", "oedema", "enhancing tumour")
 _LIKELY = 0.5  # probability, from which a voxel counts
 _NOTHING_ML = 0.001  # added before the logarithm, so that no tumour at all has one
-_CLEAN_ML = 0.1  # a half with less tumour than this is taken for a healthy one
+_FEWEST = 3  # brains of either kind; of fewer nothing can be calibrated
 
 
 @dataclass(frozen=True)
@@ -84,44 +83,6 @@ def find(case: str, image: Volume, prediction: Prediction, channels: Sequence[st
     return Finding(case, evidence_of(prediction), volumes, parts, shift_mm, tuple(channels))
 
 
-def as_brain(image: Volume) -> LabelMap:
-    """The brain of a stripped image as a label map."""
-    return LabelMap(brain_of(image).astype(np.uint8), image.grid, Labels.of({"brain": 1}))
-
-
-def stand_in(image: Volume, reference: LabelMap) -> Volume | None:
-    """A brain without a tumour: the healthy half of a patient's, and its mirror image in place of the other.
-
-    Sets of tumour patients hold no brain without one, and without such no probability can be calibrated.
-
-    Args:
-        image: Stripped.
-        reference: The tumour, on the same grid.
-
-    Returns:
-        The brain, its axes towards left, posterior, superior; ``None`` where both halves hold tumour.
-    """
-    laid, drawn = reorient(image), reorient(reference).array != 0
-    plane: Midplane = midplane(as_brain(laid))
-    middle = laid.grid.to_points(np.asarray([(n - 1) / 2 for n in laid.grid.shape]))
-    at = float(laid.grid.to_index(np.array([plane.offset + plane.along_y * middle[1] + plane.along_z * middle[2],
-                                            middle[1], middle[2]]))[0])  # fmt: skip
-    index = np.arange(laid.grid.shape[0])
-    halves = {"left": index > at, "right": index < at}  # axis 0 grows to the left
-    ml = {side: float(drawn[half].sum()) * laid.grid.voxel_volume_mm3 / 1000 for side, half in halves.items()}
-    healthy = min(ml, key=lambda side: ml[side])
-    if ml[healthy] > _CLEAN_ML:
-        return None
-    source = round(2 * at) - index
-    there = (source >= 0) & (source < index.size)
-    array = laid.array.copy()
-    empty = laid.array[:, :1, :1, :1]
-    for i in np.flatnonzero(~halves[healthy]):
-        array[:, i] = laid.array[:, source[i]] if there[i] and halves[healthy][source[i]] else (
-            array[:, i] if source[i] == i else empty[:, 0])  # fmt: skip
-    return laid.with_array(array)
-
-
 @dataclass(frozen=True)
 class Evidence:
     """What speaks for a tumour in a brain, and whether there is one.
@@ -138,10 +99,20 @@ class Evidence:
 
 
 def fit_presence(known: Sequence[Evidence]) -> Platt | None:
-    """Calibrate the probability of a tumour; ``None`` where only one outcome is known."""
-    if len({one.present for one in known}) < 2:
+    """Calibrate the probability of a tumour.
+
+    Args:
+        known: Brains that the network had not seen.
+
+    Returns:
+        The calibration; ``None`` where fewer than three brains have a tumour, or have none, and where more evidence
+        does not mean more tumours: then the network cannot tell.
+    """
+    present = sum(one.present for one in known)
+    if min(present, len(known) - present) < _FEWEST:
         return None
-    return fit_platt([one.value for one in known], [one.present for one in known])
+    found = fit_platt([one.value for one in known], [one.present for one in known])
+    return found if found.slope > 0 else None
 
 
 def probabilities_unseen(known: Sequence[Evidence]) -> list[tuple[float, bool]]:

@@ -77,12 +77,15 @@ def presence_section(known: Sequence[tuple[float, bool]], brains: int) -> tuple[
     texts = [
         f"{brains} brains that the networks had not seen. Patients of such a set all have a tumour; what stands for a "
         "brain without one is the healthy half of a patient's with its mirror image, or a case whose reference is "
-        "empty. How much tumour is likely was turned into a probability by Platt's scaling. It holds where every "
-        "second brain has a tumour, as here, and for brains like these; that a real healthy brain looks like such a "
-        "stand-in was not shown."
+        "empty. Such brains of every second patient were learnt from as well. How much tumour is likely was turned "
+        "into a probability by Platt's scaling. It holds where every second brain has a tumour, as here, and for "
+        "brains like these; that a real healthy brain looks like such a stand-in was not shown."
     ]
     if not known:
-        texts.append("There was no brain without a tumour, or none with one: no probability could be calibrated.")
+        texts.append(
+            "No probability could be checked: there are fewer than four brains with a tumour or without, or the "
+            "network sees as much tumour in brains that have none."
+        )
         return Section("Is there a tumour?", texts), math.nan
     said = np.array([chance for chance, _ in known])
     true = np.array([present for _, present in known])

@@ -21,6 +21,7 @@ OFFSET_HU = 1024
 
 _RANGE_HU = (-1024, 3071)  # of twelve bits; what is below is padding outside the field of view
 _LIVER_HU = (-20.0, 300.0)  # steatosis to a bright arterial phase
+_BODY_HU = (-150.0, 300.0)  # of all that is denser than lung, fat included
 _BONE_HU = 300.0
 _LUNG_HU = -600.0
 _LEAST_LUNG_ML = 100.0  # bowel gas is less
@@ -163,13 +164,14 @@ def _stored_with(image: Volume, reference: LabelMap | None) -> tuple[int, bool]:
         tissue = some[some > low + 700]
         middle = float(np.median(tissue)) if tissue.size else float(some.max())
     below = bool(values.min() < _RANGE_HU[0])
-    if _LIVER_HU[0] <= middle <= _LIVER_HU[1]:
+    least, most = _LIVER_HU if liver.size else _BODY_HU
+    if least <= middle <= most:
         return 0, below
-    if _LIVER_HU[0] <= middle - OFFSET_HU <= _LIVER_HU[1]:
+    if least <= middle - OFFSET_HU <= most:
         return OFFSET_HU, False
     raise DataError(
-        f"its {'liver' if liver.size else 'soft tissue'} has a median of {middle:.0f}, and {_LIVER_HU[0]:.0f} to "
-        f"{_LIVER_HU[1]:.0f} HU can be: are these HU?"
+        f"its {'liver' if liver.size else 'soft tissue'} has a median of {middle:.0f}, and {least:.0f} to {most:.0f} "
+        "HU can be: are these HU?"
     )
 
 
