@@ -217,11 +217,30 @@ def _node() -> Iterator[bytes]:
         yield from network.seeds(data[data.index(b"\x08\x00\x08\x00CS") :])
 
 
+def _dimse() -> Iterator[bytes]:
+    import dimse
+
+    with tempfile.TemporaryDirectory() as place:
+        make = Maker(Path(place))
+        made = make.image(np.zeros((4, 6), np.int16), SOPInstanceUID="1.2.3")
+        data = make.write(made).read_bytes()
+        yield from dimse.seeds(iter([data[data.index(b"\x08\x00\x08\x00CS") :]]))
+
+
+def _dicomweb() -> Iterator[bytes]:
+    import web
+
+    with tempfile.TemporaryDirectory() as place:
+        yield from web.seeds(path.read_bytes() for path in _dicom_files(Path(place)))
+
+
 _SEEDS = {
     "dicom": _dicom,
     "series": _series,
     "frames": _frames,
     "node": _node,
+    "dimse": _dimse,
+    "dicomweb": _dicomweb,
     "vault": _vault,
     "bundle": _bundle,
     "nifti": lambda: _written((".nii",), chosen=False),

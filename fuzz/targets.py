@@ -156,6 +156,20 @@ def node(data: bytes) -> None:
     network.node(data)
 
 
+def dimse(data: bytes) -> None:
+    """What a known caller sends to the DICOM node."""
+    import dimse as known
+
+    known.dimse(data)
+
+
+def dicomweb(data: bytes) -> None:
+    """Requests to the DICOMweb server, and objects stored in it."""
+    import web
+
+    web.dicomweb(data)
+
+
 def prepare(target: str) -> None:
     """Load what a target needs: on a busy machine that takes longer than an input may, and coverage follows no other."""
     for name in _LOADED[target]:
@@ -164,6 +178,14 @@ def prepare(target: str) -> None:
         import network
 
         network.start()
+    elif target == "dimse":
+        import dimse as known
+
+        known.start()
+    elif target == "dicomweb":
+        import web
+
+        web.start()
     elif target == "bundle":
         _bundle_folder()
 
@@ -178,6 +200,8 @@ TARGETS: dict[str, Target] = {
     "vault": vault,
     "bundle": bundle,
     "node": node,
+    "dimse": dimse,
+    "dicomweb": dicomweb,
 }
 
 _DICOM = (
@@ -199,6 +223,8 @@ _LOADED = {
     "vault": ("vesalius.privacy.vault", "vesalius.io.npy"),
     "bundle": ("vesalius.bundle", "vesalius.bundle.lineage"),
     "node": ("vesalius.server.node.listen",),
+    "dimse": ("vesalius.server.node.listen", "vesalius.server.node.commitment"),
+    "dicomweb": ("vesalius.server.dicomweb.app", *_DICOM),
 }
 
 
