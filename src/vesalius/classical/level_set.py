@@ -25,6 +25,9 @@ from vesalius.image import LabelMap, Labels, Volume
 Inside = Literal["bright", "dark"]
 """Whether an object is brighter or darker than what is around it."""
 
+_BEYOND = 32  # voxels around the start that are looked at first
+_NEAR = 16  # voxels within which the image may count for a boundary: its slopes are smoothed by a voxel in all ways
+_WHOLE = 0.8  # of an axis: a box that is longer gains nothing
 _RESTING = 0.005  # voxels that a boundary moves in a step, on average, when it is done
 
 
@@ -291,8 +294,36 @@ def _evolved(
     made.SetCurvatureScaling(curvature)
     made.SetNumberOfIterations(iterations)
     made.SetMaximumRMSError(_RESTING)
-    found: NDArray[np.bool_] = _array(made.Execute(_image(_signed(inside)), _image(feature))) < 0
-    return found
+    # The boundary looks at voxels beside it only: a box that it stays well within has the same answer as the image.
+    found = np.zeros(inside.shape, np.bool_)
+    beyond = _BEYOND
+    while True:
+        box = _box(inside, beyond)
+        part: NDArray[np.bool_] = _array(made.Execute(_image(_signed(inside[box])), _image(feature[box]))) < 0
+        if not _comes_near(part, box, inside.shape):
+            found[box] = part
+            return found
+        beyond *= 2
+
+
+def _box(region: NDArray[np.bool_], beyond: int) -> tuple[slice, ...]:
+    """The box that holds a region, and so many voxels around it; an axis along which little is left is taken whole."""
+    box = []
+    for axis, size in enumerate(region.shape):
+        there = np.flatnonzero(region.any(axis=tuple(a for a in range(region.ndim) if a != axis)))
+        low, high = max(0, int(there[0]) - beyond), min(size, int(there[-1]) + 1 + beyond)
+        box.append(slice(low, high) if high - low < _WHOLE * size else slice(0, size))
+    return tuple(box)
+
+
+def _comes_near(found: NDArray[np.bool_], box: tuple[slice, ...], shape: tuple[int, ...]) -> bool:
+    """Whether a region has come so near to a side of its box that more of the image may count."""
+    sides = []
+    for axis, (part, size) in enumerate(zip(box, shape, strict=True)):
+        layers = np.moveaxis(found, axis, 0)
+        sides += [layers[:_NEAR]] if part.start > 0 else []
+        sides += [layers[-_NEAR:]] if part.stop < size else []
+    return any(bool(side.any()) for side in sides)
 
 
 def _signed(inside: NDArray[np.bool_]) -> NDArray[np.float64]:

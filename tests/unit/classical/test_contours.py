@@ -196,3 +196,27 @@ def test_an_image_that_would_swell_is_refused():
     image = Volume(np.random.default_rng(0).random((1, 40, 40, 40)), grid)
     with pytest.raises(DataError, match="resample or crop"):
         find("morphological-chan-vese")(image, centre_mm=(0.2, 100.0, 100.0), radius_mm=30.0)
+
+
+@pytest.mark.parametrize("name", ["threshold-level-set", "geodesic-level-set", "laplacian-level-set"])
+@pytest.mark.parametrize("iterations", [10, 120])  # the boundary stays within the first box, or leaves it
+def test_level_sets_look_at_a_box_and_say_what_the_whole_image_says(name, iterations, monkeypatch, rng):
+    from vesalius.classical import level_set
+
+    i, j, k = np.indices((104, 90, 9))
+    ball = ((i - 50) ** 2 + (j - 45) ** 2 + (3.0 * (k - 4)) ** 2 < 38**2) * 90.0
+    grid = Grid.from_spacing(ball.shape, (1.0, 1.0, 3.0))
+    image = Volume((ball + rng.normal(0, 6, ball.shape))[None], grid)
+    how = {"above": 50.0} if name.startswith("threshold") else {}
+    started = {"centre_mm": (50.0, 45.0, 12.0), "radius_mm": 6.0, "iterations": iterations}
+    monkeypatch.setattr(level_set, "_BEYOND", 28)
+    sizes = []
+    signed = level_set._signed
+    monkeypatch.setattr(level_set, "_signed", lambda inside: sizes.append(inside.size) or signed(inside))
+    found = find(name)(image, **started, **how).array
+    monkeypatch.setattr(level_set, "_BEYOND", 1000)
+    np.testing.assert_array_equal(found, find(name)(image, **started, **how).array)
+    assert found.any() or name == "laplacian-level-set"  # in a flat ball it has nothing to hold on to, and shrinks
+    assert sizes[0] < sizes[-1]  # the last one is the whole image
+    if name == "threshold-level-set":
+        assert (len(sizes) > 2) == (iterations == 120)
