@@ -21,6 +21,7 @@ from vesalius.privacy.vault.changes import files_below
 from vesalius.privacy.vault.plain import MEMORY
 
 WORDS = "correct horse battery staple"
+HERE = ("--device", "cpu", "--backend", "torch-float32")
 LENT = str(MEMORY / "vesalius-lent-")
 
 opened_to_write: list[list[str]] = []  # of those who look on
@@ -103,7 +104,7 @@ def test_segmentations_and_conversions_are_the_same(house, tmp_path, capsys):
     for number, image in enumerate(of(house, "images")):
         out = tmp_path / str(number)
         key = ["--key", house / "key"][: 2 * number]
-        told(capsys, "segment", image, "--bundle", model, "-o", out, "--no-mirror", "--device", "cpu", *key)
+        told(capsys, "segment", image, "--bundle", model, "-o", out, "--no-mirror", *HERE, *key)
         told(capsys, "convert", image / "case1.nii.gz", tmp_path / f"{number}.nrrd", *key)
     for name in ("case0", "case3"):
         plain, lent = (read(tmp_path / n / f"{name}.nii.gz").array for n in ("0", "1"))
@@ -119,7 +120,7 @@ def test_nothing_of_an_image_is_written_to_a_disk(house, tmp_path, capsys, monke
     vault, key, model = house / "cohort.vault" / "data", house / "key", house / "model"
     opened_to_write.append(written := [])
     try:
-        probabilities = ["--probabilities", "--no-mirror", "--device", "cpu"]
+        probabilities = ["--probabilities", "--no-mirror", *HERE]
         told(
             capsys,
             "segment",
@@ -160,13 +161,13 @@ def test_results_can_go_into_the_vault(house, tmp_path, capsys):
     vault, key = tmp_path / "own.vault", house / "key"
     add(create_vault(vault, [recipient_of(read_key(key))]), files_below(house / "data" / "images"))
     segment = ["segment", vault / "images", "--bundle", house / "model", "-o", vault / "found", "--key", key]
-    first = told(capsys, *segment, "--no-mirror", "--device", "cpu")
+    first = told(capsys, *segment, "--no-mirror", *HERE)
     assert first["images"][0]["output"] == str(vault / "found" / "case0.nii.gz")
     held = open_vault(vault, read_key(key)).members
     assert {f"found/case{n}.nii.gz" for n in range(4)} < set(held)
     assert not [path for path in vault.rglob("*") if path.is_file() and path.read_bytes()[:2] == b"\x1f\x8b"]
     # What is there is known, though it was unsealed anew: to go on costs nothing, and changes nothing.
-    again = told(capsys, *segment, "--no-mirror", "--device", "cpu", "--resume")
+    again = told(capsys, *segment, "--no-mirror", *HERE, "--resume")
     assert all(image["done_before"] for image in again["images"])
     assert dict(open_vault(vault, read_key(key)).members) == dict(held)
     told(capsys, "measure", vault / "found" / "case0.nii.gz", "-o", vault / "sizes.csv", "--key", key)
@@ -182,7 +183,7 @@ def test_what_was_done_before_a_failure_is_kept(house, tmp_path, capsys):
     (tmp_path / "images" / "b.nii.gz").write_bytes(b"no image")
     add(create_vault(vault, [recipient_of(read_key(key))]), files_below(tmp_path / "images"))
     images = [vault / "images" / name for name in ("a.nii.gz", "b.nii.gz")]
-    how = ["--bundle", house / "model", "-o", vault / "out", "--no-mirror", "--device", "cpu", "--key", key]
+    how = ["--bundle", house / "model", "-o", vault / "out", "--no-mirror", *HERE, "--key", key]
     told(capsys, "segment", *images, *how, code=1)
     assert "out/a.nii.gz" in open_vault(vault, read_key(key)).members
 

@@ -142,7 +142,7 @@ def _refuse_what_stays(args: argparse.Namespace) -> None:
             "memory"
         )
     cascade = "3d_cascade" in (args.configuration or "") or args.folds is not None
-    if cascade or int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if cascade or os.environ.get("WORLD_SIZE", "1") != "1":
         raise PrivacyError(
             "folds, cascades and several processes keep what they see in the cases on the disk: train a single network "
             "from a vault, or take the members out"

@@ -13,7 +13,8 @@ def vault_of(path: str | os.PathLike[str]) -> tuple[Path, str] | None:
     """The vault in which a path lies, and the rest of it; None where there is no vault on the way.
 
     Args:
-        path: Of a vault itself, of a member, or of anything else; it need not exist.
+        path: Of a vault itself, of a member, or of anything else; it need not exist. The current folder counts only
+            where the path names it: a word that is no path is no member, wherever it is said.
 
     Returns:
         The vault's folder, and the name within, which is empty for the vault itself.
@@ -27,6 +28,8 @@ def vault_of(path: str | os.PathLike[str]) -> tuple[Path, str] | None:
     """
     place = Path(path)
     for folder in (place, *place.parents):
+        if folder == Path() != place:
+            continue
         try:
             if (folder / HEAD).is_file():
                 name = place.relative_to(folder).as_posix()

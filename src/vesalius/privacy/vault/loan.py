@@ -17,6 +17,7 @@ from vesalius.privacy.vault.changes import add
 from vesalius.privacy.vault.plain import extract, lent_folder, member, with_companions
 from vesalius.privacy.vault.store import Vault, open_vault
 
+_TRIES = 5
 _TEMPORARY = ".part-"  # as `vesalius.io.atomic` names what is not whole yet
 
 
@@ -48,10 +49,6 @@ class Loan:
     def plain(self, vault: Path, name: str) -> Path:
         """Where a member of a vault lies in plain."""
         return self.vaults[vault] / name
-
-    def holds(self, path: str | os.PathLike[str]) -> bool:
-        """Whether a path leads to what is lent."""
-        return Path(path).is_relative_to(self.folder)
 
     def original(self, path: str | os.PathLike[str]) -> Path:
         """The path in the vault of what lies in plain; other paths are what they are."""
@@ -141,8 +138,13 @@ def _take_back(loan: Loan, place: Path, wish: Wish, before: Mapping[Path, tuple[
         for path in _files(plain)
         if any(path.is_relative_to(top) for top in tops) and before.get(path) != _stamp(path)
     }
-    if made:
-        add(open_vault(place, key), made)  # opened anew: somebody may have changed it meanwhile
+    for attempt in range(_TRIES if made else 0):
+        try:
+            add(open_vault(place, key), made)  # opened anew: somebody may have changed it meanwhile
+            return
+        except PrivacyError:  # this very moment
+            if attempt == _TRIES - 1:
+                raise
 
 
 def _files(plain: Path) -> list[Path]:
