@@ -63,6 +63,7 @@ METHODS: dict[str, str] = {
     "dbscan": "crowds",
     "gaussian-mixture": "mixture",
     "mixture-mrf": "mixture",
+    "lung-fields": "lungs",
 }
 """Name of a method to its module here; the function has the name with underscores."""
 
@@ -71,6 +72,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "regions": ("growing", "competition", "split_merge", "watershed", "superpixels", "random_walker", "graph_cut"),
     "boundaries": ("edges", "snake", "geodesic", "chan_vese", "level_set", "livewire"),
     "clusters": ("clusters", "crowds", "mixture"),
+    "organs": ("lungs",),
 }
 """The modules of each family, as people look for them."""
 

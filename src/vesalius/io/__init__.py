@@ -109,7 +109,8 @@ def read_labels(
     binarise_above: float | None = None,
     grid: Grid | None = None,
 ) -> LabelMap:
-    """Read a label map from any format that `read` reads, and from the contours of a DICOM RT structure set.
+    """Read a label map from any format that `read` reads, and from contours: a DICOM RT structure set, or the readings
+    of LIDC-IDRI (XML beside its series), of which the consensus of half of the readers is taken.
 
     Whole numbers stored as floating point are taken (to 1e-3), palette pictures mean their palette indices, and grey
     pictures stored as colour (all channels equal) mean the grey.
@@ -141,6 +142,8 @@ def read_labels(
         with path.lent() as plain:
             return read_labels(plain, labels, binarise_above=binarise_above, grid=grid)
     where = Path(path)
+    if where.suffix.lower() == ".xml":
+        return _read_lidc(where, labels)
     module = _module_for(where)
     if module == "vesalius.io.dicom":
         kind = _kind_of(where)
@@ -303,6 +306,12 @@ def _read_object(path: Path, kind: Any) -> Contents:
 
 def _read_structures(path: Path, grid: Grid, labels: Labels | None) -> LabelMap:
     found = importlib.import_module("vesalius.io.dicom.contours").read_rtstruct(path, grid)
+    assert isinstance(found, LabelMap)
+    return found if labels is None else LabelMap(found.array, found.grid, labels)
+
+
+def _read_lidc(path: Path, labels: Labels | None) -> LabelMap:
+    found = importlib.import_module("vesalius.io.lidc").read(path)
     assert isinstance(found, LabelMap)
     return found if labels is None else LabelMap(found.array, found.grid, labels)
 

@@ -11,6 +11,7 @@ from vesalius.errors import DataError
 from vesalius.image import LabelMap, Labels, Volume
 from vesalius.transform.boxes import positive
 from vesalius.transform.components import label_components
+from vesalius.transform.morphology import dilated, eroded
 
 Outside = Literal["least", "zero"]
 """What voxels outside a mask become: the image's least value, or 0."""
@@ -50,11 +51,11 @@ def body_mask(volume: Volume, *, threshold_hu: float = -400.0, opening_mm: float
     step = [max(1, int(opening_mm / (2 * s))) for s in volume.grid.spacing_mm]
     spacing = tuple(n * s for n, s in zip(step, volume.grid.spacing_mm, strict=True))
     coarse = dense[tuple(slice(None, None, n) for n in step)]
-    core = _eroded(coarse, spacing, opening_mm)
+    core = eroded(coarse, spacing, opening_mm)
     if not core.any():
         core = coarse
     # Half as far again: a corner lies farther from the core than a side, by √2.
-    near = _dilated(_largest(core), spacing, 1.5 * opening_mm)
+    near = dilated(_largest(core), spacing, 1.5 * opening_mm)
     for axis, n in enumerate(step):
         near = np.repeat(near, n, axis=axis)
     inside = near[tuple(slice(0, n) for n in dense.shape)] & dense
@@ -107,11 +108,11 @@ def brain_mask(volume: Volume, *, erosion_mm: float = 5.0, closing_mm: float = 6
     grey = _middle_value(values, spacing)
     # Between fluid and grey matter, and below fat, so that the scalp's has less to hold on to.
     tissue = (values > low + 0.5 * (grey - low)) & (values < low + 2 * (grey - low))
-    core = _central(_eroded(tissue, spacing, erosion_mm), spacing)
-    brain = _dilated(core, spacing, erosion_mm + max(spacing) / 2) & tissue
+    core = _central(eroded(tissue, spacing, erosion_mm), spacing)
+    brain = dilated(core, spacing, erosion_mm + max(spacing) / 2) & tissue
     brain = _largest(brain)
     if closing_mm and brain.any():
-        brain = _eroded(_dilated(brain, spacing, closing_mm), spacing, closing_mm) | brain
+        brain = eroded(dilated(brain, spacing, closing_mm), spacing, closing_mm) | brain
     return _as_mask(volume, np.asarray(binary_fill_holes(brain), np.bool_), "brain")
 
 
@@ -208,23 +209,6 @@ def _central(inside: NDArray[np.bool_], spacing: tuple[float, ...]) -> NDArray[n
     far = np.linalg.norm(places - places.mean(axis=0), axis=1)
     weights = np.bincount(pieces[inside], 1 / (1 + (far / np.median(far)) ** 4), minlength=sizes.size + 1)
     return np.asarray(pieces == int(weights.argmax()), np.bool_)
-
-
-def _eroded(inside: NDArray[np.bool_], spacing: tuple[float, ...], radius_mm: float) -> NDArray[np.bool_]:
-    """What lies farther than a radius from everything that is not inside; beyond the image, it goes on."""
-    from scipy.ndimage import distance_transform_edt
-
-    if radius_mm == 0 or inside.all():
-        return inside
-    return np.asarray(distance_transform_edt(inside, sampling=spacing) > radius_mm, np.bool_)
-
-
-def _dilated(inside: NDArray[np.bool_], spacing: tuple[float, ...], radius_mm: float) -> NDArray[np.bool_]:
-    from scipy.ndimage import distance_transform_edt
-
-    if radius_mm == 0 or not inside.any():
-        return inside
-    return np.asarray(distance_transform_edt(~inside, sampling=spacing) <= radius_mm, np.bool_)
 
 
 def _filled(inside: NDArray[np.bool_], volume: Volume) -> NDArray[np.bool_]:

@@ -15,8 +15,9 @@ from typing import cast
 
 from vesalius.errors import DataError, unknown_name
 from vesalius.image import Dataset, Labels, LeftOut, Record
+from vesalius.io import PICTURES
 from vesalius.io.layouts.check import Progress, find_doubles, find_undeclared, find_unlike, read_all
-from vesalius.io.layouts.facts import PICTURES, Facts, examine, examine_image, examine_reference
+from vesalius.io.layouts.facts import Facts, examine, examine_image, examine_reference
 from vesalius.io.layouts.files import count_suffixes, find_images, stem, suffix
 from vesalius.io.layouts.found import Found, Layout
 from vesalius.io.layouts.load import load_case
@@ -29,6 +30,8 @@ __all__ = ["LAYOUTS", "Admit", "Survey", "index", "survey"]
 LAYOUTS = {
     "manifest": "vesalius.io.layouts.manifest",
     "nnunet": "vesalius.io.layouts.nnunet",
+    "luna16": "vesalius.io.layouts.luna16",
+    "lidc": "vesalius.io.layouts.lidc",
     "decathlon": "vesalius.io.layouts.decathlon",
     "brats": "vesalius.io.layouts.brats",
     "lits": "vesalius.io.layouts.lits",
