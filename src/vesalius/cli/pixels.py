@@ -13,7 +13,7 @@ from vesalius.cli.arguments import add_output_style
 
 if TYPE_CHECKING:
     from vesalius.classical.pixels import PixelClassifier
-    from vesalius.cli.segment import Source
+    from vesalius.cli.sources import Source
     from vesalius.image import Grid, LabelMap, Labels, LeftOut
 
 HELP = "classify voxels by their neighbourhood: trained from a few scribbles in seconds"
@@ -115,7 +115,7 @@ def segment_pixels(args: argparse.Namespace, folder: str) -> int:
         The exit code: 1 if an image failed.
     """
     from vesalius.classical.pixels import load_pixels
-    from vesalius.cli.segment import find_sources, find_targets
+    from vesalius.cli.sources import find_sources, find_targets
     from vesalius.errors import VesaliusError
 
     classifier = load_pixels(folder)
