@@ -32,8 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "places",
         metavar="PREDICTIONS",
         nargs="+",
-        help="a label file, or a folder of them named like the cases; then the references, likewise. With --reference: "
-        "the predictions of one method or several, each with a name before it if that of the folder won't do",
+        help="a label file, or a folder of them named like the cases; then the references, likewise. Or a table of "
+        "candidates and one of findings, as LUNA16 has them (CSV). With --reference: the predictions of one method or "
+        "several, each with a name before it if that of the folder won't do",
     )
     parser.add_argument(
         "--reference", metavar="REFERENCES", help="where the references are: a label file, a folder, or a data set"
@@ -60,6 +61,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--calibration", action="store_true", help="measure it, too, of the NAME-probabilities beside the predictions"
     )
+    parser.add_argument(
+        "--scans", metavar="FILE", help="for tables of points: all scans that were searched, a name a line"
+    )
+    parser.add_argument(
+        "--excluded", metavar="FILE", help="for tables of points: findings that count neither way (CSV)"
+    )
     parser.add_argument("--alpha", type=float, default=0.05, help="level of the tests between methods (0.05)")
     parser.add_argument(
         "--workers", type=int, metavar="N", help="cases that are scored at once (as many as cores and memory allow)"
@@ -71,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
     """Score every pair; what has no partner or cannot be scored is said, and the exit code is 1."""
     from vesalius.cli.comparing import tell
     from vesalius.cli.pairs import find_trials, named
+    from vesalius.cli.points import are_points, score_points
     from vesalius.cli.scoring import score_trials
     from vesalius.errors import DataError
     from vesalius.metrics import DEFAULT
@@ -82,6 +90,10 @@ def run(args: argparse.Namespace) -> int:
         methods = dict(zip([""], methods.values(), strict=True))  # a method that is alone needs no name
     if args.workers is not None and args.workers < 1:
         raise DataError(f"--workers must be at least 1, not {args.workers}")
+    if are_points(methods, references):
+        return score_points(args, methods, references)
+    if args.scans is not None or args.excluded is not None:
+        raise DataError("--scans and --excluded are for tables of points: candidates and findings (CSV)")
     trials, failed = find_trials(args, methods, references)
     if not trials:
         raise DataError("no prediction has a reference of the same name; " + "; ".join(failed[:3]))

@@ -135,7 +135,7 @@ def named(predictions: list[str]) -> dict[str, Path]:
         name, sign, place = text.partition("=")
         path = Path(place if sign and not Path(text).exists() else text)
         if not sign or Path(text).exists():
-            name = path.resolve().name if path.is_dir() else stem(path)
+            name = path.resolve().name if path.is_dir() else stem(path).removesuffix(".csv")
         if not name or name in found:
             raise DataError(
                 f"two methods are called {name!r}: write names of your own before them, for example "

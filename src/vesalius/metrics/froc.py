@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vesalius.errors import DataError
+from vesalius.io.points import Mark
+
+_UNMEASURED_MM = 10.0  # diameter of a finding that nobody measured (Source: LUNA16's evaluation script)
 
 RATES: tuple[float, ...] = (1 / 8, 1 / 4, 1 / 2, 1.0, 2.0, 4.0, 8.0)
 """False positives a scan at which LUNA16 reads the sensitivity."""
@@ -84,6 +87,73 @@ class Froc:
     false_positives: int
     doubles: int
     ignored: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; what is not a number or not finite is None."""
+
+        def plain(values: Iterable[float]) -> list[float | None]:
+            return [float(value) if math.isfinite(value) else None for value in values]
+
+        cpm, low, high = plain((self.cpm, self.low, self.high))
+        counts = ("findings", "false_positives", "doubles", "ignored")
+        return {
+            "cpm": cpm,
+            "cpm_low": low,
+            "cpm_high": high,
+            "false_positives_per_scan": list(self.rates),
+            "sensitivity": plain(self.at_rates),
+            **{name: getattr(self, name) for name in counts},
+            "curve": {
+                "false_positives_per_scan": plain(self.false_positives_per_scan),
+                "sensitivity": plain(self.sensitivity),
+                "confidence": plain(self.confidences),
+            },
+        }
+
+
+def findings_of(marks: Iterable[Mark], *, irrelevant: bool = False) -> tuple[Finding, ...]:
+    """The points of a table as findings.
+
+    Args:
+        marks: As `vesalius.io.points.read_marks` has them.
+        irrelevant: Whether they count neither way. Those may lack a diameter, or have one below 0, as in LUNA16's
+            table: 10 mm are taken for it.
+
+    Raises:
+        DataError: Something that is to be found has no diameter above 0.
+
+    Example:
+        >>> findings_of([Mark("a", (1.0, 2.0, 3.0), -1.0)], irrelevant=True)[0].diameter_mm
+        10.0
+    """
+    found = []
+    for number, mark in enumerate(marks, start=1):
+        size = mark.diameter_mm if mark.diameter_mm is not None and mark.diameter_mm > 0 else None
+        if size is None and not irrelevant:
+            raise DataError(f"finding {number} has no diameter_mm above 0, which says how near a hit must be")
+        found.append(Finding(mark.series, mark.centre_mm, size or _UNMEASURED_MM, irrelevant))
+    return tuple(found)
+
+
+def candidates_of(marks: Iterable[Mark]) -> tuple[Candidate, ...]:
+    """The points of a table as candidates.
+
+    Args:
+        marks: As `vesalius.io.points.read_marks` has them.
+
+    Raises:
+        DataError: One has no probability.
+
+    Example:
+        >>> candidates_of([Mark("a", (1.0, 2.0, 3.0), probability=0.75)])[0].confidence
+        0.75
+    """
+    said = []
+    for number, mark in enumerate(marks, start=1):
+        if mark.probability is None:
+            raise DataError(f"candidate {number} has no probability: the table needs a column of that name")
+        said.append(Candidate(mark.series, mark.centre_mm, mark.probability))
+    return tuple(said)
 
 
 def froc(

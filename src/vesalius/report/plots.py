@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from vesalius.metrics.agreement import BlandAltman
 from vesalius.metrics.calibration import Reliability
+from vesalius.metrics.froc import Froc
 from vesalius.metrics.paired import PairedTable
 from vesalius.metrics.ranking import Stability
 from vesalius.report.canvas import figure, render
@@ -208,6 +209,50 @@ def reliability_picture(curves: Mapping[str, Reliability]) -> NDArray[np.uint8]:
         for text in drawn.get_texts():
             text.set_parse_math(False)
     return render(made)
+
+
+def froc_picture(curves: Mapping[str, Froc]) -> NDArray[np.uint8]:
+    """Sensitivity over false positives a scan, a line for each method, with dots where the sensitivity is read off.
+
+    Args:
+        curves: By method, at least one.
+
+    Returns:
+        RGB picture.
+
+    Source: Setio et al., Medical Image Analysis 42:1, 2017, doi:10.1016/j.media.2017.06.015, figure 3: the rates on a
+    scale that doubles.
+    """
+    made = figure(640, 460, _PAPER)
+    made.set_dpi(_SHARP)
+    axes = made.add_subplot()
+    _plain(axes)
+    axes.grid(color=_LINE, linewidth=0.7)
+    rates = next(iter(curves.values())).rates
+    dense = np.geomspace(rates[0] / 2, rates[-1] * 2, 400)
+    for n, (name, found) in enumerate(curves.items()):
+        label = f"{_short(name, 30)}, CPM {found.cpm:.3f}" if name else f"CPM {found.cpm:.3f}"
+        # The curve's own points, and more between them: its straight lines are not straight on this scale.
+        wrong, right = found.false_positives_per_scan, found.sensitivity
+        there = dense[dense < wrong[-1]]
+        across = np.concatenate([there, wrong[wrong > 0]])
+        up = np.concatenate([np.interp(there, wrong, right), right[wrong > 0]])
+        order = np.lexsort((up, across))
+        axes.plot(across[order], up[order], color=colour(n), linewidth=1.6, label=label)
+        beyond = [max(wrong[-1], dense[0]), dense[-1]]
+        axes.plot(beyond, [right[-1]] * 2, color=colour(n), linewidth=1.0, linestyle=(0, (2, 3)))
+        axes.plot(found.rates, found.at_rates, "o", color=colour(n), markersize=4.5)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(rates, [f"1/{round(1 / r)}" if r < 1 else f"{r:g}" for r in rates])
+    axes.minorticks_off()
+    axes.set_xlim(dense[0], dense[-1])
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_xlabel("false positives a scan", fontsize=9)
+    axes.set_ylabel("sensitivity", fontsize=9)
+    drawn = axes.legend(loc="lower right", fontsize=8, frameon=False)
+    for text in drawn.get_texts():
+        text.set_parse_math(False)
+    return _rendered(made)
 
 
 def _axes(width: float, height: float) -> tuple[Figure, Axes]:
