@@ -33,6 +33,8 @@ def main() -> None:
     print(f"{found.images} images of {found.series} series were sent in; the node has {found.kept}")
     print(f"{len(found.at_pacs)} results are in the PACS; they were sent {sum(found.arrivals.values())} times")
     print(f"lost: {found.lost}, sent twice: {found.twice}")
+    told = ", ".join(f"{count} {name}" for name, count in sorted(found.noted.items()))
+    print(f"the audit chain is {'whole' if found.chained else 'broken'}: {told}")
 
 
 if __name__ == "__main__":
