@@ -17,7 +17,7 @@ from vesalius.io import write
 from vesalius.io.atomic import make_folder, write_text
 from vesalius.io.layouts import brats
 from vesalius.metrics import Scores
-from vesalius.metrics.brats import REGIONS, brats_scores
+from vesalius.metrics.brats import brats_scores
 from vesalius.metrics.platt import Platt
 from vesalius.plan import Plan, with_settings
 from vesalius.predict import Segmenter, load_segmenter, segment
@@ -230,6 +230,3 @@ def _report(
             "compartments": ", ".join(COMPARTMENTS),
         },
     )
-
-
-__all__ = ["DATA", "REGIONS", "TITLE", "run", "write_sample"]

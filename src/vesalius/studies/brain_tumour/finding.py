@@ -18,7 +18,7 @@ from vesalius.studies.brain_tumour.checks import as_brain
 COMPARTMENTS = ("necrotic core", "oedema", "enhancing tumour")
 _LIKELY = 0.5  # probability, from which a voxel counts
 _NOTHING_ML = 0.001  # added before the logarithm, so that no tumour at all has one
-_FEWEST = 3  # brains of either kind; of fewer nothing can be calibrated
+_FEWEST = 2  # brains of either kind; of fewer nothing can be calibrated
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def fit_presence(known: Sequence[Evidence]) -> Platt | None:
         known: Brains that the network had not seen.
 
     Returns:
-        The calibration; ``None`` where fewer than three brains have a tumour, or have none, and where more evidence
+        The calibration; ``None`` where fewer than two brains have a tumour, or have none, and where more evidence
         does not mean more tumours: then the network cannot tell.
     """
     present = sum(one.present for one in known)

@@ -91,7 +91,7 @@ def draw_patient(random: np.random.Generator, *, number: int) -> Patient:
     ]
     side = 1.0 if number % 2 else -1.0
     size_mm = float(random.uniform(15, 22))
-    centre = [side * random.uniform(24, 34), random.uniform(-38, 32), random.uniform(-12, 20)]
+    centre = [side * random.uniform(30, 38), random.uniform(-38, 32), random.uniform(-12, 20)]
     # The tumour pushes what is around it away, most of all what is near.
     off = [p - c for p, c in zip(points, centre, strict=True)]
     far = np.sqrt(sum(o**2 for o in off)) + 1e-3

@@ -83,7 +83,7 @@ def presence_section(known: Sequence[tuple[float, bool]], brains: int) -> tuple[
     ]
     if not known:
         texts.append(
-            "No probability could be checked: there are fewer than four brains with a tumour or without, or the "
+            "No probability could be checked: there are fewer than three brains with a tumour or without, or the "
             "network sees as much tumour in brains that have none."
         )
         return Section("Is there a tumour?", texts), math.nan
