@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from vesalius.errors import GeometryError, PrivacyError
 from vesalius.image import Grid, LabelMap, Labels, Volume
+from vesalius.privacy.noses import face_by_nose
 from vesalius.transform.body import brain_mask
 from vesalius.transform.components import label_components
 from vesalius.transform.resample import resample
@@ -41,6 +42,9 @@ _MOST_SPARED_ML = 1.0
 _FARTHEST_MM = 70.0  # and never farther behind the frontal pole than this
 _HALF_FACE_MM = 75.0
 _AIR_HU = -300.0
+_LEAST_HEAD_ML = 2000.0  # brain, skull and skin above the mouth; a brain alone has 1,700 at most
+_CAP_MM2 = 4000.0  # of the head's last slice; more is a head that is cut off
+_NEAR_BRAIN_MM = 3.0  # around a brain that is given, in a face that is found by the nose
 
 _BRAIN_ML = (650.0, 2100.0)
 _BRAIN_MM = ((100.0, 175.0), (125.0, 210.0), (70.0, 135.0))
@@ -65,7 +69,7 @@ class _Head:
     hull: NDArray[np.bool_]
 
 
-def deface(volume: Volume) -> Volume:
+def deface(volume: Volume, *, brain: LabelMap | None = None) -> Volume:
     """Remove nose, eyes, mouth and chin from a whole head in MR or CT; the brain keeps every value.
 
     Voxels of the face and the air before it get the image's least value. What is left of a head has ears and a
@@ -73,6 +77,8 @@ def deface(volume: Volume) -> Volume:
 
     Args:
         volume: 3D, any orientation; with several channels the first says where the face is, and all lose it.
+        brain: Where the brain is, if something better than `vesalius.transform.brain_mask` has found it, for example a
+            trained segmenter: every label counts. It is kept at a distance in either way of finding the face.
 
     Returns:
         The image on the same grid.
@@ -92,14 +98,21 @@ def deface(volume: Volume) -> Volume:
     Brain Mapping 28:892-903 (2007), doi:10.1002/hbm.20312. What was measured stands in
     `docs/reference/privacy-pixels.md`.
     """
-    face = face_mask(volume)
+    face = face_mask(volume, brain=brain)
     array = volume.array.copy()
     array[:, face.array > 0] = array.min()
     return volume.with_array(array)
 
 
-def face_mask(volume: Volume) -> LabelMap:
+def face_mask(volume: Volume, *, brain: LabelMap | None = None) -> LabelMap:
     """Where the face is, and the air before it, in a whole head; see `deface`.
+
+    It is found from the brain, where its mask is surely one (T1-weighted MR, CT); else from the nose, by the outline of
+    the head alone (`vesalius.privacy.noses`).
+
+    Args:
+        volume: As for `deface`.
+        brain: As for `deface`.
 
     Returns:
         The label ``face`` on the image's grid.
@@ -111,9 +124,13 @@ def face_mask(volume: Volume) -> LabelMap:
         raise _unsure("it is not a volume")
     if max(volume.grid.spacing_mm) > 8:
         raise _unsure("its slices lie more than 8 mm apart")
-    head = _head(volume)
-    _refuse_doubtful(head)
-    face = _face(head)
+    outline = _outline(volume)
+    try:
+        head = _head(outline, brain)
+        _refuse_doubtful(head)
+        face = _face(head)
+    except PrivacyError:
+        head, face = _by_nose(outline, brain)
     mask = LabelMap(face, head.grid, Labels.of({"face": 1}))
     try:
         return resample(mask, volume.grid)
@@ -121,8 +138,18 @@ def face_mask(volume: Volume) -> LabelMap:
         raise _unsure("its grid is not one that can be followed") from None
 
 
-def _head(volume: Volume) -> _Head:
-    from scipy.ndimage import binary_opening, distance_transform_edt
+@dataclass(frozen=True, eq=False)
+class _Outline:
+    """The inside of a head on the working grid, without and with what is dark, and its values there."""
+
+    grid: Grid
+    inside: NDArray[np.bool_]
+    whole: NDArray[np.bool_]
+    values: NDArray[Any]
+
+
+def _outline(volume: Volume) -> _Outline:
+    from scipy.ndimage import binary_opening
 
     corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in volume.grid.shape], indexing="ij")).reshape(3, -1).T
     points = volume.grid.to_points(corners)
@@ -135,18 +162,70 @@ def _head(volume: Volume) -> _Head:
     coarse = resample(first, grid, antialias=True, fill=float(first.array.min()))
     is_ct = _is_ct(volume)
     values = coarse.array[0]
-    inside = binary_opening(values > (_AIR_HU if is_ct else _background(values)), iterations=1)
+    above = np.asarray(values > (_AIR_HU if is_ct else _background(values)), np.bool_)
+    inside = binary_opening(above, iterations=1)
     inside = _largest(inside)
     if inside.sum() * grid.voxel_volume_mm3 < 1e6:
         raise _unsure("it holds nothing that looks like a head")
+    # Of a CT only the soft tissue: bone is then as far from the brain's grey as fat is in MR.
+    return _Outline(grid, inside, _whole(above), np.clip(values, 0, 100) if is_ct else values)
+
+
+def _by_nose(outline: _Outline, brain: LabelMap | None) -> tuple[_Head, NDArray[np.bool_]]:
+    """The face by the nose; a brain that is given is kept at a distance, and must not be where the face is."""
+    from scipy.ndimage import distance_transform_edt
+
+    grid, inside = outline.grid, outline.whole
+    top = int(np.flatnonzero(inside.any(axis=(0, 1))).max())
+    if inside[:, :, top].sum() * _STEP_MM**2 > _CAP_MM2:
+        raise _unsure("the top of the head is cut off")
+    if inside.sum() * grid.voxel_volume_mm3 / 1000 < _LEAST_HEAD_ML:
+        raise _unsure("it is smaller than a head with its skin, as if that had been removed")
+    face = face_by_nose(inside, step_mm=_STEP_MM)
+    if isinstance(face, str):
+        raise _unsure(face)
+    taken_ml = float((face & inside).sum()) * grid.voxel_volume_mm3 / 1000
+    if taken_ml < _LEAST_FACE_ML:
+        raise _unsure("there is no face where it should be; it may have been removed, or lies outside the image")
+    near = np.zeros(inside.shape, np.bool_)
+    if brain is not None:
+        there = resample(brain, grid).array > 0
+        if not there.any():
+            raise _unsure("the brain that was given lies elsewhere")
+        near = np.asarray(distance_transform_edt(~there, sampling=_STEP_MM) <= _NEAR_BRAIN_MM, np.bool_)
+        if float((face & near).sum()) * grid.voxel_volume_mm3 / 1000 > _MOST_SPARED_ML:
+            raise _unsure("the brain that was given reaches the face")
+    return _Head(grid, inside, near, near), face & ~near
+
+
+def _whole(above: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The head with its bones and airways, which are as dark as air: thin skin over dark bone must not get lost.
+
+    What is dark is closed over up to 12 mm and filled in each plane across the body; then what is thin goes.
+    """
+    from scipy.ndimage import binary_closing, binary_fill_holes, binary_opening
+
+    wide = np.pad(above, 3)
+    closed = np.asarray(binary_closing(wide, iterations=2), np.bool_)
+    for height in range(closed.shape[2]):
+        closed[:, :, height] = binary_fill_holes(closed[:, :, height])
+    opened = binary_opening(closed[3:-3, 3:-3, 3:-3], iterations=1)
+    return _largest(np.asarray(opened, np.bool_))
+
+
+def _head(outline: _Outline, given: LabelMap | None) -> _Head:
+    from scipy.ndimage import distance_transform_edt
+
+    grid, inside, shape = outline.grid, outline.inside, outline.inside.shape
     top = int(np.flatnonzero(inside.any(axis=(0, 1))).max())
     bottom = max(0, top - round(_UPPER_HEAD_MM / _STEP_MM))
     upper = grid.crop((0, 0, bottom), (*shape[:2], shape[2] - bottom))
-    # Of a CT only the soft tissue: bone is then as far from the brain's grey as fat is in MR.
-    seen = np.clip(values, 0, 100) if is_ct else values
-    found = brain_mask(Volume(seen[None, :, :, bottom:], upper), erosion_mm=_EROSION_MM).array > 0
     brain = np.zeros(shape, np.bool_)
-    brain[:, :, bottom:] = found
+    if given is None:
+        seen = Volume(outline.values[None, :, :, bottom:], upper)
+        brain[:, :, bottom:] = brain_mask(seen, erosion_mm=_EROSION_MM).array > 0
+    else:
+        brain[:, :, bottom:] = resample(given, grid).array[:, :, bottom:] > 0
     if brain.sum() < 100:
         raise _unsure("no brain was found in it")
     hull = np.asarray(distance_transform_edt(~_hull(brain), sampling=_STEP_MM) <= _GUARD_MM, np.bool_)
@@ -166,7 +245,7 @@ def _refuse_doubtful(head: _Head) -> None:
     middle = int(np.median(x))
     # The vertex is in view, with air above it: the last slice of the head is a small cap.
     above = head.inside[:, :, -1].sum() * _STEP_MM**2
-    if above > 4000:
+    if above > _CAP_MM2:
         raise _unsure("the top of the head is cut off")
     near = slice(max(middle - 5, 0), middle + 6)
     front = np.flatnonzero(head.inside[near, :, z[y == y.min()].min() : z[y == y.min()].max() + 1].any(axis=(0, 2)))
