@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from vesalius.errors import DataError
 from vesalius.image import LabelMap, Labels, Volume
@@ -47,6 +46,8 @@ def field_of_view(photograph: Volume) -> LabelMap:
     Source: a threshold, since DRIVE's masks come from one, too (Staal et al., IEEE TMI 23:501, 2004,
     doi:10.1109/TMI.2004.825627); here it follows the picture's own brightness.
     """
+    from scipy import ndimage
+
     _refuse_others(photograph)
     brightest = photograph.array.max(axis=0).astype(np.float32)
     bright = ndimage.median_filter(brightest, 5) > _DARK * np.percentile(brightest, 99)
@@ -61,8 +62,8 @@ def fundus(photograph: Volume, *, clip: float = 0.01) -> Volume:
     """Prepare a photograph of the retina: even out its illumination, and add the green channel's contrast.
 
     The mean and the spread of the *background* around each pixel, without vessels, lesions and the optic disc, are
-    taken from each channel. A photograph that is bright in the middle and dark at the edge, or of a darkly pigmented eye,
-    then looks like others.
+    taken from each channel. A photograph that is bright in the middle and dark at the edge, or of a darkly pigmented
+    eye, then looks like others.
 
     Args:
         photograph: 2D, red, green and blue.
@@ -127,6 +128,8 @@ def _around(
     values: NDArray[np.float32], weight: NDArray[np.float32], sigma: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Weighted mean and deviation of the neighbourhood; of all, where nothing near has a weight."""
+    from scipy import ndimage
+
     total = max(float(weight.sum()), 1e-6)
     whole = float((values * weight).sum()) / total
     shifted = values - whole  # squares of small numbers keep their digits
@@ -139,6 +142,8 @@ def _around(
 
 
 def _finer(values: NDArray[np.float32], step: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    from scipy import ndimage
+
     if step == 1:
         return values
     at = np.meshgrid(*(np.arange(n, dtype=np.float32) / step for n in shape), indexing="ij", sparse=False)
@@ -147,6 +152,8 @@ def _finer(values: NDArray[np.float32], step: int, shape: tuple[int, ...]) -> ND
 
 def _filled(channel: NDArray[Any], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
     """What lies outside becomes the nearest value inside: a black surround would take part in the histograms."""
+    from scipy import ndimage
+
     values = channel.astype(np.float32)
     if inside.all():
         return values
