@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from vesalius.image import LabelMap, Volume
+from vesalius.io.layouts.brats import CONVENTIONS
 from vesalius.studies.brain_tumour.checks import (
     Signature,
     brain_of,
@@ -16,7 +17,7 @@ from vesalius.studies.brain_tumour.checks import (
     stripping_doubts,
     typical,
 )
-from vesalius.studies.brain_tumour.sample import compartments_of, draw_patient
+from vesalius.studies.brain_tumour.sample import draw_patient
 from vesalius.studies.brain_tumour.standing import stand_in
 
 CHANNELS = ("T1", "T1CE", "T2", "FLAIR")
@@ -29,7 +30,7 @@ def cases() -> list[Case]:
     for number in range(1, 6):
         patient = draw_patient(np.random.default_rng([3, number]), number=number)
         image = Volume(np.stack([patient.images[name] for name in CHANNELS]), patient.grid)
-        made.append((image, compartments_of(patient)))
+        made.append((image, LabelMap(patient.compartments, patient.grid, CONVENTIONS["1/2/4"])))
     return made
 
 

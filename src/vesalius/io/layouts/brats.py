@@ -90,11 +90,6 @@ class BratsCase:
     old: bool
     folders: tuple[str, ...] = ()
 
-    @property
-    def missing(self) -> tuple[str, ...]:
-        """The sequences that are not there."""
-        return tuple(name for name in MODALITIES if name not in self.images)
-
 
 def recognise(folder: Path) -> bool:
     """Whether there is a patient's folder with files that are named after it and after a sequence."""

@@ -201,7 +201,7 @@ def _report(
             "What each patient has",
             [
                 "Volumes in ml of the compartments; quarters of the brain, for no atlas of lobes is at hand; the shift "
-                "of the midline as `vesalius.metrics.midline` estimates it, positive to the left."
+                "of the midline as estimated from where both sides mirror each other best, positive to the left."
             ],
             finding_table(findings),
         )

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from vesalius.image import Grid, LabelMap, Labels, Volume
+from vesalius.image import Grid, Volume
 from vesalius.io import write
 from vesalius.io.atomic import make_folder, write_text
 from vesalius.io.layouts.brats import CONVENTIONS
@@ -158,9 +158,3 @@ def _write_tables(folder: Path, cases: int) -> None:
         lives.append(f"{case},{50 + number},{200 + 10 * number},GTR")
     write_text(folder / "name_mapping.csv", "\n".join(names) + "\n")
     write_text(folder / "survival_info.csv", "\n".join(lives) + "\n")
-
-
-def compartments_of(made: Patient) -> LabelMap:
-    """The patient's tumour as a label map of the convention 1/2/4."""
-    labels: Labels = CONVENTIONS["1/2/4"]
-    return LabelMap(made.compartments, made.grid, labels)

@@ -121,7 +121,7 @@ def test_a_missing_sequence_is_told(pen, reasons) -> None:
     assert len(dataset) == 3
     assert reasons(dataset)["BraTS20_Training_004"].startswith("its T1CE is missing")
     cases, _ = brats.find_cases(pen.root)
-    assert cases[-1].missing == ("T1CE",)
+    assert tuple(cases[-1].images) == ("T1", "T2", "FLAIR")
 
 
 def test_other_sets_of_several_sequences_are_not_taken_for_it(pen) -> None:
