@@ -19,3 +19,26 @@ def test_threshold_and_growing_find_the_lungs(shared_data):
     assert dice >= 0.95
     everything = find("threshold")(image, below=-400.0).array > 0  # the air around the body, too
     assert everything.sum() > 10 * found.sum()
+
+
+def test_lung_fields_agree_with_totalsegmentator(shared_data):
+    """Without a seed: the lungs and not the gut, left and right apart."""
+    place = shared_data / "totalsegmentator_samples"
+    image, labels = read(place / "ct.nii.gz"), read_labels(place / "ct_seg.nii.gz")
+    found = find("lung-fields")(image)
+    for values, lobes in (((1, 2), LOBES), ((1,), (10, 11)), ((2,), (14,))):
+        one, other = np.isin(found.array, values), np.isin(labels.array, lobes)
+        assert 2 * (one & other).sum() / (one.sum() + other.sum()) >= 0.95
+
+
+def test_a_large_tumour_is_not_lost_to_the_lung(shared_data):
+    """It is 9 cm wide, lies against the chest wall and sits on the liver; the scan shows the right lung only."""
+    place = shared_data / "lung_ct_rtstruct"
+    image = read(place / "ct")
+    (structures,) = (place / "rtstruct").iterdir()
+    tumour = read_labels(structures, grid=image.grid).array > 0
+    found = find("lung-fields")(image)
+    assert (found.array[tumour] == 2).mean() >= 0.75, "the right lung"
+    assert not (found.array == 1).any()
+    plain = find("lung-fields")(image, masses=False)
+    assert (plain.array[tumour] > 0).mean() < 0.2

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["STUDIES", "find_study"]
 
 STUDIES: dict[str, str] = {
+    "lung-nodule": "nodules in CT of the chest: found, judged, segmented and measured",
     "brain-tumour": "glioma in four sequences of MR: compartments, volumes, midline, is there one at all",
     "liver-tumour": "the liver in CT and its tumours: how many, how large, how much of the liver",
+    "follow-up": "lesions over time: matched, measured, new, gone, grown; response and doubling time",
     "retina": "vessels and diabetic lesions in photographs of the retina",
 }
 """Name to what it does."""

@@ -95,7 +95,7 @@ def find_blobs(
     if background is not None:
         plain = np.where(where, plain, np.float32(background))
     source = volume.with_array(plain[None])
-    least = max(least, _ROUNDED * float(np.abs(plain).max()), np.finfo(np.float32).tiny)
+    least = max(least, _ROUNDED * float(np.abs(plain).max()), 1e-30)
     zone = volume.with_array(where[None].astype(np.float32))
     found: list[Blob] = []
     for diameter in diameters_mm:
