@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import subprocess
@@ -10,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,12 @@ import httpx
 import numpy as np
 import pydicom
 import pytest
+from dicomweb_client.api import DICOMwebClient
 from guards import Keys, make_keys
 from hospital import PATIENT, complaints, inconsistencies, phantom_hu, phantom_labels, write_ct
 from node_killing import PROGRAM, serving
 from orthanc import PASSWORD, USER, Orthanc, free_port, orthanc
+from PIL import Image
 
 from vesalius.cli import main
 from vesalius.io import read
@@ -31,6 +35,7 @@ from vesalius.privacy.verify import verify
 from vesalius.server.dicomweb.client import Web, retrieve, search, store_files
 from vesalius.server.store import Store
 
+_OCTETS = ("application/octet-stream",)
 pytestmark = pytest.mark.xdist_group("dicom-node")
 RULES = """
 [peers.pacs]
@@ -217,6 +222,7 @@ def test_dicomweb_from_the_pacs_and_back(hospital: Hospital, tmp_path: Path) -> 
             for instance in pacs.ask(f"/studies/{one}/instances"):
                 there = client.get(f"/instances/{instance['ID']}/file").content
                 assert there == uids(files)[instance["MainDicomTags"]["SOPInstanceUID"]].read_bytes()
+        _alike_to_clients(hospital, study, uids(files))
     assert httpx.get(f"{hospital.web}/studies").status_code == 401
 
 
@@ -234,6 +240,31 @@ def test_who_is_not_on_the_list_gets_nothing_and_the_errors_say_so(
     assert "kept" in capsys.readouterr().out
 
 
+def _alike_to_clients(hospital: Hospital, study: str, files: dict[str, Path]) -> None:
+    """An independent client has the same frames and headers of the node as of the PACS, and the node's pictures."""
+
+    def client(url: str, user: str, password: str) -> DICOMwebClient:
+        secret = base64.b64encode(f"{user}:{password}".encode()).decode()
+        return DICOMwebClient(url, headers={"Authorization": f"Basic {secret}"})
+
+    ours = client(hospital.web, "anybody", hospital.keys.reader)
+    theirs = client(f"{hospital.pacs.web}/dicom-web", USER, PASSWORD)
+    for uid, path in list(files.items())[:2]:
+        made = pydicom.dcmread(path)
+        where = (study, str(made.SeriesInstanceUID), uid)
+        frames = [one.retrieve_instance_frames(*where, [1], media_types=_OCTETS) for one in (ours, theirs)]
+        assert frames == [[made.PixelData], [made.PixelData]]
+        told = [one.retrieve_instance_metadata(*where) for one in (ours, theirs)]
+        for tag in ("00080018", "00280010", "00280030", "00200032", "00200037", "00281053"):
+            assert told[0][tag] == told[1][tag], tag
+        picture = Image.open(BytesIO(ours.retrieve_instance_rendered(*where, media_types=("image/png",))))
+        assert picture.size == (made.Columns, made.Rows)
+    mine, others = (
+        {one["00080018"]["Value"][0] for one in asked.search_for_instances(study)} for asked in (ours, theirs)
+    )
+    assert mine == others == set(files)
+
+
 def _deliveries(hospital: Hospital) -> dict[str, int]:
     done = subprocess.run([*PROGRAM, "status", hospital.store, "--json"], capture_output=True, text=True, check=True)
     told: dict[str, int] = json.loads(done.stdout)["deliveries"]
@@ -241,8 +272,6 @@ def _deliveries(hospital: Hospital) -> dict[str, int]:
 
 
 def _stream(data: bytes) -> Any:
-    from io import BytesIO
-
     return BytesIO(data)
 
 

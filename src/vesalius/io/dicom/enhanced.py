@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from copy import deepcopy
+from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -231,9 +232,8 @@ def decimal_text(value: object) -> str:
     return "" if value is None else str(getattr(value, "original_string", None) or value).strip()
 
 
-def _derived(kind: object) -> list[str]:
-    words = [str(one) for one in kind] if isinstance(kind, list | tuple) or hasattr(kind, "__iter__") else []
-    words = (
-        [*words, *("PRIMARY", "OTHER", "NONE")[max(len(words) - 1, 0) :]] if words else ["", "PRIMARY", "OTHER", "NONE"]
-    )
-    return ["DERIVED", *words[1:]]
+def _derived(kind: Any) -> list[str]:
+    """An image or frame type with four values, of what was made of another image."""
+    words = [kind] if isinstance(kind, str) else [str(word) for word in kind or ()]
+    usual = ("DERIVED", "PRIMARY", "OTHER", "NONE")
+    return ["DERIVED", *words[1:], *usual[max(len(words), 1) :]]

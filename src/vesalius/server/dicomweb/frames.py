@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydicom.uid import (
@@ -162,11 +163,9 @@ def showing(store: Store, bounds: Bounds, *, thumbnail: bool = False) -> Answer:
     return answer
 
 
-def _checked(path: object) -> tuple[int, int]:
-    from pathlib import Path
-
+def _checked(path: Path) -> tuple[int, int]:
     try:
-        return pixels_of(Path(str(path)))
+        return pixels_of(path)
     except VesaliusError as error:
         raise RefusedError(406, f"there is nothing to show: {error}") from None
 
