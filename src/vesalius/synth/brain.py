@@ -16,7 +16,7 @@ from vesalius.plan.recipe import Optimisation
 from vesalius.synth.generation import Anatomy, generation_dataset
 from vesalius.transform import Normalisation
 
-SPACING_MM = 1.25
+SPACING_MM = 1.5
 _PATCH = (80, 96, 80)
 _FEATURES = (16, 48, 80, 112, 144)
 
@@ -109,11 +109,13 @@ def brain_generation() -> Generation:
     return Generation(
         kinds=max(kinds.values()) + 1,
         tissues=tuple((number, shares) for number, (_, shares) in enumerate(_MIXED, start=1)),
-        tissue_p=0.6,
-        tissue_spread=0.04,
-        std=(0.005, 0.12),
+        tissue_p=0.85,
+        tissue_spread=0.05,
+        std=(0.005, 0.08),
         outside=tuple(kinds[value] for value in _OUTSIDE),
         fluid=(kinds[24],),
+        strip_p=0.45,
+        dark_p=0.85,
     )
 
 
@@ -165,11 +167,11 @@ def brain_plan(budget: Budget, *, steps: float) -> Plan:
         blur_sigma=(0.2, 0.8),
         brightness_p=0.0,
         contrast_p=0.0,
-        thick_slices_p=0.3,
-        thick_slices=(1.5, 5.0),
-        low_resolution_p=0.15,
+        thick_slices_p=0.25,
+        thick_slices=(1.5, 4.5),
+        low_resolution_p=0.1,
         low_resolution_channel_p=1.0,
-        low_resolution=(0.4, 1.0),
+        low_resolution=(0.5, 1.0),
         inverted_gamma_p=0.0,
         gamma_p=0.5,
         gamma=(0.6, 1.7),
