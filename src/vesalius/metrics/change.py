@@ -212,10 +212,7 @@ def _nearest(
     """Pairs of pieces that overlap with none, the nearest first, each piece in one."""
     if not distance_mm or not lonely[0] or not lonely[1]:
         return []
-    points = [
-        {n: np.argwhere(side == n) * np.asarray(spacing_mm, float) for n in some}
-        for side, some in zip((before, after), lonely, strict=True)
-    ]
+    points = [_places(side, some, spacing_mm) for side, some in zip((before, after), lonely, strict=True)]
     apart = []
     for one, here in points[0].items():
         tree = cKDTree(here)
@@ -224,6 +221,19 @@ def _nearest(
     for far, one, other in sorted(apart):
         if far <= distance_mm and all(one != a and other != b for a, b in found):
             found.append((one, other))
+    return found
+
+
+def _places(
+    side: NDArray[np.integer], numbers: Sequence[int], spacing_mm: Sequence[float]
+) -> dict[int, NDArray[np.float64]]:
+    """Where each of some pieces is, mm."""
+    boxes = ndimage.find_objects(side)
+    found = {}
+    for number in numbers:
+        box = boxes[number - 1]
+        first = np.array([edge.start for edge in box])
+        found[number] = (np.argwhere(side[box] == number) + first) * np.asarray(spacing_mm, float)
     return found
 
 

@@ -35,6 +35,7 @@ LAYOUTS = {
     "decathlon": "vesalius.io.layouts.decathlon",
     "brats": "vesalius.io.layouts.brats",
     "lits": "vesalius.io.layouts.lits",
+    "visits": "vesalius.io.layouts.visits",
     "pairs": "vesalius.io.layouts.pairs",
     "suffixes": "vesalius.io.layouts.suffixes",
     "images": "vesalius.io.layouts.images",

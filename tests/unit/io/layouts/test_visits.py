@@ -1,0 +1,73 @@
+"""Patients over time: dates become days, and files find their places."""
+
+import numpy as np
+import pytest
+
+from vesalius.errors import DataError
+from vesalius.image import Grid, LabelMap, Labels, Volume
+from vesalius.io import write
+from vesalius.io.layouts import index
+from vesalius.io.layouts.visits import find_patients
+
+GRID = Grid.from_spacing((6, 6, 4), (1.0, 1.0, 2.0))
+
+
+def visit(folder, *names, seed=0):
+    folder.mkdir(parents=True)
+    for number, name in enumerate(names):
+        if "lesion" in name or "seg" in name:
+            drawn = np.zeros(GRID.shape, np.uint8)
+            drawn[2:4, 2:4, 1:3] = 1
+            write(LabelMap(drawn, GRID, Labels.of({"lesion": 1})), folder / name)
+        else:
+            noise = np.random.default_rng((seed, number)).normal(size=(1, *GRID.shape)).astype(np.float32)
+            write(Volume(noise, GRID), folder / name)
+
+
+def test_dates_become_days_in_order(tmp_path):
+    visit(tmp_path / "p" / "2024-03-01", "flair.nii.gz", "lesions.nii.gz")
+    visit(tmp_path / "p" / "20240131", "flair.nii.gz", "flair_seg.nii.gz", "T1.nii.gz")
+    visit(tmp_path / "p" / "notes", "flair.nii.gz")
+    ((patient,), left_out) = find_patients(tmp_path)
+    assert (patient.id, [v.day for v in patient.visits]) == ("p", [0, 30])
+    assert [sorted(v.images) for v in patient.visits] == [["flair", "t1"], ["flair"]]
+    assert [v.lesions.name for v in patient.visits] == ["flair_seg.nii.gz", "lesions.nii.gz"]
+    assert left_out == ()
+    assert find_patients(tmp_path / "p")[0][0].id == "p"  # a single patient's own folder
+
+
+def test_folders_of_slices_are_images(tmp_path):
+    (tmp_path / "p" / "2024-03-01" / "FLAIR").mkdir(parents=True)
+    ((patient,), _) = find_patients(tmp_path)
+    assert patient.visits[0].images == {"flair": tmp_path / "p" / "2024-03-01" / "FLAIR"}
+
+
+def test_several_drawings_are_not_guessed(tmp_path):
+    visit(tmp_path / "p" / "2024-03-01", "flair.nii.gz", "a_seg.nii.gz", "b_seg.nii.gz")
+    visit(tmp_path / "p" / "2024-04-01", "flair.nii.gz", "lesions.nii.gz", "brain_tissue_seg.nii.gz")
+    ((patient,), left_out) = find_patients(tmp_path)
+    assert patient.visits[0].lesions is None
+    assert patient.visits[1].lesions.name == "lesions.nii.gz"
+    assert [(one.id, "2 files could be" in one.reason) for one in left_out] == [("p, time point 1", True)]
+
+
+def test_what_has_no_time_points_is_refused(tmp_path):
+    (tmp_path / "p" / "2024-13-01").mkdir(parents=True)  # no such month
+    with pytest.raises(DataError, match="no time points"):
+        find_patients(tmp_path)
+    (tmp_path / "p" / "2024-12-01").mkdir()
+    with pytest.raises(DataError, match="has an image"):
+        find_patients(tmp_path)
+    (tmp_path / "p" / "20241201").mkdir()
+    with pytest.raises(DataError, match="of the same day") as told:
+        find_patients(tmp_path)
+    assert "2024" not in str(told.value)
+
+
+def test_index_reads_time_points_as_cases(tmp_path):
+    for number, (patient, date) in enumerate((("p", "2024-03-01"), ("p", "2024-05-01"), ("q", "2024-03-01"))):
+        visit(tmp_path / patient / date, "flair.nii.gz", "lesions.nii.gz", seed=number)
+    dataset = index(tmp_path)
+    assert (dataset.layout, dataset.ids, dataset.channels) == ("visits", ("p_1", "p_2", "q_1"), ("flair",))
+    assert dataset.patients == ("p", "q")
+    assert dataset[0].reference.counts()[1] == 8
