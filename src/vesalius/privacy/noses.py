@@ -29,6 +29,7 @@ Source: own measurement on twelve heads of SynthSeg's label maps: in the middle 
 root 8 mm above it, 28 mm at its height, 54 mm 20 mm below; beside the middle 34, 44 and 54 mm."""
 _SKIN_MM, _CHIN_MM = 20.0, 75.0  # farther down what lies behind the skin goes too, but not farther behind the root
 _CHIN_BELOW_MM, _CHIN_BESIDE_MM = 35.0, 45.0
+_MOUTH_MM, _MOST_LEFT = 55.0, 0.1  # down to there, the skin of the middle that may be left
 _MOST_ROLL_DEGREES = 5.0  # by which the head may lean to a side; beyond, cheeks and nose are not where they seem
 
 
@@ -123,7 +124,11 @@ def face_by_nose(head: NDArray[np.bool_], *, step_mm: float) -> NDArray[np.bool_
     chin = (above < -_CHIN_BELOW_MM) & ((j - skin) * step_mm < _SKIN_MM) & (behind < _CHIN_MM)
     chin = chin & (beside < _CHIN_BESIDE_MM)
     lids = (above <= _LIDS_MM[0]) & (above > 0) & (beside < _LIDS_MM[1]) & ((j - skin) * step_mm < _LID_MM)
-    return np.asarray((face | chin | lids) & (beside < _HALF_FACE_MM), np.bool_)
+    found = np.asarray((face | chin | lids) & (beside < _HALF_FACE_MM), np.bool_)
+    seen = head & (j == skin) & (beside < _MIDDLE_MM) & (above <= 0) & (above >= -_MOUTH_MM)
+    if not seen.any() or (seen & ~found).sum() > _MOST_LEFT * seen.sum():
+        return "mouth or chin lie too far behind the nose, as in a head that is bent"
+    return found
 
 
 def _depth(above: NDArray[np.floating], place: int) -> NDArray[np.float64]:
