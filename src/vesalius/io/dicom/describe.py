@@ -83,8 +83,7 @@ def describe(header: Header) -> tuple[Frame, ...]:
         FormatError: An element that the image cannot do without is missing or makes no sense.
         GeometryError: Position, orientation or spacing cannot be right.
     """
-    elements = header.elements
-    source = source_of(header)
+    elements, source = header.elements, source_of(header)
     pixels = source.pixels
     per_frame = elements.get("PerFrameFunctionalGroupsSequence")
     if per_frame is not None:
@@ -114,8 +113,7 @@ def source_of(header: Header) -> Source:
     Raises:
         FormatError: An element that pixels cannot do without is missing or makes no sense.
     """
-    elements = header.elements
-    pixels = _pixel_format(header)
+    elements, pixels = header.elements, _pixel_format(header)
     return Source(
         path=header.path,
         series=str(elements.get("SeriesInstanceUID") or ""),
@@ -138,8 +136,7 @@ def _frames(header: Header, source: Source, levels: list[tuple[Dataset, ...]]) -
     elements = header.elements
     fallback, notes, physical = _fallback_spacing(header)
     found: list[Frame] = []
-    lacking = False
-    unit = ""
+    lacking, unit = False, ""
     for index, places in enumerate(levels):
         measures = _group(places, "PixelMeasuresSequence", "PixelSpacing")
         spacing = _numbers(header, measures, "PixelSpacing", 2)
