@@ -171,7 +171,7 @@ def dicomweb(data: bytes) -> None:
 
 
 def prepare(target: str) -> None:
-    """Load what a target needs: on a busy machine that takes longer than an input may, and coverage follows no other."""
+    """Load what a target needs: on a busy machine that outlasts an input's time, and coverage follows no other."""
     for name in _LOADED[target]:
         importlib.import_module(name)
     if target == "node":
