@@ -161,8 +161,8 @@ def jacobian(displacement: Volume) -> NDArray[np.float64]:
 
 def _look_up(displacement: Volume, points: NDArray[np.float64]) -> NDArray[np.float64]:
     """The displacement at points ``(..., n)``: linear between voxels, level in the outer half voxel, 0 beyond."""
-    index = np.moveaxis(displacement.grid.to_index(points), -1, 0)
-    ends = np.reshape(displacement.grid.shape, (-1,) + (1,) * (index.ndim - 1)) - 0.5
+    index = displacement.grid.to_index(points.reshape(-1, points.shape[-1])).T
+    ends = np.reshape(displacement.grid.shape, (-1, 1)) - 0.5
     inside = np.asarray(((index >= -0.5) & (index <= ends)).all(axis=0))
     found = [ndimage.map_coordinates(c, index, order=1, mode="nearest", prefilter=False) for c in displacement.array]
-    return np.where(inside[..., None], np.stack(found, axis=-1).astype(np.float64), 0.0)
+    return np.where(inside[:, None], np.stack(found, axis=-1).astype(np.float64), 0.0).reshape(points.shape)

@@ -13,6 +13,7 @@ from vesalius.image import Grid, LabelMap, Volume
 from vesalius.transform import resample
 
 _FEWEST = {2: 1024, 3: 4096}  # voxels of the coarsest level: 32², 16³
+_FEWEST_ALONG = 4  # voxels of an axis
 _MOST = 1 << 21  # voxels of the finest level: beyond them time grows and the answer does not change
 _CLIPPED = (0.1, 99.9)  # percentiles beyond which brightness says nothing of shape: metal, noise, a hot spot
 _CONTENT = 0.1  # of the clipped range: what is brighter than this is content, not air
@@ -103,7 +104,11 @@ def _clipped(image: Volume, chosen: NDArray[np.bool_] | None) -> Volume:
 
 
 def _coarser(grid: Grid, spacing_mm: float) -> Grid:
-    return grid.with_spacing([max(own, spacing_mm) for own in grid.spacing_mm])
+    # A thin slab keeps a few slices at every level.
+    most = [own * n / _FEWEST_ALONG for own, n in zip(grid.spacing_mm, grid.shape, strict=True)]
+    return grid.with_spacing(
+        [max(own, min(spacing_mm, limit)) for own, limit in zip(grid.spacing_mm, most, strict=True)]
+    )
 
 
 def _chosen(grid: Grid, within: LabelMap | None, leave_out: LabelMap | None) -> NDArray[np.bool_] | None:

@@ -24,6 +24,7 @@ _SHARED = 0.25  # least share of the fixed content that a start must cover to be
 _SAMPLES = 50_000  # places at which the measure is taken on a fine level
 _ROUNDS = 100
 _STEPS = {"rigid": 1.0, "affine": 0.5}  # the first step, in spacings; shears run away with larger ones
+_FLATTEST = 0.1  # least volume that is left by an improvement
 _COVERED = Labels.of({"covered": 1})
 _WORK_UNITS = 1  # sums of several threads are added in the order in which they end: results would not repeat
 
@@ -124,7 +125,8 @@ def improve(
     except RuntimeError:
         return matrix
     better: NDArray[np.float64] = matrix @ back @ matrix_of(moved) @ scale
-    return better
+    # A map that flattens or mirrors space has run away.
+    return better if np.isfinite(better).all() and np.linalg.det(better) > _FLATTEST * np.linalg.det(matrix) else matrix
 
 
 def method(level: Level, measure: Measure, seed: int) -> Any:

@@ -102,6 +102,16 @@ def test_pictures_are_registered_too():
     assert np.linalg.norm(found.to_moving([[30.0, 16.5], [22.0, 20.0]]) - ([[23.5, 27.0], [20.0, 19.0]])) < 0.5
 
 
+def test_a_thin_slab_is_registered_too():
+    grid = Grid.from_spacing((96, 96, 5), (1.0, 1.0, 4.0))
+    x, y, z = np.indices(grid.shape)
+    image = 60.0 * ((x - 48) ** 2 / 1600 + (y - 48) ** 2 / 900 < 1) + 50.0 * (np.hypot(x - 60, y - 40 - 2 * z) < 9)
+    fixed = Volume(ndimage.gaussian_filter(image, (1, 1, 0))[None], grid)
+    shifted = Volume(fixed.array, Grid(grid.shape, np.array(grid.affine) + np.pad([[5.0], [-3.0]], ((0, 2), (3, 0)))))
+    found = register(shifted, fixed, kind="deformable", measure="correlation")
+    assert np.linalg.norm(found.to_moving([50.0, 50.0, 8.0]) - [55.0, 47.0, 8.0]) < 0.5
+
+
 def test_the_same_images_give_the_same_alignment():
     pose = pose_of((10, 0, 0), (5, 0, 0))
     once, again = (register(moved(head(1), pose), head(), kind="rigid", seed=3) for _ in range(2))
