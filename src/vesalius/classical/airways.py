@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from vesalius.errors import DataError
 from vesalius.image import Volume
@@ -107,6 +106,8 @@ def _longest_disc(
 
 def _discs(plane: NDArray[Any], spacing: tuple[float, ...], middle: float) -> list[NDArray[np.bool_]]:
     """Dark pieces of a slice that are as large and round as a trachea, walled in, and near the middle of the body."""
+    from scipy import ndimage
+
     pieces, sizes = label_components(plane < _LUMEN_HU, connectivity=1)
     area = math.prod(spacing)
     boxes = ndimage.find_objects(pieces)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from vesalius.image import Volume
 from vesalius.transform import label_components
@@ -46,7 +45,7 @@ def enclosed_masses(image: Volume, lungs: NDArray[np.uint8], *, enclosed: float 
         >>> from vesalius.image import Grid
         >>> x, y, z = np.mgrid[-20:20, -20:20, -20:20] * 3.0
         >>> lung = np.linalg.norm([x, y, z], axis=0) < 50
-        >>> mass = np.linalg.norm([x - 32, y, z], axis=0) < 20  # it reaches the chest wall
+        >>> mass = np.linalg.norm([x - 20, y, z], axis=0) < 18
         >>> image = Volume(np.where(lung & ~mass, -850.0, 40.0)[None], Grid.from_spacing(lung.shape, (3.0,) * 3))
         >>> found = enclosed_masses(image, (lung & ~mass).astype(np.uint8))
         >>> found[30, 20, 20], found[39, 0, 0]
@@ -55,6 +54,8 @@ def enclosed_masses(image: Volume, lungs: NDArray[np.uint8], *, enclosed: float 
     Source: ours, in the manner of a watershed of distances (Vincent and Soille, IEEE PAMI 13(6), 1991,
     doi:10.1109/34.87344).
     """
+    from scipy import ndimage
+
     spacing = image.grid.spacing_mm
     found = np.zeros(lungs.shape, np.uint8)
     reach = np.argwhere(lungs)
@@ -82,6 +83,8 @@ def _large_pieces(
     pieces: NDArray[np.intp], spacing: tuple[float, ...]
 ) -> Iterator[tuple[NDArray[np.bool_], tuple[slice, ...]]]:
     """The pieces that are as large as a mass and not cut by the edge, beyond which nobody knows what lies."""
+    from scipy import ndimage
+
     for number, box in enumerate(ndimage.find_objects(pieces), start=1):
         if any(s.start == 0 or s.stop == n for s, n in zip(box, pieces.shape, strict=True)):
             continue
@@ -91,6 +94,8 @@ def _large_pieces(
 
 def _organ(values: NDArray[Any], soft: NDArray[np.bool_], spacing: tuple[float, ...]) -> NDArray[np.bool_]:
     """The tissue that is as bright as the deepest of all and hangs together with it."""
+    from scipy import ndimage
+
     tissue = soft & (values > _FAT_HU)
     depth = np.asarray(ndimage.distance_transform_edt(tissue, sampling=spacing))
     if depth.max() < _LEAST_MM:
