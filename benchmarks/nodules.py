@@ -90,8 +90,8 @@ def main() -> None:
             off = some[:, 1] - some[:, 0]
             print(
                 f"{low:>2} to {high} mm: {len(some):>4}   Dice median {np.median(some[:, 2]):.3f}, "
-                f"lowest tenth {np.percentile(some[:, 2], 10):.3f}   diameter off by {np.median(off):+.2f} mm (median), "
-                f"{np.mean(np.abs(off)):.2f} mm (mean of sizes)"
+                f"lowest tenth {np.percentile(some[:, 2], 10):.3f}   diameter off by {np.median(off):+.2f} mm, "
+                f"mean of sizes {np.mean(np.abs(off)):.2f} mm"
             )
 
 
