@@ -29,7 +29,7 @@ def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
         plan = make_plan(*facts, **how)
         few = {"features": (8, 16, 32), "encoder_blocks": (1, 1, 1), "decoder_blocks": (1, 1)}
         network = replace(plan.network, **few, strides=plan.network.strides[:3], kernels=plan.network.kernels[:3])
-        return replace(plan, network=network, patch_size=(32, 32, 32), batch_size=2, mirror_axes=())
+        return replace(plan, network=network, patch_size=(32, 40, 32), batch_size=2, mirror_axes=())
 
     monkeypatch.setattr(vesalius.studies.holdout, "make_plan", small)
 
@@ -53,7 +53,7 @@ def test_the_whole_way_and_new_patients_without_references(
     data, out = tmp_path / "data", tmp_path / "out"
     shutil.copytree(sample, data)
     (data / "BraTS20_Training_006" / "BraTS20_Training_006_t2.nii.gz").unlink()
-    argv = ["study", "brain-tumour", str(data), "-o", str(out), "--steps", "85", "--device", "cpu", "--json"]
+    argv = ["study", "brain-tumour", str(data), "-o", str(out), "--steps", "150", "--device", "cpu", "--json"]
     assert main(argv) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["repairs"] == ["BraTS20_Training_006: its T2 is missing: not learnt from, segmented without it"]
