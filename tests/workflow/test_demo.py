@@ -23,11 +23,11 @@ def few_steps(facts: Fingerprint, budget: Budget) -> Plan:
     return replace(plan, network=small)
 
 
-def test_the_demo_segments_both_hippocampi_and_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_demo_segments_the_brain_and_both_hippocampi_and_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(home, "make_plan", few_steps)
     made = demo(tmp_path / "demo")
     page = made.report.read_text(encoding="utf-8")
-    assert page.count("data:image/png") == 5
+    assert page.count("data:image/png") == 6
     assert "http" not in page.replace("http-equiv", "")  # it stands alone
     # Hippocampi of grown-ups measure 2 to 5 ml a side; left and right of the template are alike.
     sides = {

@@ -23,6 +23,7 @@ from vesalius.io import read, write
 from vesalius.io.atomic import make_folder, write_text
 from vesalius.io.layouts import index
 from vesalius.metrics import Scores, evaluate
+from vesalius.metrics.size import measure
 from vesalius.plan import Budget, fingerprint, make_plan
 from vesalius.predict import segment
 from vesalius.report import Section, overlay, story_html
@@ -43,12 +44,14 @@ class Demo:
 
     Args:
         report: The HTML page.
+        structures_ml: Volume of each structure of the brain, and of what lies within the skull.
         volumes_ml: Of each part of both hippocampi.
         dice: Of the small segmenter on the half that it was not trained on.
         trained_steps: How many steps it had.
     """
 
     report: Path
+    structures_ml: Mapping[str, float]
     volumes_ml: Mapping[str, float]
     dice: Mapping[str, float]
     trained_steps: int
@@ -57,7 +60,7 @@ class Demo:
 def demo(
     out: Path | str, *, budget_s: float = 75.0, device: str = "auto", on_status: Callable[[Status], None] | None = None
 ) -> Demo:
-    """Segment the hippocampi of the MNI152 brain, then train a small segmenter of its tissues.
+    """Segment the MNI152 brain and, more finely, its hippocampi; then train a small segmenter of its tissues.
 
     Writes into ``out``: label maps (NIfTI), pictures (PNG), ``volumes.csv``, the trained bundle and ``report.html``.
 
@@ -79,21 +82,22 @@ def demo(
         raise VesaliusError(f"{folder.name}: an earlier demo is there; remove it or name another folder")
     brain = read(_template("T1"))
     brain = Volume(brain.array, brain.grid, Meta(modality="MR"))
+    structures, whole = _structures(brain, folder, device)
     found, sections = _hippocampi(brain, folder, device)
     dice, steps, training = _tissues(brain, folder, budget_s, device, on_status)
     page = folder / "report.html"
     story_html(
-        [*sections, *training],
+        [whole, *sections, *training],
         page,
         title="Vesalius: the demo",
-        lead="A brain segmented by the built-in bundle, and a small segmenter trained from scratch.",
+        lead="A brain segmented by the built-in bundles, and a small segmenter trained from scratch.",
         provenance={
             "brain": "MNI152 T1 template (ICBM 2009a, an average of 152 people), as shipped with nilearn",
-            "bundle": "hippocampus, built in",
+            "bundles": "brain and hippocampus, built in",
             "made by": f"vesalius {__version__}",
         },
     )
-    return Demo(page, found, dice, steps)
+    return Demo(page, structures, found, dice, steps)
 
 
 def _template(name: str) -> Path:
@@ -106,6 +110,33 @@ def _template(name: str) -> Path:
     if not path.is_file():
         raise MissingDependencyError("this version of nilearn does not hold the MNI152 template; install 0.11 or later")
     return path
+
+
+def _structures(brain: Volume, folder: Path, device: str) -> tuple[dict[str, float], Section]:
+    """Every structure that the bundle `brain` knows, left beside right."""
+    bundle = Bundle.load("brain")
+    labels = segment(brain, bundle, device=device).labels
+    write(labels, folder / "brain.nii.gz")
+    volumes = {size.name: size.volume_ml or 0.0 for size in measure(labels)}
+    write_text(
+        folder / "structures.csv",
+        "\n".join(["structure,volume_ml", *(f"{name},{ml:.2f}" for name, ml in volumes.items())]) + "\n",
+    )
+    table = [["structure", "left, ml", "right, ml"]]
+    for name, ml in volumes.items():
+        side, _, part = name.partition(" ")
+        if side == "left":
+            table.append([part, f"{ml:.2f}", f"{volumes[f'right {part}']:.2f}"])
+        elif side != "right":
+            table.append([name, f"{ml:.2f}", ""])
+    text = (
+        "The bundle was trained on images that nobody took, painted from label maps in every contrast, so that it "
+        "takes any MR. "
+        f"{bundle.card.limits}"
+    )
+    picture = overlay(brain, labels, path=folder / "brain.png")
+    shown = {"Radiological display: the patient's left is on the right": picture}
+    return volumes, Section("The MNI152 brain", [text], table, shown)
 
 
 def _hippocampi(brain: Volume, folder: Path, device: str) -> tuple[dict[str, float], list[Section]]:
