@@ -296,17 +296,20 @@ def _card(path: str) -> Card:
     from vesalius.bundle import Card
     from vesalius.errors import BundleError, unknown_name
 
-    allowed = ("name", "description", "data", "data_licence", "limits")
+    allowed = ("name", "description", "data", "data_licence", "limits", "suited")
     try:
         words = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise BundleError(f"cannot read the card {path}: it must be a JSON object of texts") from None
-    if not isinstance(words, dict) or not all(isinstance(text, str) for text in words.values()):
+    if not isinstance(words, dict) or not all(isinstance(words[name], str) for name in words if name != "suited"):
         raise BundleError(f"the card {path} must be a JSON object of texts")
     for name in words:
         if name not in allowed:
             raise BundleError(unknown_name("entry of a card", name, allowed))
-    return Card(**words)
+    try:
+        return Card(**words)
+    except (TypeError, ValueError) as error:
+        raise BundleError(f"the card {path}: {error}") from None
 
 
 def _tell(args: argparse.Namespace, bundle: Bundle, dataset: Dataset) -> None:

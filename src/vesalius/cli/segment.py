@@ -33,9 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--bundle",
-        required=True,
         metavar="BUNDLE",
-        help="folder or zip, or the name of a built-in one; or the folder of a classifier of pixels",
+        help="folder or zip, or the name of a built-in one; or the folder of a classifier of pixels (the built-in one "
+        "that surely suits the images)",
     )
     parser.add_argument(
         "-o",
@@ -86,7 +86,12 @@ def run(args: argparse.Namespace) -> int:
     """Segment everything; a broken image is reported and the rest goes on."""
     from vesalius.classical.pixels import holds_pixels
 
-    if holds_pixels(args.bundle):
+    proposal = None
+    if args.bundle is None:
+        from vesalius.cli.proposed import propose_bundle
+
+        proposal = propose_bundle(args)
+    elif holds_pixels(args.bundle):
         _refuse_settings_of_networks(args)
         from vesalius.cli.pixels import segment_pixels
 
@@ -120,7 +125,8 @@ def run(args: argparse.Namespace) -> int:
     failed = sum("error" in one for one in images)
     if args.json:
         others = [{"id": case.id, "reason": case.reason} for case in left_out]
-        print(json.dumps({"images": images, "failed": failed, "left_out": others}))
+        proposed = {} if proposal is None else {"proposal": proposal}
+        print(json.dumps({"images": images, "failed": failed, "left_out": others, **proposed}))
     return 1 if failed else 0
 
 

@@ -61,12 +61,13 @@ def _network(plan: Plan) -> dict[str, Any]:
 
 
 def _show_bundle(args: argparse.Namespace, bundle: Bundle) -> int:
+    from vesalius.bundle.card import card_to_json
     from vesalius.bundle.lineage import withdrawn_from
     from vesalius.cli.plan import print_plan
 
     card, network = bundle.card, _network(bundle.plan)
     if args.json:
-        plain = {**card.__dict__, "scores": dict(card.scores)}
+        plain = card_to_json(card)
         parts = _parts(bundle)
         print(json.dumps({"card": plain, "network": network, **parts, "provenance": dict(bundle.provenance)}))
         return 0
