@@ -23,7 +23,9 @@ def few_steps(facts: Fingerprint, budget: Budget) -> Plan:
     return replace(plan, network=small)
 
 
-def test_the_demo_segments_the_brain_and_both_hippocampi_and_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_demo_segments_a_brain_and_both_hippocampi_and_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(home, "make_plan", few_steps)
     made = demo(tmp_path / "demo")
     page = made.report.read_text(encoding="utf-8")

@@ -88,4 +88,5 @@ def to_unit_range(channels: Float[Tensor, " r *patch"]) -> Float[Tensor, " r *pa
     flat = channels.flatten(1)
     few = flat[:, :: max(1, flat.shape[1] // _MOST)]
     low, high = few.quantile(torch.tensor([LOW, HIGH], device=few.device), dim=1, keepdim=True)
-    return ((flat - low) / (high - low).clamp_(min=_LEAST)).clamp_(0.0, 1.0).view_as(channels)
+    scaled: Tensor = ((flat - low) / (high - low).clamp_(min=_LEAST)).clamp_(0.0, 1.0)
+    return scaled.view_as(channels)

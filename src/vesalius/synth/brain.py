@@ -84,9 +84,9 @@ def brain_anatomy() -> Anatomy:
             labels.append(Label(f"{side} {name}", value, code=code and Code("SCT", *code)))
             targets |= dict.fromkeys((value, *further), value)
         mirrored |= {left: right, right: left}
-    for value, name, code, further in _SINGLE:
-        labels.append(Label(name, value, code=Code("SCT", *code)))
-        targets |= dict.fromkeys((value, *further), value)
+    for value, name, single_code, more in _SINGLE:
+        labels.append(Label(name, value, code=Code("SCT", *single_code)))
+        targets |= dict.fromkeys((value, *more), value)
     labels.sort(key=lambda label: label.value)
     everything = tuple(label.value for label in labels)
     regions = (

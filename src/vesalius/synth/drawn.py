@@ -14,8 +14,6 @@ from vesalius.plan import Plan
 from vesalius.plan.prepare import prepare_kinds
 from vesalius.transform import reorient, resample
 
-_STILL = {"rotation_p": 0.0, "scale_p": 0.0, "elastic_p": 0.0, "mirror_p": 0.0, "mix_p": 0.0}
-
 
 def draw(case: Case, plan: Plan, *, seed: int) -> Case:
     """Paint an image from a case's map of kinds, as training does, but where the map lies.
@@ -38,7 +36,7 @@ def draw(case: Case, plan: Plan, *, seed: int) -> Case:
     assert case.reference is not None
     prepared = prepare_kinds(case.image, plan)
     reference = resample(reorient(case.reference), prepared.grid, interpolation="nearest")
-    spec = replace(plan.augmentation, **_STILL)
+    spec = replace(plan.augmentation, rotation_p=0.0, scale_p=0.0, elastic_p=0.0, mirror_p=0.0, mix_p=0.0)
     generator = torch.Generator().manual_seed(seed)
     parameters = sample(spec, 1, channels=len(plan.channels), generator=generator)
     images, labels = apply(

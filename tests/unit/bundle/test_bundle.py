@@ -76,12 +76,15 @@ def test_the_card_is_rewritten_without_touching_the_rest(made):
 
 
 def test_the_built_in_bundles_load_by_name():
-    assert "hippocampus" in built_in()
+    assert {"brain", "hippocampus"} <= set(built_in())
+    sizes = []
     for name, place in built_in().items():
         bundle = Bundle.load(name)
         assert bundle.plan == Bundle.load(place).plan
-        assert sum(path.stat().st_size for path in place.iterdir()) < 8_000_000
+        sizes.append(sum(path.stat().st_size for path in place.iterdir()))
+        assert sizes[-1] <= 8_000_000
         assert bundle.card.scores["mean"] > 0.5
+    assert sum(sizes) <= 40_000_000
 
 
 # --- what is not a bundle ---------------------------------------------------------------------------------------------
