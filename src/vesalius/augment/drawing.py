@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from vesalius.augment.colour import colour_matrix
-from vesalius.augment.generation import Generation
+from vesalius.augment.generation import Generation, Range
 from vesalius.augment.parameters import Parameters
-from vesalius.augment.spec import Augmentation, Range
+from vesalius.augment.spec import Augmentation
 from vesalius.errors import PlanError
 
 _JITTER = 0.3  # of a pose's time, in mean intervals (Source: TorchIO 1.2.1, ``RandomMotion.get_params``)

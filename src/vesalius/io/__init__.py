@@ -109,8 +109,10 @@ def read_labels(
     binarise_above: float | None = None,
     grid: Grid | None = None,
 ) -> LabelMap:
-    """Read a label map from any format that `read` reads, and from contours: a DICOM RT structure set, or the readings
-    of LIDC-IDRI (XML beside its series), of which the consensus of half of the readers is taken.
+    """Read a label map from any format that `read` reads, and from contours.
+
+    Contours are those of a DICOM RT structure set, or the readings of LIDC-IDRI (XML beside its series), of which the
+    consensus of half of the readers is taken.
 
     Whole numbers stored as floating point are taken (to 1e-3), palette pictures mean their palette indices, and grey
     pictures stored as colour (all channels equal) mean the grey.
