@@ -62,7 +62,7 @@ class Generation:
     dark_p: float = 0.7
 
     def __post_init__(self) -> None:
-        if isinstance(self.kinds, bool) or not isinstance(self.kinds, int) or self.kinds < 2:
+        if type(self.kinds) is not int or self.kinds < 2:
             raise PlanError(f"kinds must be a whole number of at least 2, the air and one more, not {self.kinds!r}")
         object.__setattr__(self, "tissues", tuple((kind, tuple(shares)) for kind, shares in self.tissues))
         for name in ("outside", "fluid"):
