@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vesalius.bundle import Bundle, built_in
 from vesalius.cli import main
 from vesalius.image import Grid, Meta, Volume
 from vesalius.io import read, write
+from vesalius.predict.proposal import choose, propose
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
 BOX = DATA / "msd_hippocampus" / "images" / "hippocampus_001.nii.gz"
@@ -33,6 +35,20 @@ def test_a_hippocampus_is_segmented_and_the_choice_is_told(tmp_path, told, print
     assert 0.5 <= found["proposal"]["sureness"] < 0.9
     assert any("doesn't say whether it is MR" in why for why in found["proposal"]["reasons"])
     np.testing.assert_array_equal(read(tmp_path / "proposed.nii.gz").array, read(out).array)
+
+
+@pytest.mark.parametrize(
+    ("scan", "sureness"),
+    [
+        ("ms_lesion_mr/mni_patient19/FLAIR.nii.gz", 0.72),  # without its skull
+        ("ms_lesion_mr/longitudinal_raw_patient01/study1_T1W.nii.gz", 0.72),
+        ("brain_mr_dicom/PGBM-003/37830-T2reg-78532", 0.9),  # DICOM says that it is MR
+    ],
+)
+def test_heads_suit_the_model_of_the_brain(scan, sureness):
+    bundles = {name: Bundle.load(place) for name, place in built_in().items()}
+    best = choose(propose(read(needed(DATA / scan)), bundles))
+    assert (best.name, best.sureness) == ("brain", sureness)
 
 
 def test_people_read_which_segmenter_is_used(tmp_path, capsys):
