@@ -108,7 +108,9 @@ def build_cache(
     if (amend is None) != (amend_key == ""):
         raise PlanError("amend and amend_key belong together: the key says what the amendment depends on")
     cache = CaseCache(folder, limit_gib=limit_gib, note=note)
-    how = _How(dataset, plan, cache, plan_key(plan, amend_key=amend_key), amend)
+    painted = plan.augmentation.generation is not None
+    key = plan_key(plan, amend_key=f"{amend_key}, maps of kinds" if painted else amend_key)
+    how = _How(dataset, plan, cache, key, amend)
     cases: list[CachedCase] = []
     stored = 0
     workers = 1 if amend is not None else min(_WORKERS, cores())

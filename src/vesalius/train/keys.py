@@ -42,8 +42,6 @@ def plan_key(plan: Plan, *, amend_key: str = "") -> str:
         "cache": CACHE_VERSION,
         "vesalius": version("vesalius"),
     }
-    if plan.augmentation.generation is not None:
-        says["images"] = "maps of kinds"
     return json.dumps(says, sort_keys=True)
 
 
