@@ -53,7 +53,7 @@ def _print_table(found: dict[str, Card], sizes: dict[str, float]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("name", "segments", "image", "MB", "Dice", "on", "licence of the data", box=None, pad_edge=False)
+    table = Table("name", "segments", "image", "MB", "Dice", "on", "licence", box=None, pad_edge=False)
     for name, card in found.items():
         mean = card.scores.get("mean")
         dice = "" if mean is None else f"{mean:.3f}"
