@@ -129,6 +129,7 @@ def lesion_section(
     pictures: dict[str, NDArray[np.uint8]] = {}
     levels: dict[str, list[NDArray[np.uint8]]] = {label.name: [] for label in labels.labels}
     surest: dict[str, list[float]] = {label.name: [] for label in labels.labels}
+    present: dict[str, list[bool]] = {label.name: [] for label in labels.labels}
     for eye in held_out:
         reading = read_photograph(eye.photograph, segmenter)
         for at, label in enumerate(labels.labels, start=1):
@@ -136,11 +137,11 @@ def lesion_section(
             # The thresholds are known: a byte a pixel says between which two a probability lies.
             levels[label.name].append((chances * (IDRID_THRESHOLDS - 1)).astype(np.uint8))
             surest[label.name].append(float(chances.max()))
+            present[label.name].append(bool(_marked(eye, label.name, chances.shape).any()))
         write(reading.labels, out / f"{eye.id}.png")
         if len(pictures) < _PICTURES:
             pictures[eye.id] = _picture(reading, eye)
     areas = {lesion: aupr(_drawn(held_out, lesion, maps), _chances(maps)) for lesion, maps in levels.items()}
-    present = {lesion: [_is_there(eye, lesion) for eye in held_out] for lesion in levels}
     told = {lesion: roc_auc(np.array(present[lesion]), np.array(surest[lesion])) for lesion in levels}
     rows = [["lesion", "photographs with it", "AUPR", "AUC of its presence"]]
     rows += [
@@ -190,9 +191,8 @@ def _counts(reference: NDArray[np.bool_], prediction: NDArray[np.bool_]) -> Coun
 
 def _drawn(held_out: Sequence[Eye], lesion: str, maps: Sequence[NDArray[np.uint8]]) -> Iterator[NDArray[np.bool_]]:
     """Read again one by one: all of them at once would need gigabytes."""
-    for eye, shape in zip(held_out, (one.shape for one in maps), strict=True):
-        drawing = eye.drawings.get(lesion)
-        yield np.zeros(shape, np.bool_) if drawing is None else drawing.read(shape)
+    for eye, one in zip(held_out, maps, strict=True):
+        yield _marked(eye, lesion, one.shape)
 
 
 def _chances(maps: Sequence[NDArray[np.uint8]]) -> Iterator[NDArray[np.float64]]:
@@ -200,9 +200,9 @@ def _chances(maps: Sequence[NDArray[np.uint8]]) -> Iterator[NDArray[np.float64]]
         yield one / (IDRID_THRESHOLDS - 1)
 
 
-def _is_there(eye: Eye, lesion: str) -> bool:
+def _marked(eye: Eye, lesion: str, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     drawing = eye.drawings.get(lesion)
-    return drawing is not None and bool(drawing.read(read(eye.photograph).grid.shape).any())
+    return np.zeros(shape, np.bool_) if drawing is None else drawing.read(shape)
 
 
 def _shown(value: float) -> str:
