@@ -6,12 +6,14 @@ import io
 import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from vesalius.cli import main
+from vesalius.plan import make_plan
 
 Refused = Callable[..., str]
 
@@ -46,6 +48,22 @@ def refused(tmp_path: Path) -> Refused:
 def quick_plans(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plans are made without timing the machine."""
     monkeypatch.setattr("vesalius.plan.measure.step_seconds", lambda *_, **__: 0.01)
+
+
+@pytest.fixture
+def shrink(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let a study's module plan three small stages, with what else is given: enough to learn in seconds."""
+
+    def shrunk(module: Any, **changes: Any) -> None:
+        def small(*facts: Any, **how: Any) -> Any:
+            plan = make_plan(*facts, **how)
+            few = {"features": (8, 16, 32), "encoder_blocks": (1, 1, 1), "decoder_blocks": (1, 1)}
+            network = replace(plan.network, **few, strides=plan.network.strides[:3], kernels=plan.network.kernels[:3])
+            return replace(plan, network=network, **changes)
+
+        monkeypatch.setattr(module, "make_plan", small)
+
+    return shrunk
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +17,14 @@ from vesalius.bundle import Bundle
 from vesalius.cli import main
 from vesalius.image import Volume
 from vesalius.io import read, read_labels, write
-from vesalius.plan import make_plan
 from vesalius.studies.brain_tumour.sample import write_brats
 
 FOUR = ["T1", "T1CE", "T2", "FLAIR"]
 
 
 @pytest.fixture
-def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    def small(*facts: Any, **how: Any) -> Any:
-        plan = make_plan(*facts, **how)
-        few = {"features": (8, 16, 32), "encoder_blocks": (1, 1, 1), "decoder_blocks": (1, 1)}
-        network = replace(plan.network, **few, strides=plan.network.strides[:3], kernels=plan.network.kernels[:3])
-        return replace(plan, network=network, patch_size=(32, 40, 32), batch_size=2, mirror_axes=())
-
-    monkeypatch.setattr(vesalius.studies.holdout, "make_plan", small)
+def small_networks(shrink: Callable[..., None]) -> None:
+    shrink(vesalius.studies.holdout, patch_size=(32, 40, 32), batch_size=2, mirror_axes=())
 
 
 @pytest.fixture(scope="module")

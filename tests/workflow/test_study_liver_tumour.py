@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +17,12 @@ from vesalius.cli import main
 from vesalius.image import Volume
 from vesalius.io import read, write
 from vesalius.io.atomic import make_folder, write_text
-from vesalius.plan import make_plan
 from vesalius.studies.liver_tumour.sample import draw_abdomen, write_lits
 
 
 @pytest.fixture
-def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    def small(*facts: Any, **how: Any) -> Any:
-        plan = make_plan(*facts, **how)
-        few = {"features": (8, 16, 32), "encoder_blocks": (1, 1, 1), "decoder_blocks": (1, 1)}
-        network = replace(plan.network, **few, strides=plan.network.strides[:3], kernels=plan.network.kernels[:3])
-        return replace(plan, network=network, patch_size=(40, 40, 24), batch_size=2, mirror_axes=())
-
-    monkeypatch.setattr(vesalius.studies.holdout, "make_plan", small)
+def small_networks(shrink: Callable[..., None]) -> None:
+    shrink(vesalius.studies.holdout, patch_size=(40, 40, 24), batch_size=2, mirror_axes=())
 
 
 def rows(path: Path) -> list[dict[str, str]]:

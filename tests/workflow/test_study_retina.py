@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from PIL import Image
 
 import vesalius.studies.retina
 from vesalius.cli import main
-from vesalius.plan import make_plan
 from vesalius.studies.retina.sample import write_sample
 
 
@@ -27,14 +26,8 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    def small(*facts: Any, **how: Any) -> Any:
-        plan = make_plan(*facts, **how)
-        few = {"features": (8, 16, 32), "encoder_blocks": (1, 1, 1), "decoder_blocks": (1, 1)}
-        network = replace(plan.network, **few, strides=plan.network.strides[:3], kernels=plan.network.kernels[:3])
-        return replace(plan, network=network, patch_size=(128, 128), batch_size=4)
-
-    monkeypatch.setattr(vesalius.studies.retina, "make_plan", small)
+def small_networks(shrink: Callable[..., None]) -> None:
+    shrink(vesalius.studies.retina, patch_size=(128, 128), batch_size=4)
 
 
 @pytest.mark.usefixtures("small_networks", "quick_plans")

@@ -12,8 +12,8 @@ from vesalius.errors import DataError
 from vesalius.image import Dataset
 from vesalius.plan import Plan, fingerprint, make_plan
 from vesalius.predict import Segmenter, load_segmenter
-from vesalius.studies.study import Setting
-from vesalius.train import cross_validate, fit, kept_plans
+from vesalius.studies.study import Setting, fit_within
+from vesalius.train import cross_validate, kept_plans
 
 _FOLD_S = 300.0  # with less time than this for each fold, one network of all the time is better than several
 _MOST_FOLDS = 5
@@ -115,16 +115,5 @@ def train(
             on_status=setting.on_status,
         )
         return Trained(folder, {case: member for member, part in enumerate(parts) for case in part})
-    fit(
-        dataset,
-        plan,
-        folder,
-        device=setting.device,
-        seed=setting.seed,
-        validation=held_out,
-        card=card,
-        resume=setting.resume,
-        spent_s=spent_s,
-        on_status=setting.on_status,
-    )
+    fit_within(setting, dataset, plan, folder, card=card, validation=held_out, spent_s=spent_s)
     return Trained(folder, dict.fromkeys(held_out, 0))

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Protocol
 
 from vesalius import __version__
-from vesalius.plan import Budget
+from vesalius.bundle import Bundle, Card
+from vesalius.image import Dataset
+from vesalius.plan import Budget, Plan
 from vesalius.report import Section, story_html
-from vesalius.train import Status
+from vesalius.train import Status, fit
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,47 @@ class Study(Protocol):
 
     def write_sample(self, folder: Path, *, seed: int = 0) -> None:
         """Write a small synthetic data set with plausible anatomy, in exactly the official layout."""
+
+
+def fit_within(
+    setting: Setting,
+    dataset: Dataset,
+    plan: Plan,
+    out: Path,
+    *,
+    card: Card,
+    validation: Sequence[str] | None = None,
+    spent_s: float = 0.0,
+) -> Bundle:
+    """Train one segmenter of a study: `vesalius.train.fit` as the setting asks.
+
+    Args:
+        setting: Device, seed, whether to go on with a run, who is told.
+        dataset: What is learnt from.
+        plan: How.
+        out: The bundle's folder.
+        card: Words for its card.
+        validation: Cases to hold out; the plan's share when left out.
+        spent_s: Seconds of the budget that are gone already.
+
+    Returns:
+        The bundle.
+
+    Raises:
+        VesaliusError: As `vesalius.train.fit`.
+    """
+    return fit(
+        dataset,
+        plan,
+        out,
+        device=setting.device,
+        seed=setting.seed,
+        validation=validation,
+        card=card,
+        resume=setting.resume,
+        spent_s=spent_s,
+        on_status=setting.on_status,
+    )
 
 
 def write_study(

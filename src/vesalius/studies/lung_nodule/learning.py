@@ -21,8 +21,7 @@ from vesalius.plan.device import find_device
 from vesalius.plan.preparation import Preparation
 from vesalius.predict import load_network
 from vesalius.studies.lung_nodule.search import WINDOW_HU, Searched, cube
-from vesalius.studies.study import Setting
-from vesalius.train import fit
+from vesalius.studies.study import Setting, fit_within
 from vesalius.transform import Normalisation, normalise, resample
 from vesalius.transform.blobs import Blob
 
@@ -123,17 +122,7 @@ def teach(searched: Sequence[Searched], out: Path, setting: Setting, *, share: f
         data=f"{len(records)} scans of LUNA16 or LIDC-IDRI, or of the synthetic sample",
         limits="It judges candidates of 3 to 30 mm that blob detection found; it segments nothing. Research only.",
     )
-    return fit(
-        dataset,
-        plan,
-        out,
-        device=setting.device,
-        seed=setting.seed,
-        validation=(),
-        card=card,
-        resume=setting.resume,
-        on_status=setting.on_status,
-    )
+    return fit_within(setting, dataset, plan, out, card=card, validation=())
 
 
 def taught(one: Searched, grid: Grid) -> LabelMap:

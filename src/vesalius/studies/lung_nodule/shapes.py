@@ -16,8 +16,7 @@ from vesalius.plan import Budget, Optimisation, Plan, Reason
 from vesalius.plan.candidates import Task, network_sizes
 from vesalius.plan.preparation import Preparation
 from vesalius.studies.lung_nodule.search import WINDOW_HU, Searched
-from vesalius.studies.study import Setting
-from vesalius.train import fit
+from vesalius.studies.study import Setting, fit_within
 from vesalius.transform import Normalisation, resample
 
 NODULE = Labels.of({"nodule": 1})
@@ -93,14 +92,5 @@ def teach_shapes(searched: Sequence[Searched], out: Path, setting: Setting, *, s
         data=f"{len(records)} scans of LIDC-IDRI, consensus of half of the readers, or of a synthetic sample",
         limits="For cubes around nodules of 3 to 30 mm; elsewhere it draws what is none. Research only.",
     )
-    return fit(
-        Dataset(records, NODULE, ("CT",), load, "lung-nodule"),
-        plan_shapes(setting.budget(share)),
-        out,
-        device=setting.device,
-        seed=setting.seed,
-        validation=(),
-        card=card,
-        resume=setting.resume,
-        on_status=setting.on_status,
-    )
+    dataset = Dataset(records, NODULE, ("CT",), load, "lung-nodule")
+    return fit_within(setting, dataset, plan_shapes(setting.budget(share)), out, card=card, validation=())

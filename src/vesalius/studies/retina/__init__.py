@@ -25,8 +25,7 @@ from vesalius.report.tables import write_rows
 from vesalius.studies.retina.findings import lesion_section, read_new, vessel_section
 from vesalius.studies.retina.sample import write_sample
 from vesalius.studies.retina.teaching import prepared_set
-from vesalius.studies.study import Outcome, Setting, write_study
-from vesalius.train import fit
+from vesalius.studies.study import Outcome, Setting, fit_within, write_study
 from vesalius.transform import Pipeline, Step
 
 __all__ = ["DATA", "TITLE", "run", "write_sample"]
@@ -130,18 +129,8 @@ def _fit(eyes: Eyes, out: Path, setting: Setting, share: float) -> tuple[Bundle,
         limits=_LIMITS,
     )
     setting.note(f"{eyes.name}: training")
-    bundle = fit(
-        dataset,
-        plan,
-        out / "bundles" / card.name,
-        device=setting.device,
-        seed=setting.seed,
-        card=card,
-        resume=setting.resume,
-        spent_s=time.monotonic() - begun,
-        on_status=setting.on_status,
-    )
-    return bundle, held_out
+    place = out / "bundles" / card.name
+    return fit_within(setting, dataset, plan, place, card=card, spent_s=time.monotonic() - begun), held_out
 
 
 def _apply(data: Path, out: Path, setting: Setting) -> Outcome:
