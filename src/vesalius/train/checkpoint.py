@@ -26,7 +26,8 @@ class Progress:
         step: Optimisation steps taken.
         trained_s: Seconds of training, over all sessions.
         spent_s: Seconds of the budget, everything included, up to the last checkpoint.
-        looks: How often the watched cases were segmented.
+        notes: Rows of the history, counted as if this schedule had been followed from the beginning.
+        looks: How often the watched cases were segmented, counted likewise.
         best_dice: The best that was seen of them.
         stale: Looks since then.
         stopped_at: Share of the schedule at which nothing was to be gained any more, if so.
@@ -38,6 +39,7 @@ class Progress:
     step: int = 0
     trained_s: float = 0.0
     spent_s: float = 0.0
+    notes: int = 0
     looks: int = 0
     best_dice: float = -1.0
     stale: int = 0

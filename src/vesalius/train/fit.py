@@ -29,6 +29,7 @@ from vesalius.train.clock import Clock
 from vesalius.train.coarse import CoarseStage, with_coarse_classes
 from vesalius.train.deliver import deliver
 from vesalius.train.distributed import own_device, team
+from vesalius.train.heap import kept_memory
 from vesalius.train.history import History, Tracker
 from vesalius.train.keep import kept_labels
 from vesalius.train.looking import Looking
@@ -173,7 +174,8 @@ def fit(
             cases = _cases(usable, setting, shop, run, start, coarse)
             by_id = {case.id: case for case in cases}
             watched = [by_id[i] for i in held_out[:WATCHED]]
-            _train(training, [by_id[i] for i in teaching], watched, len(held_out), setting, run, on_look)
+            with kept_memory():
+                _train(training, [by_id[i] for i in teaching], watched, len(held_out), setting, run, on_look)
             bundle = deliver(training, setting, run, usable, held_out, coarse, start, card, predictions)
             run.close(bundle)
             together.wait()

@@ -116,11 +116,15 @@ def learn(
             if on_look is not None:
                 on_look(progress.looks, done, dice)
         loss = float(np.mean(losses)) if losses else math.nan
+        progress.notes += 1
         training.moments.append(Moment(progress.step, progress.trained_s, loss, rate, dice))
         losses.clear()
         if history is not None:
             history.add(training.moments[-1])
 
+    if progress.step and progress.warm_from == progress.step:  # a finished run goes on with a bigger budget
+        done = clock.done(step=progress.step, trained_s=progress.trained_s, stopped_at=None)
+        progress.notes, progress.looks = math.ceil(done * MOMENTS), math.ceil(done * LOOKS)
     saved = save()  # a start to go back to
     batches = _read_ahead(cases, setting, progress)
     try:
@@ -146,7 +150,7 @@ def learn(
                 batches = _read_ahead(cases, setting, progress)
                 continue
             losses.append(loss)
-            if done >= len(training.moments) / MOMENTS:
+            if done >= progress.notes / MOMENTS:
                 note(done, rate)
             tell(done, training.moments[-1] if training.moments else None)
             if team.agree(time.monotonic() - saved) >= CHECKPOINT_S:

@@ -46,6 +46,9 @@ def test_a_run_goes_on_to_a_bigger_budget(tmp_path: Path) -> None:
     at = next(i for i, moment in enumerate(state["moments"]) if moment["step"] > 10)
     assert rates[at] > rates[at - 1]  # the schedule is the new one's
     assert rates[-1] < 0.1
+    later = [moment for moment in state["moments"] if moment["step"] > 10]
+    assert len(later) == 15  # a row a step, though the first schedule had filled the history
+    assert sum(math.isfinite(moment["validation_dice"]) for moment in later) >= 12  # from 40 % of the way, of 20 looks
     plans = kept_plans(tmp_path / "a")
     assert plans is not None
     assert plans[0].budget.steps == 25
