@@ -13,15 +13,14 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder
-from xml.parsers import expat
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vesalius.errors import FormatError
 from vesalius.image import Grid, LabelMap, Labels
+from vesalius.io import xml
 from vesalius.io.dicom.filling import fill
 
 ROOT = "LidcReadMessage"
@@ -263,29 +262,17 @@ def _parse(path: Path) -> Element:
     except OSError as error:
         raise FormatError(f"{path.name}: the file cannot be read: {error.strerror}") from error
     builder = TreeBuilder()
-    depth = 0
-
-    def start(name: str, attributes: dict[str, str]) -> None:
-        nonlocal depth
-        depth += 1
-        if depth > _DEEPEST:
-            raise FormatError(f"{path.name}: not a reading of LIDC-IDRI: its elements are nested too deeply")
-        builder.start(name, attributes)
-
-    def end(name: str) -> None:
-        nonlocal depth
-        depth -= 1
-        builder.end(name)
-
-    def refuse(*_: Any) -> None:
-        raise FormatError(f"{path.name}: it declares a document type or entities, which no reading of LIDC-IDRI does")
-
-    parser = expat.ParserCreate(namespace_separator="}")
-    parser.buffer_text = True
-    parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, builder.data
-    parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = refuse
     try:
-        parser.Parse(data, True)
+        xml.parse(
+            data,
+            start=builder.start,
+            end=builder.end,
+            text=builder.data,
+            what="a reading of LIDC-IDRI",
+            deepest=_DEEPEST,
+        )
         return builder.close()
-    except (expat.ExpatError, ParseError, AssertionError) as error:
+    except (ParseError, AssertionError) as error:
         raise FormatError(f"{path.name}: not XML, or cut off") from error
+    except FormatError as error:
+        raise FormatError(f"{path.name}: {error}") from error
