@@ -13,6 +13,7 @@ from vesalius.cli.arguments import label_values
 if TYPE_CHECKING:
     from vesalius.image import Grid, LabelMap, Volume
     from vesalius.io.dicom import Origin
+    from vesalius.transform.placement import Picture
 
 HELP = "convert images, label maps and DICOM objects between all formats that are known"
 
@@ -56,6 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--binarise-above", type=float, metavar="VALUE", help="A is a mask: what is brighter than this is label 1"
+    )
+    parser.add_argument(
+        "--pixel-size", type=float, metavar="MM", help="side of a pixel of A, a picture in a format without a scale"
     )
     parser.add_argument(
         "--regions", action="store_true", help="write the regions of the labels as segments, which may overlap"
@@ -208,7 +212,7 @@ def _image(work: _Work) -> Volume:
     work.notes.extend(image.meta.notes)
     if work.args.modality is not None:
         image = replace(image, meta=replace(image.meta, modality=work.args.modality))
-    return image
+    return _scaled(work, image)
 
 
 def _labels(work: _Work, grid: Grid | None) -> LabelMap:
@@ -229,7 +233,14 @@ def _labels(work: _Work, grid: Grid | None) -> LabelMap:
         work.notes.append(
             f"structures that overlap are kept: each combination is a label, regions join them ({joined})"
         )
-    return found
+    return _scaled(work, found)
+
+
+def _scaled(work: _Work, x: Picture) -> Picture:
+    """A picture with the size of its pixels, where that was said."""
+    from vesalius.transform import with_pixel_size
+
+    return x if work.args.pixel_size is None else with_pixel_size(x, work.args.pixel_size)
 
 
 def _shares(work: _Work) -> tuple[LabelMap, Volume] | None:

@@ -1,4 +1,4 @@
-"""``vesalius measure LABELS [--image IMAGE] [-o TABLE]``: volumes, diameters and brightness of structures."""
+"""``vesalius measure LABELS [--image IMAGE] [-o TABLE]``: sizes of structures, brightness, a heart's beat."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from vesalius.image import LabelMap, Size, Volume
+    from vesalius.metrics.ejection import Ejection
     from vesalius.transform import GreyChannel
 
 HELP = "measure the structures of a label map: volume, long and short axis, mean and spread of HU or SUV"
@@ -40,6 +41,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SEG",
         help="the DICOM SEG that the report refers to (LABELS, if that is one)",
     )
+    parser.add_argument(
+        "--pixel-size", type=float, metavar="MM", help="side of a pixel, for LABELS in a format without a scale (PNG)"
+    )
+    parser.add_argument(
+        "--circumference",
+        action="store_true",
+        help="of each structure in 2D, that of the ellipse that fits its outline: of a fetal head",
+    )
+    parser.add_argument(
+        "--end-systole",
+        metavar="LABELS",
+        help="LABELS is a heart at end-diastole, and this the same at end-systole: stroke volume, ejection fraction",
+    )
+    parser.add_argument("--cavity", metavar="NAME", help="which label is the blood in the ventricle (the only one)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -56,14 +71,26 @@ def run(args: argparse.Namespace) -> int:
         if not args.json:
             print("vesalius: the image lies on another grid than the labels, and was interpolated", file=sys.stderr)
     sizes = measure(labels, image)
+    if args.circumference:
+        from vesalius.metrics.ellipse import measure_circumferences
+
+        sizes = measure_circumferences(sizes, labels)
+    beat = None if args.end_systole is None else _ejection(args, labels)
+    told = {} if beat is None else {"ejection": _beat_row(beat)}
     if args.output:
-        _write(args, sizes)
+        _write(args, sizes, told)
     if args.json:
         from vesalius.report.sizes import size_row
 
-        print(json.dumps({"sizes": [size_row(size) for size in sizes], "output": args.output}))
+        print(json.dumps({"sizes": [size_row(size) for size in sizes], "output": args.output, **told}))
     else:
         _print(sizes)
+        if beat is not None:
+            print(
+                f"end-diastole {beat.end_diastolic_ml:.1f} ml, end-systole {beat.end_systolic_ml:.1f} ml: "
+                f"stroke volume {beat.stroke_volume_ml:.1f} ml, "
+                f"ejection fraction {beat.ejection_fraction_percent:.1f} %"
+            )
         if args.output:
             print(f"written to {args.output}")
     return 0
@@ -73,8 +100,9 @@ def _check(args: argparse.Namespace) -> None:
     """Refuse what cannot be written before anything is read."""
     from vesalius.errors import DataError, FormatError
 
-    if not Path(args.labels).is_file():
-        raise DataError(f"{Path(args.labels).name}: there is no such file; LABELS is one label map")
+    for name in (args.labels, args.end_systole):
+        if name is not None and not Path(name).is_file():
+            raise DataError(f"{Path(name).name}: there is no such file; LABELS is one label map")
     suffix = Path(args.output).suffix.lower() if args.output else ""
     if args.output and suffix not in _WRITTEN:
         raise FormatError(f"{Path(args.output).name}: sizes are written as {', '.join(_WRITTEN)}")
@@ -84,6 +112,10 @@ def _check(args: argparse.Namespace) -> None:
         raise DataError("--segmentation is what a report refers to: it wants -o with a name that ends in .dcm")
     if args.image is None and (args.series is not None or args.channel is not None):
         raise DataError("--series and --channel say which image is meant: they want --image")
+    if args.cavity is not None and args.end_systole is None:
+        raise DataError("--cavity is the ventricle whose beat is measured: it wants --end-systole")
+    if args.end_systole is not None and suffix in (".csv", ".dcm"):
+        raise FormatError(f"{Path(args.output).name}: an ejection fraction is written as .json, beside the sizes")
 
 
 def _image(args: argparse.Namespace) -> Volume:
@@ -105,7 +137,12 @@ def _labels(args: argparse.Namespace, image: Volume | None) -> LabelMap:
     from vesalius.io import read_labels
 
     if _kind(Path(args.labels)) != "structure set":
-        return read_labels(args.labels)
+        labels = read_labels(args.labels)
+        if args.pixel_size is None:
+            return labels
+        from vesalius.transform import with_pixel_size
+
+        return with_pixel_size(labels, args.pixel_size)
     if args.source is not None:
         from vesalius.io.dicom import read_origin
 
@@ -115,6 +152,24 @@ def _labels(args: argparse.Namespace, image: Volume | None) -> LabelMap:
             f"{Path(args.labels).name}: contours have no voxels: name the series they were drawn on with --source"
         )
     return read_labels(args.labels, grid=image.grid)
+
+
+def _ejection(args: argparse.Namespace, full: LabelMap) -> Ejection:
+    """The beat of the ventricle between LABELS and --end-systole."""
+    from vesalius.errors import DataError
+    from vesalius.io import read_labels
+    from vesalius.metrics.ejection import ejection
+
+    empty = read_labels(args.end_systole)
+    names = tuple(full.labels.targets())
+    if args.cavity is None and len(names) != 1:
+        raise DataError(f"say with --cavity which label is the blood in the ventricle: {', '.join(names)}")
+    return ejection(full, empty, cavity=names[0] if args.cavity is None else args.cavity)
+
+
+def _beat_row(beat: Ejection) -> dict[str, float]:
+    names = ("end_diastolic_ml", "end_systolic_ml", "stroke_volume_ml", "ejection_fraction_percent")
+    return {name: getattr(beat, name) for name in names}
 
 
 def _kind(path: Path) -> str:
@@ -140,7 +195,7 @@ def _require_cover(labels: LabelMap, image: Volume) -> None:
         raise GeometryError("the labels reach beyond the image: it is another region, or another patient's")
 
 
-def _write(args: argparse.Namespace, sizes: tuple[Size, ...]) -> None:
+def _write(args: argparse.Namespace, sizes: tuple[Size, ...], told: dict[str, dict[str, float]]) -> None:
     from vesalius import __version__
     from vesalius.report.sizes import write_sizes_csv, write_sizes_json
 
@@ -151,7 +206,7 @@ def _write(args: argparse.Namespace, sizes: tuple[Size, ...]) -> None:
         provenance = {"labels": Path(args.labels).name, "made by": f"vesalius {__version__}"}
         if args.image is not None:
             provenance["image"] = Path(args.image).name
-        write_sizes_json(sizes, args.output, provenance=provenance)
+        write_sizes_json(sizes, args.output, provenance=provenance, more=told)
     else:
         from vesalius.io.dicom import read_origin, write_report
 
@@ -171,6 +226,7 @@ def _print(sizes: tuple[Size, ...]) -> None:
         "area_mm2": "mm²",
         "long_axis_mm": "long, mm",
         "short_axis_mm": "short, mm",
+        "circumference_mm": "around, mm",
         "mean": f"mean, {unit}" if unit else "mean",
         "sd": "sd",
         "minimum": "min",

@@ -39,6 +39,7 @@ class Size:
         area_mm2: In 2D.
         long_axis_mm: The longest diameter within a slice.
         short_axis_mm: The longest chord at right angles to it, in the same slice.
+        circumference_mm: Of an ellipse around it, in 2D; `vesalius.metrics.ellipse.measure_circumferences` fills it in.
         mean: Of the image's values.
         sd: Their standard deviation: that of these voxels, not an estimate from a sample.
         minimum: The least value.
@@ -56,6 +57,7 @@ class Size:
     area_mm2: float | None = None
     long_axis_mm: float | None = None
     short_axis_mm: float | None = None
+    circumference_mm: float | None = None
     mean: float | None = None
     sd: float | None = None
     minimum: float | None = None

@@ -13,7 +13,7 @@ from scipy.spatial.distance import pdist, squareform
 from vesalius.errors import DataError, GeometryError
 from vesalius.image import Grid, LabelMap, Size, Volume
 
-__all__ = ["Size", "axes_mm", "measure", "slice_axis"]
+__all__ = ["Size", "axes_mm", "border_points", "measure", "slice_axis"]
 
 _THICK = 1.5  # times the next larger spacing, from which an axis is that of the slices
 
@@ -117,7 +117,7 @@ def axes_mm(mask: NDArray[np.bool_], grid: Grid) -> tuple[float, float] | None:
         reach = max(float(np.linalg.norm(steps @ (np.array(piece.shape) * turn))) for turn in ((1, 1), (1, -1)))
         if best is not None and reach <= best[0]:
             continue
-        border = _border(piece)
+        border = border_points(piece)
         points = border[ConvexHull(border).vertices] @ steps.T
         apart = squareform(pdist(points))
         one, other = np.unravel_index(np.argmax(apart), apart.shape)
@@ -125,6 +125,28 @@ def axes_mm(mask: NDArray[np.bool_], grid: Grid) -> tuple[float, float] | None:
         if best is None or length > best[0]:
             best = length, _across(points, int(one), int(other), normal)
     return best
+
+
+def border_points(piece: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The points half-way between pixels inside and outside, of outer and inner borders.
+
+    Args:
+        piece: 2D; what lies beyond it counts as outside.
+
+    Returns:
+        ``(n, 2)``, in indices; in no order.
+
+    Example:
+        >>> border_points(np.ones((1, 1), bool)).tolist()
+        [[-0.5, 0.0], [0.5, 0.0], [0.0, -0.5], [0.0, 0.5]]
+    """
+    padded = np.pad(piece, 1)
+    found = []
+    for axis in (0, 1):
+        places = np.argwhere(np.diff(padded, axis=axis)).astype(np.float64) - 1
+        places[:, axis] += 0.5
+        found.append(places)
+    return np.concatenate(found)
 
 
 def slice_axis(grid: Grid) -> int:
@@ -177,14 +199,3 @@ def _across(points: NDArray[np.float64], one: int, other: int, normal: NDArray[n
     # Between corners the width changes evenly: it is largest at one of them.
     widths = np.interp(ring[:, 0], *there.T) - np.interp(ring[:, 0], *back.T)
     return float(np.abs(widths).max())
-
-
-def _border(piece: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The points half-way between pixels inside and outside, in indices."""
-    padded = np.pad(piece, 1)
-    found = []
-    for axis in (0, 1):
-        places = np.argwhere(np.diff(padded, axis=axis)).astype(np.float64) - 1
-        places[:, axis] += 0.5
-        found.append(places)
-    return np.concatenate(found)

@@ -13,7 +13,7 @@ from vesalius.report.tables import write_rows
 
 COLUMNS = (
     *("name", "value", "voxels", "volume_ml", "area_mm2", "long_axis_mm", "short_axis_mm"),
-    *("mean", "sd", "minimum", "maximum", "unit"),
+    *("circumference_mm", "mean", "sd", "minimum", "maximum", "unit"),
 )
 """Of a table of sizes, fields of `Size`."""
 
@@ -49,7 +49,7 @@ def write_sizes_csv(sizes: Sequence[Size], path: str | os.PathLike[str]) -> None
         ...     path = Path(folder) / "sizes.csv"
         ...     write_sizes_csv([Size("=1+1", 1, 20, volume_ml=0.5)], path)
         ...     print(path.read_text(encoding="utf-8").splitlines()[1])
-        '=1+1,1,20,0.5,,,,,,,,,
+        '=1+1,1,20,0.5,,,,,,,,,,
 
     Source: OWASP, "CSV Injection".
     """
@@ -57,7 +57,11 @@ def write_sizes_csv(sizes: Sequence[Size], path: str | os.PathLike[str]) -> None
 
 
 def write_sizes_json(
-    sizes: Sequence[Size], path: str | os.PathLike[str], *, provenance: Mapping[str, str] | None = None
+    sizes: Sequence[Size],
+    path: str | os.PathLike[str],
+    *,
+    provenance: Mapping[str, str] | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the sizes with what they were measured on; what is not known is null.
 
@@ -65,9 +69,10 @@ def write_sizes_json(
         sizes: What was measured.
         path: The JSON file to write.
         provenance: What they were made of and with: names and versions, never patients.
+        more: Further entries of the file, beside the sizes.
 
     Raises:
         VesaliusError: The file cannot be written.
     """
-    told = {"provenance": dict(provenance or {}), "sizes": [size_row(size) for size in sizes]}
+    told = {"provenance": dict(provenance or {}), "sizes": [size_row(size) for size in sizes], **(more or {})}
     write_text(path, json.dumps(told, indent=1, ensure_ascii=False) + "\n")

@@ -22,7 +22,7 @@ from vesalius.transform.kernels import Interpolation
 from vesalius.transform.non_local_means import non_local_means
 from vesalius.transform.normalise import Normalisation, Scheme, normalise
 from vesalius.transform.pipeline import STEPS, Pipeline, Step, find_step, preprocess
-from vesalius.transform.placement import isotropic, orient
+from vesalius.transform.placement import isotropic, orient, with_pixel_size
 from vesalius.transform.postprocess import KeepLargest, Postprocessing, RemoveSmall, postprocess
 from vesalius.transform.relabel import relabel
 from vesalius.transform.reorient import reorient
@@ -95,5 +95,6 @@ __all__ = [
     "suv",
     "white_stripe",
     "window",
+    "with_pixel_size",
     "z_score",
 ]

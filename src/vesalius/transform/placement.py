@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from vesalius.image import Volume
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+
+from vesalius.errors import DataError
+from vesalius.image import Grid, LabelMap, Volume
 from vesalius.transform.boxes import positive
 from vesalius.transform.kernels import Interpolation
 from vesalius.transform.reorient import reorient
 from vesalius.transform.resample import respace
+
+Picture = TypeVar("Picture", Volume, LabelMap)
+"""An image or a label map; what comes out is what went in."""
 
 
 def isotropic(
@@ -71,3 +80,34 @@ def orient(volume: Volume, *, codes: str = "LPS") -> Volume:
         'SAR'
     """
     return reorient(volume, codes)
+
+
+def with_pixel_size(picture: Picture, pixel_mm: float) -> Picture:
+    """Give a picture a scale that its format could not hold, such as a PNG of an ultrasound whose pixel size is known.
+
+    Args:
+        picture: 2D and without a scale.
+        pixel_mm: Side of a pixel, mm, > 0.
+
+    Returns:
+        The same pixels on a grid in mm. Its corner is at 0, so that pixels of 1 mm are told from pixels without a size.
+
+    Raises:
+        DataError: It is not 2D, has a scale already, or the size is not above 0.
+
+    Example:
+        >>> import numpy as np
+        >>> from vesalius.image import Labels
+        >>> picture = LabelMap(np.eye(3, dtype=int), Grid((3, 3), np.eye(3)), Labels.of({"head": 1}))
+        >>> with_pixel_size(picture, 0.25).grid.spacing_mm
+        (0.25, 0.25)
+    """
+    positive(pixel_mm=pixel_mm)
+    if picture.grid.ndim != 2:
+        raise DataError(f"a pixel size is given to pictures; this is a {picture.grid.ndim}D image, which has its own")
+    if not np.array_equal(picture.grid.affine, np.eye(3)):
+        raise DataError(f"the picture has a scale already: its pixels are {picture.grid.spacing_mm} mm")
+    grid = Grid.from_spacing(picture.grid.shape, (pixel_mm, pixel_mm), origin_mm=(pixel_mm / 2, pixel_mm / 2))
+    if isinstance(picture, LabelMap):
+        return replace(picture, grid=grid)
+    return replace(picture, grid=grid, meta=replace(picture.meta, calibrated=True))

@@ -33,6 +33,7 @@ _SIZES: dict[
     "area_mm2": (Concept("42798000", "SCT", "Area"), "mm2", {"mm2": 1, "cm2": 100}),
     "long_axis_mm": (Concept("103339001", "SCT", "Long axis"), "mm", {"mm": 1, "cm": 10}),
     "short_axis_mm": (Concept("103340004", "SCT", "Short axis"), "mm", {"mm": 1, "cm": 10}),
+    "circumference_mm": (Concept("74551000", "SCT", "Circumference"), "mm", {"mm": 1, "cm": 10}),
 }
 _DERIVED = {
     "mean": Concept("373098007", "SCT", "Mean"),

@@ -13,7 +13,10 @@ from vesalius.image import Code, Meta, Quantity, Size, Volume
 from vesalius.io.dicom import read_origin, read_report, write_report, write_rtstruct, write_seg
 from vesalius.metrics.size import measure
 
-FIELDS = ("volume_ml", "area_mm2", "long_axis_mm", "short_axis_mm", "mean", "sd", "minimum", "maximum")
+FIELDS = (
+    *("volume_ml", "area_mm2", "long_axis_mm", "short_axis_mm", "circumference_mm"),
+    *("mean", "sd", "minimum", "maximum"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +69,7 @@ def test_brightness_of_every_kind(ct, tmp_path, modality, unit):
 
 def test_areas_and_what_else_was_measured(ct, tmp_path):
     other = Quantity(Code("DCM", "126033", "Total Lesion Glycolysis"), 12.5, "g", Code("SCT", "373098007", "Mean"))
-    size = Size("polyp", area_mm2=12.25, long_axis_mm=1 / 3, others=(other,))
+    size = Size("polyp", area_mm2=12.25, long_axis_mm=1 / 3, circumference_mm=12.5, others=(other,))
     write_report([size], tmp_path / "sr.dcm", ct[1])
     (found,) = read_report(tmp_path / "sr.dcm")
     _same(found, size)
