@@ -178,10 +178,23 @@ class Labels:
             if label.value == value:
                 if label.colour is not None:
                     return label.colour
-                # Golden-ratio steps keep neighbouring values far apart on the wheel.
-                red, green, blue = colorsys.hsv_to_rgb((0.0 + position * 0.618034) % 1.0, 0.85, 1.0)
-                return round(red * 255), round(green * 255), round(blue * 255)
+                return wheel(position)
         return (255, 255, 255)
+
+
+def wheel(position: int) -> tuple[int, int, int]:
+    """A colour from a fixed wheel of well-separated hues, for what has none of its own.
+
+    Args:
+        position: Of the label among others, from 0.
+
+    Example:
+        >>> wheel(0), wheel(1)
+        ((255, 38, 38), (38, 102, 255))
+    """
+    # Golden-ratio steps keep neighbouring values far apart on the wheel.
+    red, green, blue = colorsys.hsv_to_rgb((0.0 + position * 0.618034) % 1.0, 0.85, 1.0)
+    return round(red * 255), round(green * 255), round(blue * 255)
 
 
 def _is_unnamed(label: Label) -> bool:

@@ -13,7 +13,7 @@ def parse(
     data: bytes,
     *,
     start: Callable[[str, dict[str, str]], Any],
-    end: Callable[[str], Any],
+    end: Callable[[str], Any] | None = None,
     text: Callable[[str], Any] | None = None,
     what: str = "XML",
     deepest: int = 64,
@@ -36,7 +36,7 @@ def parse(
 
     Example:
         >>> names = []
-        >>> parse(b"<a><b/></a>", start=lambda name, attributes: names.append(name), end=lambda name: None)
+        >>> parse(b"<a><b/></a>", start=lambda name, attributes: names.append(name))
         >>> names
         ['a', 'b']
     """
@@ -52,7 +52,8 @@ def parse(
     def close(name: str) -> None:
         nonlocal depth
         depth -= 1
-        end(name)
+        if end is not None:
+            end(name)
 
     def refuse(*_: Any) -> None:
         raise FormatError(f"it declares a document type or entities, which {what} does not")

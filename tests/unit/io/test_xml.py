@@ -8,7 +8,7 @@ from vesalius.io import xml
 
 def _names(data: bytes, **options) -> list[str]:
     names: list[str] = []
-    xml.parse(data, start=lambda name, attributes: names.append(name), end=lambda name: None, **options)
+    xml.parse(data, start=lambda name, attributes: names.append(name), **options)
     return names
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vesalius.errors import FormatError, unknown_name
-from vesalius.image import Label, Labels
+from vesalius.image import Label
+from vesalius.image.labels import wheel
 from vesalius.mesh.surface import Surface
 
 Axes = Literal["lps", "ras"]
@@ -24,7 +25,6 @@ FARTHEST_MM = 1e9
 
 _AXES = ("lps", "ras")
 _SAID = re.compile(r"SPACE=(LPS|RAS)", re.IGNORECASE)
-_GREY = (200, 200, 200)
 
 
 def turned(points: NDArray[np.float64], axes: Axes) -> NDArray[np.float64]:
@@ -61,15 +61,9 @@ def said_space(text: str) -> Axes | None:
     return "ras" if found[1].lower() == "ras" else "lps"
 
 
-def colour_of(surface: Surface, place: int) -> tuple[int, int, int]:
-    """The colour of a surface: its own, or one of the wheel that label maps have.
-
-    Args:
-        surface: One of several.
-        place: Which of them it is, from 0.
-    """
-    others = tuple(Label(f"before {at}", at + 2) for at in range(place))
-    return surface.label.colour or Labels((*others, Label("this", 1))).colour(1)
+def colour_of(surface: Surface) -> tuple[int, int, int]:
+    """The colour of a surface: its label's own, or that of its value on the wheel that label maps have."""
+    return surface.label.colour or wheel(surface.label.value - 1)
 
 
 def made(
@@ -164,4 +158,5 @@ def split_polygons(corners: NDArray[np.int64], counts: NDArray[np.int64]) -> NDA
     fans = np.maximum(counts - 2, 0)
     first = np.repeat(starts, fans)
     step = np.arange(fans.sum()) - np.repeat(np.cumsum(fans) - fans, fans)
-    return corners[np.stack([first, first + step + 1, first + step + 2], axis=1)]
+    triangles: NDArray[np.int64] = corners[np.stack([first, first + step + 1, first + step + 2], axis=1)]
+    return triangles

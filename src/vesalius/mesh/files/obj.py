@@ -51,8 +51,8 @@ def materials(surfaces: Sequence[Surface], *, opacity: Mapping[str, float]) -> b
         opacity: By the structure's name, 0 to 1.
     """
     lines = ["# made by Vesalius"]
-    for place, (surface, name) in enumerate(zip(surfaces, words(surfaces), strict=True)):
-        red, green, blue = (c / 255 for c in colour_of(surface, place))
+    for surface, name in zip(surfaces, words(surfaces), strict=True):
+        red, green, blue = (c / 255 for c in colour_of(surface))
         lines += [f"newmtl {name}", f"Kd {red:.4f} {green:.4f} {blue:.4f}", "Ks 0.1 0.1 0.1", "Ns 20"]
         lines += [f"d {opacity.get(surface.label.name, 1.0):.3g}", "illum 2"]
     return ("\n".join(lines) + "\n").encode()

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vesalius.errors import FormatError
 from vesalius.mesh.files.content import Axes, colour_of, made, named, said_space, split_polygons, turned
@@ -60,11 +59,11 @@ def encode(surfaces: Sequence[Surface], *, axes: Axes = "lps") -> bytes:
     faces = np.zeros(sum(len(surface.faces) for surface in surfaces), face)
     faces["count"] = 3
     at = row = 0
-    for place, surface in enumerate(surfaces):
+    for surface in surfaces:
         here = slice(at, at + len(surface.vertices))
         rows = slice(row, row + len(surface.faces))
         vertices["place"][here] = turned(surface.vertices, axes)
-        vertices["colour"][here] = colour_of(surface, place)
+        vertices["colour"][here] = colour_of(surface)
         faces["corners"][rows] = surface.faces + at
         faces["label"][rows] = surface.label.value
         at, row = here.stop, rows.stop

@@ -1,7 +1,7 @@
 """VTP: VTK's XML polygonal data, binary and compressed; written, not read.
 
 Source: the VTK file formats (docs.vtk.org, "XML file formats"); an array's blocks are zlib streams, with a header of
-64-bit numbers: blocks, bytes of a block, bytes of the last block (0 where it is full), and the compressed bytes of each.
+64-bit numbers: blocks, bytes of a block, bytes of the last (0 where it is full), and the compressed bytes of each.
 The field ``SPACE`` is 3D Slicer's.
 """
 
@@ -61,7 +61,7 @@ def encode(surfaces: Sequence[Surface], *, axes: Axes = "lps") -> bytes:
     faces = np.concatenate([np.empty((0, 3), np.int64), *shifted])
     counts = [len(surface.faces) for surface in surfaces]
     values = np.repeat(np.array([surface.label.value for surface in surfaces], np.uint16), counts)
-    wheel = [colour_of(surface, place) for place, surface in enumerate(surfaces)]
+    wheel = [colour_of(surface) for surface in surfaces]
     colours = np.repeat(np.array(wheel, np.uint8).reshape(-1, 3), counts, axis=0)
     appended = _Appended()
     fields = [_text("SPACE", [axes.upper()]), _text("UNIT", ["mm"])]
