@@ -13,7 +13,7 @@ from scipy.spatial.distance import pdist, squareform
 from vesalius.errors import DataError, GeometryError
 from vesalius.image import Grid, LabelMap, Size, Volume
 
-__all__ = ["Size", "axes_mm", "border_points", "measure", "slice_axis"]
+__all__ = ["Size", "axes_mm", "border_points", "measure", "slice_axis", "structures"]
 
 _THICK = 1.5  # times the next larger spacing, from which an axis is that of the slices
 
@@ -47,15 +47,11 @@ def measure(labels: LabelMap, image: Volume | None = None) -> tuple[Size, ...]:
     values = None if image is None else _values(labels, image)
     scaled = labels.grid.ndim == 3 or not np.array_equal(labels.grid.affine, np.eye(3))
     scaled = scaled and (image is None or image.meta.calibrated)
-    boxes = dict(enumerate(ndimage.find_objects(labels.array), start=1))
     of_value = {label.value: label for label in labels.labels.labels}
     sizes = []
-    for name, members in labels.labels.targets().items():
+    for name, members, box, mask in structures(labels):
         label = of_value[members[0]] if name in labels.labels.names else None
-        some = [box for member in members if (box := boxes.get(member)) is not None]
-        box = tuple(slice(min(s.start for s in axis), max(s.stop for s in axis)) for axis in zip(*some, strict=True))
-        mask = np.isin(labels.array[box], members) if some else np.zeros((0,) * labels.grid.ndim, dtype=np.bool_)
-        found = values[box][mask] if values is not None and some else np.empty(0)
+        found = values[box][mask] if values is not None else np.empty(0)
         voxels = int(mask.sum())
         size = voxels * labels.grid.voxel_volume_mm3
         axes = axes_mm(mask, labels.grid) if scaled and voxels else None
@@ -78,6 +74,32 @@ def measure(labels: LabelMap, image: Volume | None = None) -> tuple[Size, ...]:
             )
         )
     return tuple(sizes)
+
+
+def structures(labels: LabelMap) -> Iterator[tuple[str, tuple[int, ...], tuple[slice, ...], NDArray[np.bool_]]]:
+    """Cut every label and region out of a label map.
+
+    Args:
+        labels: 2D or 3D.
+
+    Yields:
+        Its name, its values, the box that holds it, and where in this box it is. What has no voxel has an empty box.
+
+    Example:
+        >>> from vesalius.image import Labels
+        >>> array = np.zeros((5, 6), int)
+        >>> array[2:4, 3] = 7
+        >>> grid = Grid.from_spacing(array.shape, (1.0, 1.0))
+        >>> ((name, values, box, mask),) = structures(LabelMap(array, grid, Labels.of({"polyp": 7})))
+        >>> name, values, box[0].start, mask.shape
+        ('polyp', (7,), 2, (2, 1))
+    """
+    boxes = dict(enumerate(ndimage.find_objects(labels.array), start=1))
+    for name, members in labels.labels.targets().items():
+        some = [box for member in members if (box := boxes.get(member)) is not None]
+        box = tuple(slice(min(s.start for s in axis), max(s.stop for s in axis)) for axis in zip(*some, strict=True))
+        box = box or (slice(0, 0),) * labels.grid.ndim
+        yield name, members, box, np.isin(labels.array[box], members)
 
 
 def axes_mm(mask: NDArray[np.bool_], grid: Grid) -> tuple[float, float] | None:
@@ -128,13 +150,13 @@ def axes_mm(mask: NDArray[np.bool_], grid: Grid) -> tuple[float, float] | None:
 
 
 def border_points(piece: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The points half-way between pixels inside and outside, of outer and inner borders.
+    """The points half-way between pixels (voxels) inside and outside, of outer and inner borders.
 
     Args:
-        piece: 2D; what lies beyond it counts as outside.
+        piece: 2D or 3D; what lies beyond it counts as outside.
 
     Returns:
-        ``(n, 2)``, in indices; in no order.
+        ``(n, ndim)``, in indices; in no order.
 
     Example:
         >>> border_points(np.ones((1, 1), bool)).tolist()
@@ -142,7 +164,7 @@ def border_points(piece: NDArray[np.bool_]) -> NDArray[np.float64]:
     """
     padded = np.pad(piece, 1)
     found = []
-    for axis in (0, 1):
+    for axis in range(piece.ndim):
         places = np.argwhere(np.diff(padded, axis=axis)).astype(np.float64) - 1
         places[:, axis] += 0.5
         found.append(places)
