@@ -101,6 +101,21 @@ def made(
     return Surface(turned(points, axes), corners[~flat].astype(np.int32), Label(name, value, colour))
 
 
+def composed(outer: NDArray[np.float64], inner: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The product of two transforms of a file, ``(4, 4)`` each.
+
+    Raises:
+        FormatError: A number in one of them, or in the product, is not finite or beyond all measure.
+    """
+    for matrix in (outer, inner):
+        if not (np.abs(matrix) <= FARTHEST_MM).all():
+            raise FormatError(f"a transform holds numbers beyond {FARTHEST_MM:g}: it is damaged")
+    matrix = outer @ inner
+    if not (np.abs(matrix) <= FARTHEST_MM).all():
+        raise FormatError(f"a transform holds numbers beyond {FARTHEST_MM:g}: it is damaged")
+    return matrix
+
+
 def named(path: Path) -> str:
     """What a structure is called in a format without names: as the file.
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vesalius.errors import FormatError
-from vesalius.mesh.files.content import Axes, made, named
+from vesalius.mesh.files.content import Axes, composed, made, named
 from vesalius.mesh.files.gltf import WORLD, draco
 from vesalius.mesh.surface import Surface
 
@@ -106,7 +106,7 @@ class _Scene:
                 raise FormatError("the nodes of the GLB file are no tree")
             seen.add(at)
             node = nodes[at]
-            matrix = matrix @ _placed(node)
+            matrix = composed(matrix, _placed(node))
             waiting += [(child, matrix, depth + 1) for child in reversed(node.get("children", []))]
             if "mesh" not in node:
                 continue

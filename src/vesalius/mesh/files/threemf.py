@@ -57,6 +57,7 @@ def encode(
             own, to be arranged on the bed.
 
     Example:
+        >>> import numpy as np
         >>> from vesalius.image import Label
         >>> one = Surface(np.eye(4)[:, :3], np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [0, 3, 2]]), Label("a", 1))
         >>> encode([one])[:2], encode([one]) == encode([one])

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vesalius.errors import FormatError
-from vesalius.mesh.files.content import Axes, made, said_space
+from vesalius.mesh.files.content import Axes, composed, made, said_space
 from vesalius.mesh.surface import Surface
 
 MODEL = "http://schemas.microsoft.com/3dmanufacturing/core/2015/02"
@@ -71,7 +71,9 @@ class Model:
                 self._scale_mm = _IN_MM[attributes.get("unit", "millimeter")]
             elif kind == "metadata":
                 self._metadata = attributes.get("name") == "Description"
-        except (KeyError, ValueError, OverflowError):
+        except (KeyError, ValueError, OverflowError) as error:
+            if isinstance(error, FormatError):  # which is a ValueError
+                raise
             _refuse(kind)
 
     def end(self, name: str) -> None:
@@ -100,7 +102,7 @@ class Model:
         points = 0
         allowed = _MOST_COPIES * sum(len(one.vertices) for one in self._objects.values())
         for number, matrix in self._items:
-            waiting = [(number, matrix, 0)]
+            waiting = [(number, composed(matrix, np.eye(4)), 0)]
             while waiting:
                 number, matrix, depth = waiting.pop()
                 one = self._objects.get(number)
@@ -108,7 +110,7 @@ class Model:
                     raise FormatError("the model builds an object that is not there, or that holds itself")
                 if len(one.parts) + len(waiting) + len(surfaces) > _MOST_SURFACES:
                     raise FormatError(f"the model builds more than {_MOST_SURFACES} objects")
-                waiting += [(inner, within @ matrix, depth + 1) for inner, within in reversed(one.parts)]
+                waiting += [(inner, composed(within, matrix), depth + 1) for inner, within in reversed(one.parts)]
                 points += len(one.vertices)
                 if points > allowed:
                     raise FormatError("the model builds its objects over and over: it is no print")
