@@ -12,15 +12,15 @@ from vesalius.io.layouts import survey
 
 # folder: layout, cases, patients, channels, label values, left out
 REAL = {
-    "acdc_cine_mr": ("suffixes", 12, 6, ("image",), (1, 2, 3), 0),
+    "acdc_cine_mr": ("acdc", 12, 6, ("MR",), (1, 2, 3), 0),
     "brats2013_flair_t1c": ("brats", 3, 3, ("T1CE", "FLAIR"), (1, 2, 3, 4), 3),
-    "busi_breast_us": ("suffixes", 16, 16, ("red", "green", "blue"), (1,), 1),
+    "busi_breast_us": ("busi", 16, 16, ("red", "green", "blue"), (1,), 1),
     "chasedb1": ("suffixes", 14, 7, ("red", "green", "blue"), (1,), 14),
     "cvc_clinicdb_video": ("pairs", 78, 4, ("red", "green", "blue"), (1,), 0),
     "dsb2018_nuclei": ("pairs", 21, 21, ("red", "green", "blue"), (1,), 0),
-    "hc18_fetal_us": ("suffixes", 17, 17, ("image",), (255,), 0),
+    "hc18_fetal_us": ("hc18", 17, 17, ("US",), (1,), 0),
     "isbi2012_em": ("pairs", 20, 20, ("image",), (255,), 0),
-    "isic2017": ("suffixes", 3, 3, ("red", "green", "blue"), (255,), 0),
+    "isic2017": ("isic", 3, 3, ("red", "green", "blue"), (1,), 0),
     "kvasir_seg": ("pairs", 40, 40, ("red", "green", "blue"), (1,), 0),
     "ms_lesion_mr": ("suffixes", 1, 1, ("FLAIR", "T1"), (1,), 1),
     "msd_hippocampus": ("pairs", 219, 219, ("image",), (1, 2), 0),

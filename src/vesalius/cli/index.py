@@ -29,8 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Index the folder and print what was found."""
+    from vesalius.errors import DataError
     from vesalius.image import Labels
     from vesalius.io.layouts import survey
+    from vesalius.io.layouts.load import load_case
     from vesalius.io.layouts.manifest import write_manifest
 
     with counting("reading", shown=not args.json) as progress:
@@ -44,6 +46,11 @@ def run(args: argparse.Namespace) -> int:
             admit=read_admission(args),
         )
     if args.manifest:
+        if found.dataset.load is not load_case:
+            raise DataError(
+                f"the layout {found.dataset.layout} reads its cases in a way of its own, which a manifest cannot hold: "
+                "give the folder itself to plan and fit"
+            )
         write_manifest(found.dataset, Path(args.manifest))
         labels = found.dataset.labels
         if labels is not None and labels.names not in (("foreground",), Labels.of(labels.values).names):

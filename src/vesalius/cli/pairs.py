@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vesalius.image import LabelMap, Labels, Volume
+    from vesalius.image import Dataset, LabelMap, Labels, Record, Volume
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def _references(args: argparse.Namespace, place: Path) -> Iterator[Trial]:
     from vesalius.errors import DataError
     from vesalius.io import read_labels
     from vesalius.io.layouts import index
-    from vesalius.io.layouts.load import read_channels
+    from vesalius.io.layouts.load import load_case, read_channels
 
     try:
         dataset = index(place, args.layout, reference=args.reference_name, check=False)
@@ -97,14 +97,29 @@ def _references(args: argparse.Namespace, place: Path) -> Iterator[Trial]:
             yield Trial(name, partial(read_labels, path), {}, None, None)
         return
     for record in dataset.records:
-        if record.reference is not None:
-            yield Trial(
-                record.id,
-                partial(read_labels, record.reference, dataset.labels, binarise_above=dataset.binarise_above),
-                {},
-                partial(read_channels, record.images),
-                dataset.labels,
-            )
+        if record.reference is None:
+            continue
+        if dataset.load is not load_case:  # a layout that reads its cases in its own way
+            reference = partial(_reference, dataset, record)
+            yield Trial(record.id, reference, {}, partial(_image, dataset, record), dataset.labels)
+            continue
+        yield Trial(
+            record.id,
+            partial(read_labels, record.reference, dataset.labels, binarise_above=dataset.binarise_above),
+            {},
+            partial(read_channels, record.images),
+            dataset.labels,
+        )
+
+
+def _reference(dataset: Dataset, record: Record) -> LabelMap:
+    reference = dataset.load(record, dataset).reference
+    assert reference is not None
+    return reference
+
+
+def _image(dataset: Dataset, record: Record) -> Volume:
+    return dataset.load(record, dataset).image
 
 
 def _label_files(folder: Path) -> Iterator[tuple[str, Path]]:

@@ -17,7 +17,7 @@ from vesalius.errors import DataError, unknown_name
 from vesalius.image import Dataset, Labels, LeftOut, Record
 from vesalius.io import PICTURES
 from vesalius.io.layouts.check import Progress, find_doubles, find_undeclared, find_unlike, read_all
-from vesalius.io.layouts.facts import Facts, examine, examine_image, examine_reference
+from vesalius.io.layouts.facts import Facts, examine, examine_case, examine_image, examine_reference
 from vesalius.io.layouts.files import count_suffixes, find_images, stem, suffix
 from vesalius.io.layouts.found import Found, Layout
 from vesalius.io.layouts.load import load_case
@@ -35,6 +35,10 @@ LAYOUTS = {
     "decathlon": "vesalius.io.layouts.decathlon",
     "brats": "vesalius.io.layouts.brats",
     "lits": "vesalius.io.layouts.lits",
+    "acdc": "vesalius.io.layouts.acdc",
+    "hc18": "vesalius.io.layouts.hc18",
+    "busi": "vesalius.io.layouts.busi",
+    "isic": "vesalius.io.layouts.isic",
     "visits": "vesalius.io.layouts.visits",
     "pairs": "vesalius.io.layouts.pairs",
     "suffixes": "vesalius.io.layouts.suffixes",
@@ -180,7 +184,7 @@ def survey(
         owned,
         meaning.labels if any(record.reference for record in records) else None,
         _name_channels(found, records[0], facts[records[0].id]),
-        load_case,
+        found.load or load_case,
         name,
         meaning.binarise_above,
         left_out,
@@ -227,6 +231,9 @@ def _module(name: str) -> Layout:
 
 
 def _what_to_read(found: Found, check: bool) -> Callable[[Record], Facts]:
+    if found.load is not None:
+        load, dataset = found.load, Dataset(found.records, found.labels, found.channels, found.load)
+        return (lambda record: examine_case(load(record, dataset))) if check else lambda _: Facts()
     if check:
         return examine
     # Pictures may be masks of soft black and white, whose values are not those that were declared.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vesalius.image import LabelMap, Labels, Modality, Record, Volume
+from vesalius.image import Case, LabelMap, Labels, Modality, Record, Volume
 from vesalius.io import PICTURES, read_labels
 from vesalius.io.layouts.files import suffix
 from vesalius.io.layouts.load import read_channels, refuse_other_place
@@ -75,6 +75,13 @@ def examine(record: Record) -> Facts:
     found = read_labels(record.reference)
     refuse_other_place(image, found.grid, record.reference.name)
     return Facts(_describe_image(image), _describe_reference(found, record.reference))
+
+
+def examine_case(case: Case) -> Facts:
+    """What is known of a case that was read in a layout's own way."""
+    reference = case.reference
+    found = None if reference is None else ReferenceFacts(reference.counts(), reference.labels)
+    return Facts(_describe_image(case.image), found)
 
 
 def examine_image(record: Record) -> Facts:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from vesalius.errors import DataError
 from vesalius.image import Labels, LeftOut, Record
+from vesalius.image.dataset import Load
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Found:
         left_out: Files and cases that were found and cannot be used, with the reason.
         notes: What was decided, in sentences.
         folders: The folders below the root in which each case (by id) lies: they may tell the patients.
+        load: How a case is read where its files alone do not tell (a scale from a table, masks to be united); then
+            channels and labels are declared. ``None`` for the usual way, `vesalius.io.layouts.load.load_case`.
     """
 
     records: tuple[Record, ...]
@@ -32,6 +35,7 @@ class Found:
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
     folders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    load: Load | None = None
 
 
 class Layout(Protocol):

@@ -26,8 +26,8 @@ def assign_patients(
 ) -> tuple[tuple[Record, ...], str]:
     """Say whose each case is.
 
-    What counts, in this order: the manifest's column; ``pattern``; a folder for each patient; the form of the names;
-    else each case counts as a patient of its own.
+    What counts, in this order: what the manifest or the layout says; ``pattern``; a folder for each patient; the form
+    of the names; else each case counts as a patient of its own.
 
     Args:
         records: The cases.
@@ -39,7 +39,7 @@ def assign_patients(
         The records with a patient each, and a sentence that says on what basis.
 
     Raises:
-        DataError: The pattern is not valid, fits no case, or the manifest names the patients already.
+        DataError: The pattern is not valid, fits no case, or the data set names the patients already.
 
     Example:
         >>> from pathlib import Path
@@ -49,8 +49,8 @@ def assign_patients(
     """
     if any(record.patient for record in records):
         if pattern is not None:
-            raise DataError("the manifest's patient column names the patients: leave patient_pattern out")
-        owners, basis = [record.patient or record.id for record in records], "told by the manifest's patient column"
+            raise DataError("the data set names its patients itself: leave patient_pattern out")
+        owners, basis = [record.patient or record.id for record in records], "told by the data set itself"
     elif pattern is not None:
         owners, basis = _by_pattern(records, pattern)
     else:

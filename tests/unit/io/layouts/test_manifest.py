@@ -35,7 +35,7 @@ def test_every_column_is_used(table):
     assert dataset[0].image.channels == 2
     assert dataset[0].patient == "p1"
     assert "1 of 3 cases have no reference" in dataset.notes
-    assert dataset.notes[-1] == "2 patients in 3 cases: told by the manifest's patient column"
+    assert dataset.notes[-1] == "2 patients in 3 cases: told by the data set itself"
 
 
 def test_the_table_itself_may_be_given(table):
