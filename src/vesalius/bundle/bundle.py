@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from vesalius.bundle.card import Card, card_from_json, card_to_json
 from vesalius.bundle.parts import DESCRIPTION, LARGEST_DESCRIPTION, Read, digest, open_parts
 from vesalius.bundle.slots import FOLDER_NAME, WEIGHTS_NAME, Slots, coarse_names, partner_names
-from vesalius.bundle.tensors import Precision, weights_from_bytes, weights_to_bytes
+from vesalius.bundle.tensors import Precision, exact_precision, weights_from_bytes, weights_to_bytes
 from vesalius.classical.pixels import holds_pixels
 from vesalius.errors import BundleError, DataError, unknown_name
 from vesalius.io.atomic import make_folder, write_bytes, write_text
@@ -80,6 +80,14 @@ class Bundle:
     def weights(self) -> Weights:
         """Of the first member, which mostly is the only one."""
         return self.members[0]
+
+    @property
+    def exact_precision(self) -> Precision:
+        """The precision in which all its weights are written as they are, and the fewest bytes."""
+        parts = (self, *self.partners, *(() if self.coarse is None else (self.coarse,)))
+        inner = (one.coarse for one in self.partners if one.coarse is not None)
+        exact = {exact_precision(weights) for one in (*parts, *inner) for weights in one.members}
+        return "single" if "single" in exact else "half"
 
     def save(self, folder: Path | str, *, precision: Precision = "half") -> Path:
         """Write the bundle into a folder: weights first, then the description that names them, then old weights go.

@@ -41,6 +41,7 @@ VERBS = {
     "measure": "measure structures: volume, diameters, mean HU or SUV, as a table or a DICOM report",
     "convert": "convert images, label maps and DICOM objects between all formats that are known",
     "evaluate": "score predictions against references",
+    "calibrate": "say from labelled cases how wrong a segmenter's sizes may be, and write it on its card",
     "show": "describe a trained segmenter, a plan or an image",
     "study": "do a classical task of the field from public data, end to end",
     "models": "list the segmenters that come with the package",

@@ -21,6 +21,7 @@ _ACTS: Mapping[str, tuple[Act, str]] = {
     "fit": ("train", "trained"),
     "tune": ("train", "trained"),
     "pixels": ("train", "trained"),
+    "calibrate": ("train", "calibrated"),
     "segment": ("segment", "segmented"),
     "stream": ("segment", "segmented"),
     "classical": ("segment", "segmented"),

@@ -68,11 +68,10 @@ def _briefly(words: str) -> str:
 
 
 def _print_card(card: Card, size_mb: float) -> None:
-    for name in ("name", "description", "data", "data_licence", "recipe", "scores_on", "limits"):
-        if getattr(card, name):
-            print(f"{name:14} {getattr(card, name)}")
+    from vesalius.cli.cards import print_scores, print_words
+
+    print_words(card)
     print(f"{'size':14} {size_mb:.1f} MB")
     if kinds := _kinds(card):
         print(f"{'images':14} {kinds}")
-    for name, dice in card.scores.items():
-        print(f"{'Dice':14} {name} {dice:.4f}")
+    print_scores(card)

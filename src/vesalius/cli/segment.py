@@ -16,6 +16,7 @@ from vesalius.cli.sources import Source, find_sources, find_targets
 
 if TYPE_CHECKING:
     from vesalius.bundle import Bundle
+    from vesalius.bundle.calibration import Calibration
     from vesalius.image import LeftOut
     from vesalius.predict.folder import FileJob, FileResult
 
@@ -58,6 +59,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--no-postprocess", dest="postprocess", action="store_false", help="leave out the segmenter's clean-up"
     )
     parser.add_argument("--probabilities", action="store_true", help="write these too, as NAME-probabilities")
+    parser.add_argument(
+        "--outer",
+        type=float,
+        metavar="SHARE",
+        help="write the region that misses at most this share of each structure on average, too, as "
+        "NAME-outer-STRUCTURE; the segmenter must be calibrated for it, see `vesalius calibrate`",
+    )
     parser.add_argument(
         "--focus", action="store_true", help="look closely only where a coarse look found something: faster"
     )
@@ -103,6 +111,7 @@ def run(args: argparse.Namespace) -> int:
     warn_of_withdrawals(bundle, args.bundle, backend=args.backend)
     channels = _channels(args)
     Look(channels=channels, overlap=args.overlap).check(bundle)  # told once, not for every image
+    outer = _outer(args, bundle)
     left_out: list[LeftOut] = []
     broken: list[dict[str, Any]] = []
     sources = list(find_sources(args, len(channels or bundle.plan.channels), left_out, broken))
@@ -111,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
     for folder in broken:
         _say(f"{folder['image']}: {folder['error']}")
     targets, journal = find_targets(sources, Path(args.output), resume=args.resume)
-    jobs = [_job(args, source, target, channels) for source, target in zip(sources, targets, strict=True)]
+    jobs = [_job(args, source, target, channels, outer) for source, target in zip(sources, targets, strict=True)]
     try:
         done = _done(args, jobs, [source.name for source in sources], bundle, journal=journal)
     except KeyboardInterrupt:
@@ -137,6 +146,7 @@ def _refuse_settings_of_networks(args: argparse.Namespace) -> None:
     unset = {
         "mirror": None, "overlap": None, "channels": None, "members": None, "focus": False, "resume": False,
         "cluster": None, "backend": "auto", "memory": None, "device": "auto", "postprocess": True,
+        "outer": None,
     }  # fmt: skip
     given = [name for name, value in unset.items() if getattr(args, name) != value]
     if given:
@@ -154,6 +164,7 @@ def _done(
     from vesalius.predict.folder import segment_files
 
     done: dict[int, dict[str, Any]] = {}
+    promised = None if _changed(args) else bundle.card.calibration
     with counting(names[0] if len(jobs) == 1 else "images", shown=not args.json) as progress:
         for outcome in segment_files(
             jobs, bundle, journal=journal, resume=args.resume, cluster=args.cluster, progress=progress
@@ -167,17 +178,26 @@ def _done(
                 continue
             found = outcome.unwrap()
             target = str(Path(args.output) / found.target.name) if journal else args.output
-            done[outcome.number] = {"image": name, "output": target, **_told(found)}
+            done[outcome.number] = {"image": name, "output": target, **_told(found, promised)}
             if not args.json and found.work is not None:
-                print(f"{target}  {_sizes(found)}", flush=True)
+                print(f"{target}  {_sizes(found, promised)}", flush=True)
     return done
 
 
-def _told(found: FileResult) -> dict[str, Any]:
+def _told(found: FileResult, promised: Calibration | None) -> dict[str, Any]:
     """A result for machines."""
     told: dict[str, Any] = {"voxels": found.voxels}
     if found.volume_ml is not None:
         told["volume_ml"] = found.volume_ml
+    if promised is not None and promised.factors:
+        unit, sizes = ("voxels", found.voxels) if found.volume_ml is None else ("volume_ml", found.volume_ml)
+        intervals = {name: promised.interval(name, size) for name, size in sizes.items()}
+        told["intervals"] = {
+            "level": promised.level,
+            unit: {name: [float(f"{end:.6g}") for end in both] for name, both in intervals.items() if both},
+        }
+    if found.outer:
+        told["outer"] = {name: path.name for name, path in found.outer.items()}
     if found.work is None:
         return {**told, "done_before": True}
     work = found.work
@@ -185,11 +205,41 @@ def _told(found: FileResult) -> dict[str, Any]:
     return {**told, "backend": work.backend, "seconds": {stage: round(s, 3) for stage, s in seconds.items()}}
 
 
-def _sizes(found: FileResult) -> str:
+def _sizes(found: FileResult, promised: Calibration | None) -> str:
     """A result for people."""
+
+    def between(name: str, size: float, form: str) -> str:
+        both = None if promised is None else promised.interval(name, size)
+        if promised is None or both is None:
+            return ""
+        return f" ({100 * promised.level:.3g} %: {both[0]:{form}} to {both[1]:{form}})"
+
     if found.volume_ml is not None:
-        return ", ".join(f"{label} {ml:.4g} ml" for label, ml in found.volume_ml.items())
-    return ", ".join(f"{label} {count:,} voxels" for label, count in found.voxels.items())
+        return ", ".join(f"{name} {ml:.4g} ml{between(name, ml, '.4g')}" for name, ml in found.volume_ml.items())
+    return ", ".join(f"{name} {count:,} voxels{between(name, count, ',.0f')}" for name, count in found.voxels.items())
+
+
+def _changed(args: argparse.Namespace) -> list[str]:
+    """The settings that make the segmenter another than the one that was calibrated."""
+    names = ("mirror", "overlap", "channels", "members")
+    changed = [name for name in names if getattr(args, name) is not None]
+    changed += ["focus"] if args.focus else []
+    changed += [] if args.postprocess else ["no-postprocess"]
+    return changed + (["backend"] if Path(args.backend).is_dir() else [])
+
+
+def _outer(args: argparse.Namespace, bundle: Bundle) -> dict[str, float] | None:
+    """From which probability voxels belong to the outer region of each structure, where somebody wants them."""
+    if args.outer is None:
+        return None
+    from vesalius.errors import BundleError
+    from vesalius.predict.outer import outer_thresholds
+
+    if changed := _changed(args):
+        raise BundleError(
+            f"--outer holds for the segmenter as it was calibrated, with its own settings: leave {changed[0]} as it is"
+        )
+    return dict(outer_thresholds(bundle, args.outer))
 
 
 def _say(text: str) -> None:
@@ -211,7 +261,13 @@ def _members(args: argparse.Namespace) -> tuple[int, ...] | None:
         raise BundleError(f"--members must be written like 0,2, not {args.members!r}") from None
 
 
-def _job(args: argparse.Namespace, source: Source, target: Path, channels: tuple[str, ...] | None) -> FileJob:
+def _job(
+    args: argparse.Namespace,
+    source: Source,
+    target: Path,
+    channels: tuple[str, ...] | None,
+    outer: dict[str, float] | None,
+) -> FileJob:
     """What to do with an image, in words that another process understands: no path depends on where it is read."""
     from vesalius.plan import parse_memory
     from vesalius.predict.folder import FileJob
@@ -232,4 +288,5 @@ def _job(args: argparse.Namespace, source: Source, target: Path, channels: tuple
         focus=args.focus,
         postprocess=args.postprocess,
         probabilities=args.probabilities,
+        outer=outer,
     )

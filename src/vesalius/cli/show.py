@@ -63,6 +63,7 @@ def _network(plan: Plan) -> dict[str, Any]:
 def _show_bundle(args: argparse.Namespace, bundle: Bundle) -> int:
     from vesalius.bundle.card import card_to_json
     from vesalius.bundle.lineage import withdrawn_from
+    from vesalius.cli.cards import print_scores, print_words
     from vesalius.cli.plan import print_plan
 
     card, network = bundle.card, _network(bundle.plan)
@@ -71,11 +72,8 @@ def _show_bundle(args: argparse.Namespace, bundle: Bundle) -> int:
         parts = _parts(bundle)
         print(json.dumps({"card": plain, "network": network, **parts, "provenance": dict(bundle.provenance)}))
         return 0
-    for name in ("name", "description", "data", "data_licence", "recipe", "scores_on", "limits"):
-        if getattr(card, name):
-            print(f"{name:14} {getattr(card, name)}")
-    for name, dice in card.scores.items():
-        print(f"{'Dice':14} {name} {dice:.4f}")
+    print_words(card)
+    print_scores(card)
     if count := withdrawn_from(bundle.provenance):
         print(f"{'withdrawn':14} {count} of those who took part in its training took their consent back")
     _print_parts(bundle)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from time import perf_counter
@@ -18,6 +18,7 @@ from vesalius.io.layouts.load import read_channels
 from vesalius.jobs import Outcome, joined, run_jobs, share_of
 from vesalius.predict.journal import Entry, note, read_journal, sha256_of
 from vesalius.predict.origin import bundle_digest, origin_of
+from vesalius.predict.outer import outer_paths, outer_regions
 from vesalius.predict.pipeline import overlapped
 from vesalius.predict.results import source_of, write_labels, write_probabilities
 from vesalius.predict.segment import Prediction, segment
@@ -50,6 +51,8 @@ class FileJob:
         focus: Whether a coarse look finds where to look closely.
         postprocess: Whether to clean up.
         probabilities: Whether to write these too.
+        outer: By structure, from which probability voxels belong to its outer region, which is written too, as
+            ``NAME-outer-STRUCTURE``; see `vesalius.predict.outer`. None are where it is left out.
     """
 
     images: tuple[Path, ...]
@@ -66,6 +69,7 @@ class FileJob:
     focus: bool = False
     postprocess: bool = True
     probabilities: bool = False
+    outer: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,7 @@ class FileResult:
         volume_ml: Of each label; None where voxels have no volume in space.
         sha256: Of each file that was written, by name.
         work: What it took; None where it had been done before.
+        outer: Where the outer region of each structure is.
     """
 
     target: Path
@@ -103,6 +108,7 @@ class FileResult:
     volume_ml: Mapping[str, float] | None
     sha256: Mapping[str, str]
     work: Work | None
+    outer: Mapping[str, Path] = field(default_factory=dict)
 
 
 def segment_file(
@@ -194,6 +200,7 @@ class _Loaded:
 @dataclass(frozen=True)
 class _Made:
     prediction: Prediction
+    outer: Mapping[str, LabelMap]
     calibrated: bool
     name: str
     outputs: tuple[str, ...]
@@ -219,7 +226,7 @@ def _compute(job: FileJob, loaded: _Loaded, segmenter: Segmenter, progress: Call
             mirror=job.mirror,
             overlap=job.overlap,
             postprocess=job.postprocess,
-            probabilities=job.probabilities,
+            probabilities=job.probabilities or bool(job.outer),
             memory_gib=job.memory_gib,
             focus=job.focus,
             progress=progress,
@@ -232,6 +239,7 @@ def _compute(job: FileJob, loaded: _Loaded, segmenter: Segmenter, progress: Call
     took = perf_counter() - began
     return _Made(
         prediction,
+        outer_regions(prediction, plan, job.outer) if job.outer else {},
         plan.calibrated,
         segmenter.bundle.card.name,
         outputs,
@@ -246,13 +254,16 @@ def _write(job: FileJob, made: _Made) -> FileResult:
     began = perf_counter()
     folder, found = make_folder(job.target.parent), made.prediction
     written = [job.target]
-    if found.probabilities is not None:
+    if job.probabilities and found.probabilities is not None:
         written.append(write_probabilities(found.probabilities, job.target, made.origin, made.outputs))
+    outer = outer_paths(job.target, made.outer)
+    for name, path in outer.items():
+        write_labels(made.outer[name], path, made.origin, f"{made.name} outer region")
     write_labels(found.labels, job.target, made.origin, made.name)
-    sha256 = {path.name: sha256_of(folder / path.name) for path in written}
+    sha256 = {path.name: sha256_of(folder / path.name) for path in (*written, *outer.values())}
     voxels, volume_ml = _sizes(found.labels, calibrated=made.calibrated)
     work = Work(made.backend, made.reading_s, made.computing_s, perf_counter() - began)
-    return FileResult(job.target, voxels, volume_ml, sha256, work)
+    return FileResult(job.target, voxels, volume_ml, sha256, work, outer)
 
 
 def _sizes(found: LabelMap, *, calibrated: bool) -> tuple[dict[str, int], dict[str, float] | None]:
@@ -369,7 +380,8 @@ def _done_before(jobs: Sequence[FileJob], origins: Sequence[str]) -> dict[int, O
             words = f"{changed[0]} was changed since it was segmented: move it away, or do not resume, to replace it"
             found[number] = Outcome(number, error=DataError(words))
         elif entry.origin == origin and entry.is_whole(folder):
-            result = FileResult(job.target, entry.voxels, entry.volume_ml, entry.sha256, None)
+            outer = outer_paths(job.target, job.outer or ())
+            result = FileResult(job.target, entry.voxels, entry.volume_ml, entry.sha256, None, outer)
             found[number] = Outcome(number, result)
     return found
 
