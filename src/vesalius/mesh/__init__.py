@@ -1,5 +1,7 @@
 """Surfaces of structures: extracted with shared interfaces, smoothed, simplified, and proven sound."""
 
+from vesalius.mesh.extract import extract
+from vesalius.mesh.soundness import Soundness, check
 from vesalius.mesh.surface import Interfaces, Surface
 
-__all__ = ["Interfaces", "Surface"]
+__all__ = ["Interfaces", "Soundness", "Surface", "check", "extract"]
