@@ -46,17 +46,31 @@ def cldice(
     """
     if not reference.any() or not prediction.any():
         return 1.0 if reference.any() == prediction.any() else 0.0
-    ours, theirs = (_skeleton(mask) for mask in (reference, prediction))
+    ours, theirs = (skeleton(mask) for mask in (reference, prediction))
     precision = np.count_nonzero(theirs & reference) / np.count_nonzero(theirs)
     sensitivity = np.count_nonzero(ours & prediction) / np.count_nonzero(ours)
     both = precision + sensitivity
     return float(2 * precision * sensitivity / both) if both else 0.0
 
 
-def _skeleton(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def skeleton(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Thin a mask to lines one element wide; what thinning leaves nothing of stands for itself.
+
+    Args:
+        mask: 2D or 3D, with a border of one element that is not in it.
+
+    Raises:
+        MissingDependencyError: scikit-image is not installed.
+
+    Example:
+        >>> bar = np.zeros((5, 9), bool)
+        >>> bar[1:4, 1:8] = True
+        >>> int(skeleton(bar).sum(axis=0).max())
+        1
+    """
     try:
         from skimage.morphology import skeletonize
     except ImportError as error:
-        raise MissingDependencyError("clDice needs scikit-image: pip install 'vesalius[classical]'") from error
-    skeleton: NDArray[np.bool_] = skeletonize(mask).astype(np.bool_)
-    return skeleton if skeleton.any() else mask
+        raise MissingDependencyError("centre lines need scikit-image: pip install 'vesalius[classical]'") from error
+    thin: NDArray[np.bool_] = skeletonize(mask).astype(np.bool_)
+    return thin if thin.any() else mask
