@@ -131,7 +131,7 @@ def _branches(
         points = lattice.to_points(_smoothed(path, ring=line[0] == line[-1]))
         for k in (0, -1):
             if free[k]:
-                points = _drawn_out(points, k, float(radius[line].max()), solid, lattice)
+                points = _drawn_out(points, k, float(np.median(radius[line])), solid, lattice)
         drawn.append(points)
     widths = _widths(drawn, lattice.to_points(border_points(solid)))
     found = []
@@ -248,14 +248,20 @@ def _smoothed(path: NDArray[np.float64], *, ring: bool) -> NDArray[np.float64]:
 def _drawn_out(
     points: NDArray[np.float64], end: int, radius_mm: float, solid: NDArray[np.bool_], lattice: Grid
 ) -> NDArray[np.float64]:
-    """A line that goes on from a free end, first (0) or last (-1), as straight as it came, to the wall."""
+    """A line that goes on from a free end, first (0) or last (-1), as straight as it came, to the wall.
+
+    The last radius of it is left out before: there a skeleton may turn into a corner.
+    """
     line = points if end else points[::-1]
     step = min(lattice.spacing_mm) / 4
+    left = np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1)[::-1])[::-1]
+    if left[0] > 3 * radius_mm:
+        line = line[: int((left > radius_mm).sum()) + 1]
     apart = np.linalg.norm(line - line[-1], axis=1)
-    behind = np.flatnonzero(apart >= max(radius_mm, 4 * step))
+    behind = np.flatnonzero(apart >= max(2 * radius_mm, 4 * step))
     way = line[-1] - line[behind[-1] if len(behind) else 0]
     way /= max(float(np.linalg.norm(way)), 1e-12)
-    ahead = line[-1] + way * step * np.arange(1, int(3 * radius_mm / step) + 2)[:, None]
+    ahead = line[-1] + way * step * np.arange(1, int(5 * radius_mm / step) + 2)[:, None]
     at = np.round(lattice.to_index(ahead)).astype(int)
     there: NDArray[np.bool_] = np.asarray(((at >= 0) & (at < solid.shape)).all(axis=1))
     there[there] = solid[tuple(at[there].T)]

@@ -39,7 +39,7 @@ def test_a_ball_is_as_thick_everywhere_and_a_handle_is_thinner():
     deep = np.linalg.norm(at, axis=-1) < 9
     assert found[deep].min() > 21
     far = handle & (at[..., 0] > 16) & (at[..., 0] < 28) & (np.hypot(at[..., 1], at[..., 2]) < 3)
-    np.testing.assert_allclose(found[far], 8, atol=1.4)
+    np.testing.assert_allclose(found[far], 8, atol=1.7)
     assert (found[ball | handle] > 0).all()
 
 
