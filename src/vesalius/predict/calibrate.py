@@ -86,8 +86,8 @@ def calibrate(
         raise DataError(f"the references show {', '.join(usable.labels.names)}, and the segmenter knows {known}")
     segmenter = load_segmenter(bundle, device=device)
     found = []
-    for number, case in enumerate(usable, start=1):
-        found.append(compare_case(case, segmenter, names))
+    for number, (record, case) in enumerate(zip(usable.records, usable, strict=True), start=1):
+        found.append(compare_case(case, segmenter, names, person=record.patient or record.id))
         if progress is not None:
             progress(number, len(usable))
     persons = len({one.unseen.person for one in found})
@@ -113,13 +113,14 @@ def known_names(ours: Labels, theirs: Labels) -> tuple[str, ...]:
     return tuple(name for name, members in theirs.targets().items() if values.issuperset(members))
 
 
-def compare_case(case: Case, segmenter: Segmenter, names: Sequence[str]) -> Comparison:
+def compare_case(case: Case, segmenter: Segmenter, names: Sequence[str], *, person: str) -> Comparison:
     """Segment a case and compare the result with its reference, where somebody looked.
 
     Args:
         case: With a reference.
         segmenter: Ready on its device.
         names: Of the segmenter's labels and regions that count, from `known_names`.
+        person: Whose case it is.
     """
     assert case.reference is not None
     plan = segmenter.bundle.plan
@@ -139,7 +140,7 @@ def compare_case(case: Case, segmenter: Segmenter, names: Sequence[str]) -> Comp
             sure = np.where(np.isin(shown[there], members), np.float32(1), said.probabilities.array[number][there])
             missed[output.name] = missed_shares(sure)
     return Comparison(
-        Unseen(case.patient or case.id, {name: dice(counts[name]) for name in names}, case.groups),
+        Unseen(person, {name: dice(counts[name]) for name in names}, case.groups),
         {name: (counts[name].reference, counts[name].prediction) for name in names},
         missed,
     )
