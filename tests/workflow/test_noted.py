@@ -29,6 +29,7 @@ NOTED = {
     "pixels train": ["trained", "train data/a.nii --scribbles data/b.nii -o model", "data/a.nii data/b.nii", "model"],
     "pixels segment": ["segmented", "segment data/a.nii --classifier start -o out.nii", "data/a.nii start", "out.nii"],
     "measure": ["read", "data/b.nii --image data/a.nii -o out.csv", "data/b.nii data/a.nii", "out.csv"],
+    "mesh": ["exported", "data/a.nii -o out", "data/a.nii", "out"],
     "convert": ["exported", "data/a.nii out.nrrd --source data", "data/a.nii data", "out.nrrd"],
     "evaluate": ["read", "data/a.nii --reference data/b.nii -o out", "data/a.nii data/b.nii", "out"],
     "evaluate several": ["read", "x=data/a.nii y=data/b.nii --reference data/b.nii", "data/a.nii data/b.nii", ""],

@@ -39,6 +39,7 @@ VERBS = {
     "pixels": "classify voxels by their neighbourhood: trained from a few scribbles in seconds",
     "register": "bring an image onto another's anatomy: turn and shift it, scale it, or bend it smoothly",
     "measure": "measure structures: volume, diameters, mean HU or SUV, as a table or a DICOM report",
+    "mesh": "turn a label map into closed, smooth surfaces for printers and viewers, and prove that they are sound",
     "convert": "convert images, label maps and DICOM objects between all formats that are known",
     "evaluate": "score predictions against references",
     "calibrate": "say from labelled cases how wrong a segmenter's sizes may be, and write it on its card",

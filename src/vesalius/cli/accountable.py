@@ -30,6 +30,7 @@ _ACTS: Mapping[str, tuple[Act, str]] = {
     "import": ("view", "imported"),
     "preprocess": ("view", "changed"),
     "register": ("view", "changed"),
+    "mesh": ("view", "exported"),
     "convert": ("view", "exported"),
     "export": ("export", "exported"),
     "deidentify": ("deidentify", "de-identified"),

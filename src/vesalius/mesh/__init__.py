@@ -1,7 +1,8 @@
 """Surfaces of structures: extracted with shared interfaces, smoothed, simplified, and proven sound."""
 
 from vesalius.mesh.extract import extract
+from vesalius.mesh.simplify import simplify
 from vesalius.mesh.soundness import Soundness, check
 from vesalius.mesh.surface import Interfaces, Surface
 
-__all__ = ["Interfaces", "Soundness", "Surface", "check", "extract"]
+__all__ = ["Interfaces", "Soundness", "Surface", "check", "extract", "simplify"]

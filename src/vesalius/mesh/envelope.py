@@ -188,5 +188,6 @@ def _broken(points: Points, segments: NDArray[np.int32], gates: NDArray[np.int32
     volumes = np.stack([
         np.einsum("ij,ij->i", np.cross(gates[:, k] - one, gates[:, (k + 1) % 3] - one), other - one) for k in range(3)
     ])  # fmt: skip
-    broken: NDArray[np.bool_] = (volumes <= _LEAST).any(axis=0) & (volumes >= -_LEAST).any(axis=0)
+    low, high = volumes.min(axis=0), volumes.max(axis=0)
+    broken: NDArray[np.bool_] = (low <= _LEAST) & (high >= -_LEAST)
     return broken
