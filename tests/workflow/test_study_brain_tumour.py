@@ -18,6 +18,7 @@ from vesalius.cli import main
 from vesalius.image import Volume
 from vesalius.io import read, read_labels, write
 from vesalius.studies.brain_tumour.sample import write_brats
+from vesalius.transform import respace
 
 FOUR = ["T1", "T1CE", "T2", "FLAIR"]
 
@@ -118,6 +119,47 @@ def test_mixed_conventions_and_exchanged_sequences(
     assert "T2 looks like FLAIR" in repairs[1]
     assert "FLAIR looks like T2" in repairs[1]
     assert len(repairs) == 2
+
+
+@pytest.mark.usefixtures("small_networks", "quick_plans")
+def test_sequences_that_lie_apart_are_brought_together(
+    sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Shifted on the same grid, on another grid, and of another patient: the first two are learnt from, too."""
+    pytest.importorskip("SimpleITK")
+    data, out = tmp_path / "data", tmp_path / "out"
+    shutil.copytree(sample, data)
+    names = [data / f"BraTS20_Training_{n:03d}" / f"BraTS20_Training_{n:03d}" for n in range(1, 7)]
+    shifted, thick, lone = (Path(f"{names[n]}_{word}.nii.gz") for n, word in ((0, "t2"), (1, "flair"), (4, "t1")))
+    before = read(shifted)
+    write(Volume(np.roll(before.array, (3, -3), axis=(2, 3)), before.grid), shifted)
+    other = read(thick)
+    write(respace(other.with_array(other.array.astype(np.float32)), (3.0, 3.0, 6.0)), thick)
+    strange = read(Path(f"{names[3]}_t1.nii.gz"))
+    noise = np.random.default_rng(1).integers(200, 900, strange.array.shape)
+    write(
+        Volume(
+            np.where(strange.array, noise, 0)[:, :, :, 1:].astype(np.int16), strange.grid.crop((0, 0, 1), (50, 62, 43))
+        ),
+        lone,
+    )
+    Path(f"{names[4]}_t2.nii.gz").unlink()  # and this one lacks a sequence as well
+    argv = ["study", "brain-tumour", str(data), "-o", str(out), "--steps", "2", "--device", "cpu", "--json"]
+    assert main(argv) == 0
+    repairs = json.loads(capsys.readouterr().out)["repairs"]
+    assert [words.split(" (")[0].split(": moved")[0] for words in repairs[:3]] == [
+        "BraTS20_Training_005: its T2 is missing: not learnt from, segmented without it",
+        "BraTS20_Training_001: its T2 was brought onto its T1CE",
+        "BraTS20_Training_002: its FLAIR was brought onto its T1CE",
+    ]
+    assert "moved by 12." in repairs[1]
+    assert repairs[3].startswith("BraTS20_Training_005: left out: its T1 could not be brought onto its T1CE: ")
+    assert len(repairs) == 4
+    back = read(out / "registered" / "BraTS20_Training_001" / "T2.nii.gz").array
+    assert np.corrcoef(back.ravel(), before.array.ravel())[0, 1] > 0.99
+    assert Bundle.load(out / "bundles" / "tumour").provenance["training_cases"] >= 3
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "its T2 was brought onto its T1CE: moved by 12." in page
 
 
 def test_what_is_no_brats_is_refused(refused: Any, tmp_path: Path) -> None:

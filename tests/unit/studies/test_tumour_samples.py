@@ -59,14 +59,14 @@ def test_every_fifth_tumour_does_not_enhance() -> None:
     assert not (draw_patient(np.random.default_rng(4), number=5).compartments == 4).any()
 
 
-@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("number", range(1, 5))
 def test_the_midline_is_pushed_away_from_the_tumour(number: int) -> None:
     made = draw_patient(np.random.default_rng([0, number]), number=number)
     image = Volume(np.stack(list(made.images.values())), made.grid)
     brain = LabelMap((image.array[0] > 0).astype(np.uint8), made.grid, Labels.of({"brain": 1}))
     tumour = LabelMap((made.compartments > 0).astype(np.uint8), made.grid, Labels.of({"tumour": 1}))
     assert abs(made.pushed_mm) > 1
-    assert midline_shift_mm(image, brain, excluded=tumour) == pytest.approx(made.pushed_mm, abs=4)
+    assert midline_shift_mm(image, brain, excluded=tumour) == pytest.approx(made.pushed_mm, abs=2)
 
 
 def test_lits_as_it_is_published(tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ _DROPOUT = "augmentation.channel_dropout_p=0.1"
 _SHORT_S = 3600.0  # with less time for a network it is better to see more of the brain than to see it finely
 _SHORT_MM = 2.0
 _BUNDLE = Path("bundles") / "tumour"
+_REGISTERED = "registered"  # sequences that had to be moved
 _KEPT = "brain-tumour.json"
 _PICTURES = 12  # of cases; a page of hundreds helps nobody
 _SHOWN_CHANNELS = ("FLAIR", "T1CE")
@@ -72,7 +73,7 @@ def run(data: Path, out: Path, setting: Setting) -> Outcome:
     if setting.trained is not None:
         return _apply(cases, set_aside, setting.trained, out, setting)
     setting.note("reading and checking the cases")
-    cohort = open_cohort(cases, brats.usual_modalities(cases), note=setting.note)
+    cohort = open_cohort(cases, brats.usual_modalities(cases), place=out / _REGISTERED, note=setting.note)
     cohort = replace(cohort, repairs=(*cohort.repairs, *set_aside))
     dataset = cohort.dataset.with_reference()
     trained = train(with_stand_ins(dataset), out / _BUNDLE, setting, card=_card(cohort), amend=_amended)
@@ -103,7 +104,9 @@ def _apply(
     segmenter = load_segmenter(earlier / _BUNDLE, device=setting.device)
     presence, usual = _kept(earlier)
     plan = segmenter.bundle.plan
-    cohort = open_cohort(cases, plan.channels, labels=plan.labels, usual=usual, note=setting.note)
+    cohort = open_cohort(
+        cases, plan.channels, place=out / _REGISTERED, labels=plan.labels, usual=usual, note=setting.note
+    )
     cohort = replace(cohort, repairs=(*cohort.repairs, *set_aside))
     seen = [
         _look(case, segmenter, plan.channels, out, shown=number < _PICTURES)
@@ -210,8 +213,10 @@ def _report(
         Section(
             "What each patient has",
             [
-                "Volumes in ml of the compartments; quarters of the brain, for no atlas of lobes is at hand; the shift "
-                "of the midline as estimated from where both sides mirror each other best, positive to the left."
+                "Volumes in ml of the compartments. Where it lies is told by quarters of the brain: lobes would take "
+                "a map that may be passed on, and none is at hand. The shift of the midline is that of the "
+                "curve along which both sides mirror each other best against the plane that halves the brain, "
+                "positive to the left; it cannot be told where a tumour lies across the middle."
             ],
             finding_table(findings),
         )

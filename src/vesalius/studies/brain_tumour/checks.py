@@ -99,8 +99,22 @@ def stripping_doubts(image: Volume, channels: Sequence[str]) -> list[str]:
     return doubts
 
 
+def without_background(image: Volume) -> Volume:
+    """The image with 0 outside of the brain: where images were standardised it is not; crops and z-scores go by 0."""
+    empty = image.array[:, :1, :1, :1]
+    return image.with_array(image.array.astype(np.float32) - empty) if empty.any() else image
+
+
 def shift_doubts(image: Volume, channels: Sequence[str]) -> list[str]:
-    """Which sequences lie apart from the first, by the shift at which their edges agree best.
+    """Which sequences lie apart from the first, in words; see `shifts_mm`."""
+    return [
+        f"its {name} lies about {far:.0f} mm apart from its {channels[0]}"
+        for name, far in shifts_mm(image, channels).items()
+    ]
+
+
+def shifts_mm(image: Volume, channels: Sequence[str]) -> dict[str, float]:
+    """How far sequences lie apart from the first, by the shift at which their edges agree best; only those that do.
 
     Source: Kuglin and Hines, Proc. Int. Conf. Cybernetics and Society (1975), p. 163 (correlation of Fourier
     transforms); of edges, so that sequences of different contrast can be compared, and as it is rather than by phase.
@@ -110,15 +124,15 @@ def shift_doubts(image: Volume, channels: Sequence[str]) -> list[str]:
     size = np.asarray([s * n for s, n in zip(image.grid.spacing_mm, step, strict=True)])
     edges = [_edges(values[cut]) for values in image.array]
     first = np.fft.rfftn(edges[0])
-    doubts = []
+    found = {}
     for name, other in zip(channels[1:], edges[1:], strict=True):
         match = np.fft.irfftn(first * np.conj(np.fft.rfftn(other)), s=other.shape, axes=(0, 1, 2))
         peak = np.asarray(np.unravel_index(int(match.argmax()), match.shape))
         peak = np.where(peak > np.asarray(match.shape) // 2, peak - np.asarray(match.shape), peak)
         far = float(np.linalg.norm(peak * size))
         if far > FARTHEST_MM:
-            doubts.append(f"its {name} lies about {far:.0f} mm apart from its {channels[0]}: vesalius register first")
-    return doubts
+            found[name] = far
+    return found
 
 
 def sign(image: Volume, channels: Sequence[str], reference: LabelMap | None = None) -> Signature:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vesalius.errors import DataError, GeometryError, VesaliusError
-from vesalius.image import Case, Dataset, LabelMap, Labels, Record, Volume
+from vesalius.image import Case, Dataset, LabelMap, Labels, Record
 from vesalius.io import read_labels
 from vesalius.io.layouts.brats import CONVENTIONS, BratsCase, Convention, read_conventions
 from vesalius.io.layouts.load import read_channels, refuse_other_place
@@ -23,8 +24,10 @@ from vesalius.studies.brain_tumour.checks import (
     sign,
     stripping_doubts,
     typical,
+    without_background,
 )
 from vesalius.studies.brain_tumour.standing import stand_in
+from vesalius.studies.brain_tumour.together import bring_together
 
 _GROUP = "convention"
 _ONE_SIDED = "healthy half"  # a key of a record's groups: there is one
@@ -54,6 +57,7 @@ def open_cohort(
     cases: Sequence[BratsCase],
     channels: tuple[str, ...],
     *,
+    place: Path,
     labels: Labels | None = None,
     usual: Signature | None = None,
     note: Callable[[str], None] = lambda _: None,
@@ -63,12 +67,14 @@ def open_cohort(
     Args:
         cases: What was found.
         channels: The sequences that a complete case has.
+        place: Folder for the sequences that had to be registered, by case.
         labels: Of the result; those of the convention of most cases when left out.
         usual: What the sequences looked like in an earlier set; the cases are compared with one another without.
         note: Told how far it is.
 
     Returns:
-        The cohort. A case whose sequences look exchanged, shifted or not stripped is left out, and said so.
+        The cohort. Sequences that lie apart are brought together, and it is said by how much they were moved. A case
+        whose sequences look exchanged, are not stripped, or cannot be brought together is left out, and said so.
 
     Raises:
         DataError: No case can be used, or most look as if the sequences of the whole set were exchanged.
@@ -95,7 +101,9 @@ def open_cohort(
         if case not in incomplete
     )
     dataset = Dataset(records, target, channels, _load, "brats")
-    dataset, kept, signatures, more = _checked(dataset, usual, note)
+    dataset, kept, signatures, more = _checked(dataset, place, usual, note)
+    repairs += more
+    incomplete, more = _laid_together(incomplete, dataset, place)
     repairs += more
     if not kept and not incomplete:
         raise DataError("no case can be used: " + "; ".join(repairs[:_SHOWN]))
@@ -115,16 +123,52 @@ def read_incomplete(case: BratsCase, channels: Sequence[str], dataset: Dataset) 
     """
     there = tuple(name for name in channels if name in case.images)
     if not there:
-        raise DataError(f"{case.id}: it has none of {', '.join(channels)}")
+        raise DataError(f"it has none of {', '.join(channels)}")
+    return _load(_record(case, there, dataset), dataset), there
+
+
+def _record(case: BratsCase, there: Sequence[str], dataset: Dataset) -> Record:
     conventions, _ = read_conventions([case])
     usual = next((record.groups[_GROUP] for record in dataset.records), "1/2/4")
-    record = Record(
-        case.id,
-        tuple(case.images[name] for name in there),
-        case.reference,
-        groups={_GROUP: conventions.get(case.id, usual)},
-    )
-    return _load(record, dataset), there
+    groups = {_GROUP: conventions.get(case.id, usual)}
+    return Record(case.id, tuple(case.images[name] for name in there), case.reference, groups=groups)
+
+
+def _laid_together(cases: Sequence[BratsCase], dataset: Dataset, place: Path) -> tuple[list[BratsCase], list[str]]:
+    """Those of the cases without a sequence whose others lie, or were brought, together; and what was done to them."""
+    found, told = [], []
+    for case in cases:
+        there = tuple(name for name in dataset.channels if name in case.images)
+        try:
+            if not there:
+                raise DataError(f"it has none of {', '.join(dataset.channels)}")
+            record, _, moved = _opened(_record(case, there, dataset), there, dataset, place)
+        except VesaliusError as error:
+            told.append(f"{case.id}: left out: {error}")
+            continue
+        told += [f"{case.id}: {words}" for words in moved]
+        found.append(replace(case, images=dict(zip(there, record.images, strict=True))))
+    return found, told
+
+
+def _opened(
+    record: Record, channels: Sequence[str], dataset: Dataset, place: Path
+) -> tuple[Record, Case, tuple[str, ...]]:
+    """A case whose sequences lie on each other, where it is now, and what was moved for it.
+
+    Raises:
+        VesaliusError: A file cannot be read, or the sequences cannot be brought together.
+    """
+    try:
+        case = _load(record, dataset)
+        if stripping_doubts(case.image, channels) or not shift_doubts(case.image, channels):
+            return record, case, ()
+    except GeometryError:
+        pass
+    images = dict(zip(channels, record.images, strict=True))
+    images, told = bring_together(images, record.reference, place / record.id)
+    record = replace(record, images=tuple(images[name] for name in channels))
+    return record, _load(record, dataset), told
 
 
 def with_stand_ins(dataset: Dataset) -> Dataset:
@@ -156,11 +200,8 @@ def _load(record: Record, dataset: Dataset) -> Case:
 
 
 def _load_patient(record: Record, dataset: Dataset) -> Case:
-    image = read_channels(record.images)
-    # Where images were standardised, what lies outside the brain is not 0; crops and z-scores go by 0.
-    empty = image.array[:, :1, :1, :1]
-    array = image.array.astype(np.float32) - empty if empty.any() else image.array
-    image = Volume(array, image.grid, replace(image.meta, modality="MR"))
+    image = without_background(read_channels(record.images))
+    image = replace(image, meta=replace(image.meta, modality="MR"))
     if record.reference is None or dataset.labels is None:
         return Case(record.id, image, None, record.patient, record.groups)
     convention: Convention = record.groups[_GROUP]  # type: ignore[assignment]
@@ -202,24 +243,23 @@ def _patient(case: str) -> str:
 
 
 def _checked(
-    dataset: Dataset, usual: Signature | None, note: Callable[[str], None]
+    dataset: Dataset, place: Path, usual: Signature | None, note: Callable[[str], None]
 ) -> tuple[Dataset, list[str], dict[str, Signature], list[str]]:
     """The cases with what is known of them, those that are as they should be, their looks, and what is amiss."""
     signatures: dict[str, Signature] = {}
     records: list[Record] = []
     doubts: dict[str, list[str]] = {}
+    moved: dict[str, tuple[str, ...]] = {}
     for number, record in enumerate(dataset.records):
         records.append(record)
         if number % 25 == 0 and number:
             note(f"checked {number} of {len(dataset)} cases")
         try:
-            case = dataset[number]
-        except GeometryError as error:
-            doubts[record.id] = [f"its files lie on different grids ({error}): vesalius register first"]
-            continue
+            record, case, moved[record.id] = _opened(record, dataset.channels, dataset, place)
         except VesaliusError as error:
             doubts[record.id] = [str(error)]
             continue
+        records[-1] = record
         doubts[record.id] = stripping_doubts(case.image, dataset.channels)
         if not doubts[record.id]:
             signatures[record.id] = sign(case.image, dataset.channels, case.reference)
@@ -239,5 +279,6 @@ def _checked(
         swap = exchanged(found, known) if known is not None else ""
         doubts[name] += [f"its sequences seem to be exchanged: {swap}"] if swap else rules[name]
     kept = [record.id for record in dataset.records if not doubts[record.id]]
-    told = [f"{name}: left out: {'; '.join(why)}" for name, why in doubts.items() if why]
+    told = [f"{name}: {words}" for name in kept for words in moved[name]]
+    told += [f"{name}: left out: {'; '.join(why)}" for name, why in doubts.items() if why]
     return replace(dataset, records=tuple(records)), kept, signatures, told

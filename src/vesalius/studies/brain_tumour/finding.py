@@ -30,7 +30,7 @@ class Finding:
         evidence: Natural logarithm of the volume of likely tumour, ml, each voxel by its probability.
         volumes_ml: Of the compartments and regions.
         parts: Share of the tumour in each quarter of the brain, in falling order.
-        shift_mm: Of the midline, to the left where positive.
+        shift_mm: Of the midline, to the left where positive; NaN where it cannot be told.
         channels: The sequences that it was told from.
         probability: That there is a tumour; NaN where nobody could calibrate it.
     """
@@ -79,7 +79,7 @@ def find(case: str, image: Volume, prediction: Prediction, channels: Sequence[st
     try:
         parts, shift_mm = parts_of_brain(tumour, brain), midline_shift_mm(image, brain, excluded=tumour)
     except DataError:  # there is no brain to speak of
-        parts, shift_mm = {}, 0.0
+        parts, shift_mm = {}, float("nan")
     return Finding(case, evidence_of(prediction), volumes, parts, shift_mm, tuple(channels))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from vesalius.image import LabelMap, Volume
-from vesalius.metrics.midline import midplane
+from vesalius.metrics.midplane import midplane
 from vesalius.studies.brain_tumour.checks import as_brain
 from vesalius.transform import reorient
 

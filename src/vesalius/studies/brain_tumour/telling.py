@@ -68,7 +68,10 @@ def finding_table(findings: Sequence[Finding], *, plain: bool = False) -> list[l
     for one in findings:
         chance = "" if math.isnan(one.probability) else f"{one.probability:.3f}"
         volumes = [f"{one.volumes_ml.get(name, 0.0):.1f}" for name in (*COMPARTMENTS, REGIONS[0])]
-        rows.append([one.case, chance, *volumes, one.where, f"{one.shift_mm:+.0f}", " ".join(one.channels)])
+        shift = f"{one.shift_mm:+.1f}"
+        if math.isnan(one.shift_mm):
+            shift = "" if plain else "cannot be told"
+        rows.append([one.case, chance, *volumes, one.where, shift, " ".join(one.channels)])
     return rows
 
 
