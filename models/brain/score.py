@@ -30,6 +30,13 @@ from vesalius.transform import resample
 DRAWS = 4
 LEFT_INFERIOR_ANTERIOR = np.array([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
 """From voxels of the arrays without affine to LPS, mm: their axes run to the left, down and forwards."""
+CONTRASTS = {
+    ("white", "grey", "fluid"): "painted, white matter brightest, then grey (as T1)",
+    ("fluid", "grey", "white"): "painted, fluid brightest, then grey matter (as T2)",
+    ("grey", "white", "fluid"): "painted, grey matter brightest, fluid darkest (as FLAIR)",
+}
+"""Of painted images, by their tissues from the brightest to the darkest; those of another order are one group, too."""
+TISSUES = {"white": (2, 41), "grey": (3, 42), "fluid": (4, 43)}
 FLUID = "cerebrospinal fluid"
 """Scored on painted images only: FreeSurfer's label of that name is another, much smaller place."""
 
@@ -57,14 +64,27 @@ def main() -> None:
 def _painted(segmenter: Segmenter, maps: Path, labels: Labels) -> dict[str, object]:
     dataset = brain_dataset([maps / f"{name}.nii.gz" for name in HELD_OUT], mirrored=False)
     plan = brain_plan(Budget(steps=1), steps=1)
-    rows = []
+    rows: list[dict[str, float]] = []
+    kinds: list[tuple[str, str]] = []
     for number, case in enumerate(dataset):
         for seed in range(DRAWS):
             drawn = draw(case, plan, seed=1000 * number + seed)
             assert drawn.reference is not None
             said = segment(drawn.image, segmenter).labels
             rows.append(_dice(said, drawn.reference, labels))
-    return _summary(rows, labels)
+            kinds.append((_contrast(drawn.image, drawn.reference), case.id))
+    by_contrast = {}
+    for kind in sorted({kind for kind, _ in kinds}):
+        some = [row for row, (its, _) in zip(rows, kinds, strict=True) if its == kind]
+        persons = len({person for its, person in kinds if its == kind})
+        by_contrast[kind] = {**_summary(some, labels), "persons": persons}
+    return {**_summary(rows, labels), "persons": len(HELD_OUT), "by contrast": by_contrast}
+
+
+def _contrast(image: Volume, reference: LabelMap) -> str:
+    """The order of the tissues' brightness, in words."""
+    mean = {name: image.array[0][np.isin(reference.array, values)].mean() for name, values in TISSUES.items()}
+    return CONTRASTS.get(tuple(sorted(mean, key=lambda name: -mean[name])), "painted, any other contrast")
 
 
 def _oasis(segmenter: Segmenter, folder: Path, labels: Labels) -> dict[str, object]:

@@ -1,6 +1,8 @@
 """Put a fitted and scored bundle into the package: ``python models/brain/ship.py BUNDLE SCORES.json``.
 
-The card gets the scores on the real scan and, in words, all others.
+The card gets the scores on the real scan, those of painted images by contrast, and in words all others. It promises
+nothing of volumes: the maps that were held out are those of two persons, and however many images are painted from them,
+they stay two.
 """
 
 from __future__ import annotations
@@ -12,7 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from vesalius.bundle import Bundle
+from vesalius.bundle.calibration import Calibration
+from vesalius.bundle.subgroups import Subgroup
+from vesalius.metrics.conformal import least_persons
 
+LEVEL = 0.9
 PLACE = Path(__file__).parents[2] / "src" / "vesalius" / "models" / "brain"
 
 
@@ -22,13 +28,39 @@ def main() -> None:
     words = json.loads((Path(__file__).parent / "card.json").read_text(encoding="utf-8"))
     real, painted = scored["oasis T1"], scored["painted"]
     shipped = Bundle.load(source).with_card(
-        **words, scores={**real["structures"], "mean": real["mean"]}, scores_on=_words(scored, real, painted)
+        **words,
+        scores={**real["structures"], "mean": real["mean"]},
+        scores_on=_words(scored, real, painted),
+        subgroups={"contrast": {"real T1": _subgroup(real), **_by_contrast(painted)}},
+        calibration=_nothing_promised(painted),
     )
     shutil.rmtree(PLACE, ignore_errors=True)
     shipped.save(PLACE)
     for name in ("history.csv", "curves.png"):
         shutil.copyfile(source / name, PLACE / name)
     sys.stdout.write(f"{sum(path.stat().st_size for path in PLACE.iterdir()) / 1e6:.2f} MB in {PLACE.name}\n")
+
+
+def _by_contrast(painted: dict[str, Any]) -> dict[str, Subgroup]:
+    return {contrast: _subgroup(found) for contrast, found in painted["by contrast"].items()}
+
+
+def _subgroup(found: dict[str, Any]) -> Subgroup:
+    """Without intervals: over two persons there are none."""
+    scores = {**found["structures"], "mean": found["mean"]}
+    return Subgroup(cases=found["images"], persons=found.get("persons", 1), scores=scores)
+
+
+def _nothing_promised(painted: dict[str, Any]) -> Calibration:
+    least = least_persons(LEVEL)
+    why = f"no intervals of {LEVEL:.0%} and no outer region: {painted['persons']} persons, and {least} are needed"
+    return Calibration(
+        on=f"{painted['images']} images painted from the maps of {painted['persons']} persons, who stay so few",
+        cases=painted["images"],
+        persons=painted["persons"],
+        level=LEVEL,
+        lacking=dict.fromkeys(painted["structures"], why),
+    )
 
 
 def _words(scored: dict[str, Any], real: dict[str, Any], painted: dict[str, Any]) -> str:

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from vesalius.bundle.calibration import Calibration
     from vesalius.bundle.values import Pair
 
+_NAMED = 6  # structures that are told one by one
+
 
 def print_words(card: Card) -> None:
     """The words of a card, a line each."""
@@ -39,12 +41,13 @@ def _print_dice(scores: Mapping[str, float], intervals: Mapping[str, Pair], *, i
 
 
 def _print_calibration(found: Calibration) -> None:
-    print(f"{'calibrated on':14} {found.on}")
+    print(f"{'calibrated on' if found.factors or found.outer else 'not calibrated':14} {found.on}")
     for name, (low, high) in found.factors.items():
         print(f"{'size':14} {name}: true size {low:.3g} to {high:.3g} times what is found ({100 * found.level:.3g} %)")
     for share, thresholds in found.outer.items():
         names = ", ".join(thresholds)
         print(f"{'outer region':14} misses {100 * share:.3g} % on average (--outer {share:g}): {names}")
     for why in dict.fromkeys(found.lacking.values()):
-        names = ", ".join(name for name, reason in found.lacking.items() if reason == why)
-        print(f"{'not promised':14} {names}: {why}")
+        names = [name for name, reason in found.lacking.items() if reason == why]
+        words = ", ".join(names) if len(names) <= _NAMED else f"{len(names)} structures"
+        print(f"{'not promised':14} {words}: {why}")
