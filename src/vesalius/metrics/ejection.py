@@ -60,8 +60,8 @@ def ejection(end_diastole: LabelMap, end_systole: LabelMap, *, cavity: str) -> E
         >>> found.end_diastolic_ml, found.stroke_volume_ml, found.ejection_fraction_percent
         (12.8, 9.6, 75.0)
 
-    Source: Schulz-Menger et al., J Cardiovasc Magn Reson 22:19 (2020), doi:10.1186/s12968-020-00610-6 (volumes by
-    summing slices; EF = (EDV - ESV) / EDV).
+    Source: Schulz-Menger et al., Journal of Cardiovascular Magnetic Resonance 22:19 (2020),
+    doi:10.1186/s12968-020-00610-6 (volumes by summing slices; EF = (EDV - ESV) / EDV).
     """
     full = _volume_ml(end_diastole, cavity, "end-diastole")
     least = _volume_ml(end_systole, cavity, "end-systole")
