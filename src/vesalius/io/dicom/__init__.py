@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from vesalius.io.dicom.capture import draw, write_capture
     from vesalius.io.dicom.contours import read_rtstruct, read_structures
     from vesalius.io.dicom.image_series import write_series
+    from vesalius.io.dicom.model import read_model, write_model
     from vesalius.io.dicom.origin import Origin, read_origin
     from vesalius.io.dicom.parametric import read_parametric_map, write_parametric_map
     from vesalius.io.dicom.report import read_report, write_report
@@ -21,6 +22,7 @@ __all__ = [
     "draw",
     "list_series",
     "read_fractions",
+    "read_model",
     "read_origin",
     "read_parametric_map",
     "read_report",
@@ -29,6 +31,7 @@ __all__ = [
     "read_series",
     "read_structures",
     "write_capture",
+    "write_model",
     "write_parametric_map",
     "write_report",
     "write_rtstruct",
@@ -42,6 +45,7 @@ _HOMES = {
     "draw": "capture",
     "list_series": "series",
     "read_fractions": "segments",
+    "read_model": "model",
     "read_origin": "origin",
     "read_parametric_map": "parametric",
     "read_report": "report",
@@ -50,6 +54,7 @@ _HOMES = {
     "read_series": "series",
     "read_structures": "contours",
     "write_capture": "capture",
+    "write_model": "model",
     "write_parametric_map": "parametric",
     "write_report": "report",
     "write_rtstruct": "structures",
