@@ -45,9 +45,12 @@ def _print_calibration(found: Calibration) -> None:
     for name, (low, high) in found.factors.items():
         print(f"{'size':14} {name}: true size {low:.3g} to {high:.3g} times what is found ({100 * found.level:.3g} %)")
     for share, thresholds in found.outer.items():
-        names = ", ".join(thresholds)
-        print(f"{'outer region':14} misses {100 * share:.3g} % on average (--outer {share:g}): {names}")
+        of = _named(list(thresholds))
+        print(f"{'outer region':14} misses {100 * share:.3g} % on average (--outer {share:g}): {of}")
     for why in dict.fromkeys(found.lacking.values()):
-        names = [name for name, reason in found.lacking.items() if reason == why]
-        words = ", ".join(names) if len(names) <= _NAMED else f"{len(names)} structures"
-        print(f"{'not promised':14} {words}: {why}")
+        of = _named([name for name, reason in found.lacking.items() if reason == why])
+        print(f"{'not promised':14} {of}: {why}")
+
+
+def _named(names: list[str]) -> str:
+    return ", ".join(names) if len(names) <= _NAMED else f"{len(names)} structures"
