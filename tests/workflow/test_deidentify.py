@@ -95,3 +95,28 @@ def test_keys_are_drawn_kept_private_and_never_replaced(tmp_path, capsys):
     assert "others may read it" in capsys.readouterr().err
     assert main([*arguments, "--key", secret(tmp_path / "short", "short")]) == 1
     assert main([*arguments, "--key", str(key), "--keep", "date"]) == 1
+
+
+def test_the_built_in_model_keeps_the_brain_of_a_real_head(shared_data, tmp_path, capsys):
+    """A series of thick slices: what the model calls brain keeps every value, and without it the model is not asked."""
+    from vesalius.bundle import Bundle, built_in
+    from vesalius.io import read
+    from vesalius.predict import segment
+
+    source = shared_data / "brain_mr_dicom" / "PGBM-003" / "11-T1post-18670"
+    key = secret(tmp_path / "key", "a secret of enough letters")
+    common = ["--key", key, "--clean", "faces", "--skip-pixels", "--keep", "uids", "--json"]
+    assert main(["deidentify", str(source), "-o", str(tmp_path / "out"), *common]) == 0
+    assert json.loads(capsys.readouterr().out)["quarantined"] == 0
+    report = json.loads((tmp_path / "out.report.json").read_text())
+    assert {one["actions"][-1] for one in report["written"]} == {"kept the brain that a segmenter found in it"}
+    before, after = read(source), read(tmp_path / "out")
+    brain = segment(before, Bundle.load(built_in()["brain"])).labels.array > 0
+    assert 1e6 < brain.sum() * before.grid.voxel_volume_mm3 < 2e6
+    np.testing.assert_array_equal(before.array[0][brain], after.array[0][brain])
+    gone = (before.array != after.array)[0]
+    assert gone.sum() * before.grid.voxel_volume_mm3 > 60_000
+
+    assert main(["deidentify", str(source), "-o", str(tmp_path / "plain"), *common, "--no-brain-mask"]) == 0
+    report = json.loads((tmp_path / "plain.report.json").read_text())
+    assert {one["actions"][-1] for one in report["written"]} == {"took the face off the head"}

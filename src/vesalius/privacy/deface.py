@@ -78,7 +78,8 @@ def deface(volume: Volume, *, brain: LabelMap | None = None) -> Volume:
     Args:
         volume: 3D, any orientation; with several channels the first says where the face is, and all lose it.
         brain: Where the brain is, if something better than `vesalius.transform.brain_mask` has found it, for example a
-            trained segmenter: every label counts. It is kept at a distance in either way of finding the face.
+            trained segmenter: every label counts. It is kept at a distance in either way of finding the face, and no
+            voxel of it is touched.
 
     Returns:
         The image on the same grid.
@@ -133,9 +134,18 @@ def face_mask(volume: Volume, *, brain: LabelMap | None = None) -> LabelMap:
         head, face = _by_nose(outline, brain)
     mask = LabelMap(face, head.grid, Labels.of({"face": 1}))
     try:
-        return resample(mask, volume.grid)
+        found = resample(mask, volume.grid)
+        return found if brain is None else _without(found, resample(brain, volume.grid))
     except GeometryError:
         raise _unsure("its grid is not one that can be followed") from None
+
+
+def _without(face: LabelMap, brain: LabelMap) -> LabelMap:
+    """The face without the brain: what was worked out coarsely may reach over the brain's edge by a voxel."""
+    both = (face.array > 0) & (brain.array > 0)
+    if float(both.sum()) * face.grid.voxel_volume_mm3 / 1000 > _MOST_SPARED_ML:
+        raise _unsure("the brain that was given reaches the face")
+    return LabelMap(np.where(both, 0, face.array), face.grid, face.labels)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vesalius.errors import DataError, FormatError, MissingDependencyError, PrivacyError, VesaliusError
+from vesalius.image import LabelMap, Volume
 from vesalius.io.atomic import make_folder, write_bytes, write_text
 from vesalius.privacy.files import clean_file, suffix_of, voxel_files
 from vesalius.privacy.findings import Findings
@@ -79,6 +80,7 @@ def deidentify(
     key: bytes,
     quarantine: str | os.PathLike[str] | None = None,
     directory: bool = False,
+    find_brain: Callable[[Volume], LabelMap | None] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """De-identify every file of a folder.
@@ -97,6 +99,9 @@ def deidentify(
         quarantine: Where the doubtful files go; ``out`` with ``.quarantine`` at its end when not given.
         directory: Whether to lay the DICOM files out as a DICOMDIR demands it and to write one: in folders ``PT000000``
             and so on, without suffixes.
+        find_brain: Where the profile takes faces off: asked for the brain in each image, for example by a trained
+            segmenter; it is then kept, and the face found by it. ``None`` for an image leaves that to the image's own
+            grey values.
         progress: Called with the number of files that are done, and of all.
 
     Returns:
@@ -126,7 +131,7 @@ def deidentify(
     # What a header takes along is no file of its own.
     taken = {voxels.resolve() for path in files for voxels in _taken_along(path)}
     shutil.rmtree(target / _STAGING, ignore_errors=True)  # of a run that was killed
-    work = _Run(source if source.is_dir() else source.parent, target, held, profile, pseudonyms)
+    work = _Run(source if source.is_dir() else source.parent, target, held, profile, pseudonyms, find_brain)
     for number, path in enumerate(files):
         if path.is_symlink():
             work.left_out["a symbolic link, which is not followed"] += 1
@@ -154,6 +159,7 @@ class _Run:
     held: Path
     profile: Profile
     pseudonyms: Pseudonyms
+    find_brain: Callable[[Volume], LabelMap | None] | None = None
     written: list[FileReport] = field(default_factory=list)
     quarantined: list[FileReport] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
@@ -230,7 +236,7 @@ def _settle(work: _Run) -> None:
     faces = "faces" in work.profile.options
     try:
         for files in work.waiting.values():
-            for one in settle(work.staging, files, faces=faces):
+            for one in settle(work.staging, files, faces=faces, find_brain=work.find_brain):
                 if not one.findings.sure:
                     _hold_back(one.path, ".dcm", one.findings, work)
                     continue
@@ -289,7 +295,7 @@ def _seen(apart: Path, work: _Run) -> Findings:
         from vesalius.privacy.heads import deface_file
 
         for one in sorted(apart.iterdir()):
-            found = found + deface_file(one)
+            found = found + deface_file(one, find_brain=work.find_brain)
     return found
 
 

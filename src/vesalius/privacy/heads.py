@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from pydicom import dcmread, dcmwrite
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 from vesalius.errors import PrivacyError, VesaliusError
-from vesalius.image import Volume
+from vesalius.image import LabelMap, Volume
 from vesalius.io import read, write
 from vesalius.io.atomic import write_bytes
 from vesalius.io.dicom.header import damage_is_a_format_error
@@ -22,20 +23,25 @@ from vesalius.io.dicom.series import read_series
 from vesalius.privacy.deface import deface, face_mask
 from vesalius.privacy.findings import Findings
 
+BrainFinder = Callable[[Volume], LabelMap | None]
+"""Finds the brain in an image, for example by a trained segmenter; ``None`` where the image is none that it is for."""
+
 _WITH_FACES = ("CT", "MR", "PT")
 _DONE = "took the face off the head"
+_KEPT = "kept the brain that a segmenter found in it"
 _DOUBT = "a face may be in it: it is not surely a whole head, from which the face could be taken"
 _VOLUMES = (".nii", ".nii.gz", ".nrrd", ".mha", ".npz")
 _PAIRS = (".hdr", ".mhd", ".nhdr")
 
 
-def deface_series(folder: Path) -> Findings:
+def deface_series(folder: Path, *, find_brain: BrainFinder | None = None) -> Findings:
     """Take the face off the head of one series of CT, MR or PET; files of other kinds stay as they are.
 
     Voxels of the face get the least stored value of their file; the rest of the pixels keeps every bit.
 
     Args:
         folder: Holds the files of one series, de-identified but for the face; they are replaced.
+        find_brain: Asked for the brain, which is then kept; see `vesalius.privacy.deface.deface`.
 
     Returns:
         What was done; with a doubt the files are not to be handed on.
@@ -47,17 +53,21 @@ def deface_series(folder: Path) -> Findings:
         return Findings()
     try:
         with damage_is_a_format_error(folder):
-            masks = _masks(folder, files)
+            masks, kept = _masks(folder, files, find_brain)
             written = [(path, _defaced(path, masks[path])) for path in files]
     except VesaliusError:
         return Findings(doubts=(_DOUBT,))
     for path, data in written:
         write_bytes(path, data)
-    return Findings((_DONE,))
+    return Findings((_DONE, *kept))
 
 
-def deface_file(path: Path) -> Findings:
+def deface_file(path: Path, *, find_brain: BrainFinder | None = None) -> Findings:
     """Take the face off a head in NIfTI, NRRD or MetaImage; the file is replaced.
+
+    Args:
+        path: The file.
+        find_brain: As for `deface_series`.
 
     Returns:
         What was done; with a doubt the file is not to be handed on. Pictures and sidecars stay as they are.
@@ -69,24 +79,33 @@ def deface_file(path: Path) -> Findings:
         return Findings()
     try:
         image = read(path)
-        write(deface(image), path)
+        brain, kept = _brain(image, find_brain)
+        write(deface(image, brain=brain), path)
     except VesaliusError:
         return Findings(doubts=(_DOUBT,))
-    return Findings((_DONE,))
+    return Findings((_DONE, *kept))
 
 
-def _masks(folder: Path, files: list[Path]) -> dict[Path, dict[int, NDArray[np.bool_]]]:
-    """Where the face is in each frame of each file, as ``(rows, columns)``."""
+def _brain(image: Volume, find: BrainFinder | None) -> tuple[LabelMap | None, tuple[str, ...]]:
+    brain = None if find is None else find(image)
+    return brain, () if brain is None else (_KEPT,)
+
+
+def _masks(
+    folder: Path, files: list[Path], find_brain: BrainFinder | None
+) -> tuple[dict[Path, dict[int, NDArray[np.bool_]]], tuple[str, ...]]:
+    """Where the face is in each frame of each file, as ``(rows, columns)``; and whether a brain was found."""
     origin = read_origin(folder)
     image: Volume = read_series(folder)
     if len(origin.headers) != len(files) or image.array.shape[0] != 1 or image.grid.ndim != len("xyz"):
         raise PrivacyError("the series is not one volume")
-    face = face_mask(image).array > 0
+    brain, kept = _brain(image, find_brain)
+    face = face_mask(image, brain=brain).array > 0
     masks: dict[Path, dict[int, NDArray[np.bool_]]] = defaultdict(dict)
     for place, (header, frame) in enumerate(origin.frames):
         path = folder / f"{origin.headers[header].SOPInstanceUID}.dcm"
         masks[path][frame] = face[:, :, place].T
-    return masks
+    return masks, kept
 
 
 def _defaced(path: Path, masks: dict[int, NDArray[np.bool_]]) -> bytes:

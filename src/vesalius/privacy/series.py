@@ -11,6 +11,7 @@ from pathlib import Path
 from pydicom import dcmwrite
 from pydicom.dataset import Dataset
 
+from vesalius.image import LabelMap, Volume
 from vesalius.io.atomic import write_bytes
 from vesalius.privacy.findings import Findings
 from vesalius.privacy.objects import Cleaned, read_dicom
@@ -45,13 +46,20 @@ class Waiting:
         return cls(path, cleaned.name, cleaned.findings, cleaned.place, cleaned.pieces)
 
 
-def settle(staging: Path, files: Sequence[Waiting], *, faces: bool) -> list[Waiting]:
+def settle(
+    staging: Path,
+    files: Sequence[Waiting],
+    *,
+    faces: bool,
+    find_brain: Callable[[Volume], LabelMap | None] | None = None,
+) -> list[Waiting]:
     """Decide of one series: black out its text, take off the face, and hold all of it where anything is doubtful.
 
     Args:
         staging: The folder below which the cleaned files lie; those that lose text or a face are replaced.
         files: Of one series. Those in doubt need not lie there.
         faces: Whether the face is to go.
+        find_brain: Asked for the brain, which is then kept; see `vesalius.privacy.heads.deface_series`.
 
     Returns:
         The files with all that is to be said of them; either every slice of the series is sure or none is.
@@ -65,7 +73,7 @@ def settle(staging: Path, files: Sequence[Waiting], *, faces: bool) -> list[Wait
     if faces and all(one.findings.sure for one in settled):
         from vesalius.privacy.heads import deface_series
 
-        found = deface_series((staging / settled[0].name).parent)
+        found = deface_series((staging / settled[0].name).parent, find_brain=find_brain)
         settled = [replace(one, findings=one.findings + found) for one in settled]
     if all(one.findings.sure for one in settled):
         return settled

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from drawn_heads import GRID, parts, phantom
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
@@ -9,6 +10,7 @@ from vesalius.image import Grid, LabelMap, Labels, Volume
 from vesalius.io import read, write
 from vesalius.io.dicom.series import read_series
 from vesalius.privacy import heads
+from vesalius.privacy.deface import face_mask
 from vesalius.privacy.folder import deidentify
 from vesalius.privacy.profile import make_profile
 
@@ -43,7 +45,7 @@ def series(tmp_path):
     return folder
 
 
-def face_in(image: Volume) -> LabelMap:
+def face_in(image: Volume, brain: LabelMap | None = None) -> LabelMap:
     """Not symmetric in any axis."""
     face = np.zeros(image.grid.shape, np.uint8)
     face[1:3, 4:9, 2:] = 1
@@ -75,7 +77,7 @@ def test_what_is_not_surely_a_head_is_held_back_whole(series, tmp_path):
 
 
 def test_volumes_lose_their_faces_too(series, tmp_path, monkeypatch):
-    def deface(image: Volume) -> Volume:
+    def deface(image: Volume, brain: LabelMap | None = None) -> Volume:
         if image.grid.shape != (COLUMNS, ROWS, SLICES):
             raise PrivacyError("not a head")
         return image.with_array(np.zeros_like(image.array))
@@ -89,6 +91,58 @@ def test_volumes_lose_their_faces_too(series, tmp_path, monkeypatch):
     assert len(report.quarantined) == 1
     (made,) = (tmp_path / "out").glob("*.nii.gz")
     assert read(made).array.max() == 0
+
+
+def test_a_brain_that_is_found_is_kept(tmp_path):
+    """A drawn head, and a segmenter whose brain reaches a few voxels into what would go: none of them does."""
+    (tmp_path / "in").mkdir()
+    image = phantom()
+    write(image, tmp_path / "in" / "head.nii.gz")
+    gone = face_mask(image, brain=whole_brain()).array > 0
+    nearest = np.argwhere(gone & parts()["head"])[:20]  # half a millilitre
+    brain = whole_brain(nearest)
+    asked = []
+
+    def find(image: Volume) -> LabelMap:
+        asked.append(image.grid.shape)
+        return brain
+
+    report = deidentify(tmp_path / "in", tmp_path / "out", profile=make_profile(["faces"]), key=KEY, find_brain=find)
+    assert asked == [image.grid.shape]
+    assert report.written[0].actions[-2:] == (heads._DONE, heads._KEPT)
+    (made,) = (tmp_path / "out").glob("*.nii.gz")
+    after = read(made).array[0]
+    np.testing.assert_array_equal(after[brain.array > 0], image.array[0][brain.array > 0])
+    assert (after != image.array[0]).sum() > 1000
+
+
+def whole_brain(more: np.ndarray | None = None) -> LabelMap:
+    drawn = parts()["brain"].astype(np.uint8)
+    if more is not None:
+        drawn[tuple(more.T)] = 1
+    return LabelMap(drawn, GRID, Labels.of({"brain": 1}))
+
+
+def test_where_no_brain_is_found_the_head_is_taken_as_before(tmp_path):
+    (tmp_path / "in").mkdir()
+    write(phantom(), tmp_path / "in" / "head.nii.gz")
+    made = [
+        deidentify(tmp_path / "in", tmp_path / name, profile=make_profile(["faces"]), key=KEY, find_brain=find)
+        for name, find in (("without", None), ("nothing", lambda _: None))
+    ]
+    assert [one.written[0].actions[-1] for one in made] == [heads._DONE] * 2
+    paths = [next((tmp_path / name).glob("*.nii.gz")) for name in ("without", "nothing")]
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_a_brain_that_reaches_the_face_holds_the_head_back(tmp_path):
+    (tmp_path / "in").mkdir()
+    write(phantom(), tmp_path / "in" / "head.nii.gz")
+    brain = whole_brain(np.argwhere(parts()["eyes"]))
+    profile = make_profile(["faces"])
+    report = deidentify(tmp_path / "in", tmp_path / "out", profile=profile, key=KEY, find_brain=lambda _: brain)
+    assert not report.written
+    assert report.quarantined[0].doubts == (heads._DOUBT,)
 
 
 def test_series_that_show_no_face_are_not_looked_at(series, tmp_path):
