@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     empty = [name for name in names if name not in {surface.label.name for surface in surfaces}]
     if not surfaces:
         raise DataError(f"nothing to write: no voxel of {', '.join(names) or 'any structure'}")
-    proofs = {} if args.no_check else {surface.label.name: _check(surface) for surface in surfaces}
+    proofs = {} if args.no_check else _checked(surfaces)
     bad = [name for name, proof in proofs.items() if not proof.is_sound]
     if bad:
         raise VesaliusError(f"a surface is not sound, nothing was written: {', '.join(bad)}; --no-check writes it")
@@ -109,10 +109,15 @@ def _labels(args: argparse.Namespace) -> LabelMap:
     return read_labels(args.seg, Labels.of(values, ignore=ignore))
 
 
-def _check(surface: Surface) -> Soundness:
+def _checked(surfaces: list[Surface]) -> dict[str, Soundness]:
+    """Each surface's proof, side by side on every core."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from vesalius.jobs import cores
     from vesalius.mesh import check
 
-    return check(surface)
+    with ThreadPoolExecutor(cores()) as pool:
+        return {s.label.name: proof for s, proof in zip(surfaces, pool.map(check, surfaces), strict=True)}
 
 
 def _write(args: argparse.Namespace, surfaces: list[Surface]) -> list[str]:

@@ -102,31 +102,50 @@ def _key(cells: NDArray[np.int64]) -> NDArray[np.int64]:
 def _cut(vertices: Points, one: Faces, other: Faces) -> NDArray[np.bool_]:
     """Which pairs of triangles cut each other."""
     same = one[:, :, None] == other[:, None, :]
-    shared = same.any(axis=2).sum(axis=1)
-    # From a corner of the pair, so that nothing cancels far from the origin.
-    base = vertices[one[:, :1]]
-    a, b = vertices[one] - base, vertices[other] - base
-    size = np.maximum(np.abs(a).max(axis=(1, 2)), np.abs(b).max(axis=(1, 2)))
-    flat = _FLAT * size**3
-    above, below = _heights(a, b), _heights(b, a)
-    above[np.abs(above) <= flat[:, None]] = 0
-    below[np.abs(below) <= flat[:, None]] = 0
-    level = (above == 0).all(axis=1) | (below == 0).all(axis=1)
-    apart = (above > 0).all(axis=1) | (above < 0).all(axis=1) | (below > 0).all(axis=1) | (below < 0).all(axis=1)
+    mine, theirs = same.any(axis=2), same.any(axis=1)
+    shared = mine.sum(axis=1)
     cut = np.zeros(len(one), np.bool_)
-    near = np.flatnonzero(~level & ~apart & (shared < 2))
-    cut[near] = _pierced(a[near], b[near], above[near], same[near].any(axis=1))
-    cut[near] |= _pierced(b[near], a[near], below[near], same[near].any(axis=2))
-    planar = np.flatnonzero(level)
-    cut[planar] = _overlap(a[planar], b[planar])
+    edge = np.flatnonzero(shared >= 2)
+    cut[edge] = _folded(vertices, one[edge], other[edge])
+    rest = np.flatnonzero(shared < 2)
+    # From a corner of the pair, so that nothing cancels far from the origin.
+    base = vertices[one[rest, :1]]
+    a, b = vertices[one[rest]] - base, vertices[other[rest]] - base
+    size = np.maximum(np.abs(a).max(axis=(1, 2)), np.abs(b).max(axis=(1, 2)))
+    above, flat, apart = _heights(a, b, size, theirs[rest])
+    left = np.flatnonzero(~apart)
+    below, level, apart = _heights(b[left], a[left], size[left], mine[rest[left]])
+    level |= flat[left]
+    near = left[~apart & ~level]
+    crossed = _pierced(a[near], b[near], above[near], theirs[rest[near]])
+    crossed |= _pierced(b[near], a[near], below[~apart & ~level], mine[rest[near]])
+    cut[rest[near]] = crossed
+    planar = left[level]
+    cut[rest[planar]] = _overlap(a[planar], b[planar])
     return cut
 
 
-def _heights(triangle: Points, points: Points) -> Points:
-    """Six times the volume between a triangle and each of three points."""
+def _folded(vertices: Points, one: Faces, other: Faces) -> NDArray[np.bool_]:
+    """Whether triangles with a common edge lie on each other."""
+    a, b = vertices[one], vertices[other]
+    normals = [np.cross(t[:, 1] - t[:, 0], t[:, 2] - t[:, 0]) for t in (a, b)]
+    lengths = np.linalg.norm(normals[0], axis=1) * np.linalg.norm(normals[1], axis=1)
+    level = np.flatnonzero(np.abs(np.einsum("ij,ij->i", *normals)) >= (1 - _FLAT) * lengths)
+    found = np.zeros(len(one), np.bool_)
+    found[level] = _overlap(a[level], b[level])
+    return found
+
+
+def _heights(
+    triangle: Points, points: Points, size: NDArray[np.float64], shared: NDArray[np.bool_]
+) -> tuple[Points, NDArray[np.bool_], NDArray[np.bool_]]:
+    """Six times the volumes between a triangle and points; whether all lie in its plane; whether all on one side."""
     normal = np.cross(triangle[:, 1] - triangle[:, 0], triangle[:, 2] - triangle[:, 0])
     heights: Points = np.einsum("nkx,nx->nk", points - triangle[:, :1], normal)
-    return heights
+    heights[np.abs(heights) <= _FLAT * size[:, None] ** 3] = 0
+    # A corner that both have touches, and does not cut.
+    apart = (np.where(shared, 1.0, heights) > 0).all(axis=1) | (np.where(shared, -1.0, heights) < 0).all(axis=1)
+    return heights, (heights == 0).all(axis=1), apart
 
 
 def _pierced(triangle: Points, other: Points, heights: Points, shared: NDArray[np.bool_]) -> NDArray[np.bool_]:
