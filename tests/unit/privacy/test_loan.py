@@ -48,6 +48,16 @@ def test_what_is_wanted_is_lent_and_nothing_else(made, wish, lent):
     assert open_vault(vault.path, key).generation == vault.generation
 
 
+def test_what_is_written_beside_a_result_under_its_name_comes_back(made):
+    vault, key = made
+    with lend({vault.path: Wish(("in/a",), ("new/s.nii.gz",))}, key) as loan:
+        for name in ("s.nii.gz", "s-probabilities.nii.gz", "s-outer-left.nii.gz", "sometimes.nii.gz", "t-s.nii.gz"):
+            loan.plain(vault.path, f"new/{name}").write_text("result")
+        loan.plain(vault.path, "in/s-outer.nii.gz").write_text("elsewhere")
+    new = {name for name in open_vault(vault.path, key).members if name not in vault.members}
+    assert new == {"new/s.nii.gz", "new/s-probabilities.nii.gz", "new/s-outer-left.nii.gz"}
+
+
 def test_what_is_written_below_a_result_comes_back_however_it_ends(made):
     vault, key = made
 

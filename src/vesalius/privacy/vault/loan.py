@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from vesalius.errors import PrivacyError
 from vesalius.io.atomic import make_folder
+from vesalius.io.layouts.files import stem
 from vesalius.privacy.keys import Key
 from vesalius.privacy.rules import RULES
 from vesalius.privacy.vault.changes import add
@@ -27,7 +28,8 @@ class Wish:
 
     Args:
         names: Members, or folders of them, that are to be read; the empty name for all.
-        results: Names below which results go. What is there already is lent, too.
+        results: Names below which results go. What is there already is lent, too. Files beside a result that have its
+            name and then ``-``, such as its probabilities, are results as well.
     """
 
     names: tuple[str, ...] = ()
@@ -136,7 +138,7 @@ def _take_back(loan: Loan, place: Path, wish: Wish, before: Mapping[Path, tuple[
     made = {
         path.relative_to(plain).as_posix(): path
         for path in _files(plain)
-        if any(path.is_relative_to(top) for top in tops) and before.get(path) != _stamp(path)
+        if any(_belongs(path, top) for top in tops) and before.get(path) != _stamp(path)
     }
     for attempt in range(_TRIES if made else 0):
         try:
@@ -145,6 +147,11 @@ def _take_back(loan: Loan, place: Path, wish: Wish, before: Mapping[Path, tuple[
         except PrivacyError:  # this very moment
             if attempt == _TRIES - 1:
                 raise
+
+
+def _belongs(path: Path, top: Path) -> bool:
+    """Whether a file is a result, below one, or beside one with its name, as ``a-probabilities.nii.gz`` of ``a.nii.gz``."""
+    return path.is_relative_to(top) or (path.parent == top.parent and path.name.startswith(f"{stem(top)}-"))
 
 
 def _files(plain: Path) -> list[Path]:
