@@ -150,7 +150,7 @@ def _take_back(loan: Loan, place: Path, wish: Wish, before: Mapping[Path, tuple[
 
 
 def _belongs(path: Path, top: Path) -> bool:
-    """Whether a file is a result, below one, or beside one with its name, as ``a-probabilities.nii.gz`` of ``a.nii.gz``."""
+    """Whether a file is a result, below one, or beside one under its name: ``a-probabilities.nii.gz``."""
     return path.is_relative_to(top) or (path.parent == top.parent and path.name.startswith(f"{stem(top)}-"))
 
 
