@@ -87,7 +87,7 @@ def _parts(told: Mapping[str, Any]) -> Iterator[str]:
         rows += [
             [f"{name}, {one['unit']}", str(one["n"]), str(one["undefined"]),
              *(_number(one[field], 2) for field in ("mean_absolute_difference", "bias")),
-             " to ".join(_number(limit, 2) for limit in one["limits"])]
+             "–" if None in one["limits"] else " to ".join(_number(limit, 2) for limit in one["limits"])]
             for name, one in agreed.items()
         ]  # fmt: skip
         yield _table(rows)
