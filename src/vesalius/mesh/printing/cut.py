@@ -141,9 +141,9 @@ def _centres(
     allowed = np.ones(len(points), bool)
     while len(chosen) < wanted.count and allowed.any():
         at = int(np.argmax(np.where(allowed, away, -1.0)))
-        allowed[at] = False
+        apart = np.linalg.norm(points - points[at], axis=1)
+        allowed &= apart > wanted.diameter_mm / 2  # what does not fit here does not fit right beside it
         if _holds(lower, upper, places[at], normal, wanted):
-            apart = np.linalg.norm(points - points[at], axis=1)
             away = np.minimum(away, apart) if chosen else apart
             allowed &= apart > 2 * margin
             chosen.append(places[at])

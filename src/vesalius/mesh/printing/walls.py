@@ -102,9 +102,20 @@ def measure_walls(surface: Surface, *, apart_mm: float | None = None) -> Walls:
         more = more[:: 1 + len(more) // _ASKED]
         thickness = np.concatenate([thickness, _facing(points, normals, more, diagonal)])
         asked = np.concatenate([asked, more])
-    some = slice(None, None, max(1, len(points) // _FOR_THICKEST))
-    largest = 2 * _shrunk(points[some], normals[some], points, diagonal)
-    return Walls(points[asked], thickness, float(largest[np.isfinite(largest)].max(initial=0.0)), apart)
+    return Walls(points[asked], thickness, _thickest(points, normals, surface.area_mm2, diagonal), apart)
+
+
+def _thickest(points: NDArray[np.float64], normals: NDArray[np.float64], area_mm2: float, diagonal: float) -> float:
+    """The diameter of the largest ball within: among balls at some of the points, then around the best of those."""
+    some = np.arange(0, len(points), max(1, len(points) // _FOR_THICKEST))
+    found = _shrunk(points[some], normals[some], points, diagonal)
+    found[~np.isfinite(found)] = 0.0
+    best = points[some[np.argsort(-found, kind="stable")[:3]]]
+    near = cKDTree(points).query_ball_point(best, 2 * float(np.sqrt(area_mm2 / len(some))))
+    more = np.unique(np.concatenate(near).astype(np.int64))
+    finer = _shrunk(points[more], normals[more], points, diagonal)
+    finer[~np.isfinite(finer)] = 0.0
+    return 2 * float(max(found.max(), finer.max()))
 
 
 def _facing(
