@@ -6,9 +6,12 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
+
+from vesalius.cli.further import add_further, check_further, measure_further, print_further, write_tables
 
 if TYPE_CHECKING:
+    from vesalius.cli.further import Further
     from vesalius.image import LabelMap, Size, Volume
     from vesalius.metrics.ejection import Ejection
     from vesalius.transform import GreyChannel
@@ -55,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="LABELS is a heart at end-diastole, and this the same at end-systole: stroke volume, ejection fraction",
     )
     parser.add_argument("--cavity", metavar="NAME", help="which label is the blood in the ventricle (the only one)")
+    add_further(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -76,15 +80,20 @@ def run(args: argparse.Namespace) -> int:
 
         sizes = measure_circumferences(sizes, labels)
     beat = None if args.end_systole is None else _ejection(args, labels)
-    told = {} if beat is None else {"ejection": _beat_row(beat)}
+    further = measure_further(args, labels, image, sizes)
+    sizes = further.sizes
+    told: dict[str, Any] = {} if beat is None else {"ejection": _beat_row(beat)}
+    told |= further.tables
     if args.output:
-        _write(args, sizes, told)
+        _write(args, further, told)
     if args.json:
         from vesalius.report.sizes import size_row
 
-        print(json.dumps({"sizes": [size_row(size) for size in sizes], "output": args.output, **told}))
+        rows = [size_row(size, further.columns) for size in sizes]
+        print(json.dumps({"sizes": rows, "output": args.output, **told}))
     else:
         _print(sizes)
+        print_further(further)
         if beat is not None:
             print(
                 f"end-diastole {beat.end_diastolic_ml:.1f} ml, end-systole {beat.end_systolic_ml:.1f} ml: "
@@ -112,10 +121,11 @@ def _check(args: argparse.Namespace) -> None:
         raise DataError("--segmentation is what a report refers to: it wants -o with a name that ends in .dcm")
     if args.image is None and (args.series is not None or args.channel is not None):
         raise DataError("--series and --channel say which image is meant: they want --image")
-    if args.cavity is not None and args.end_systole is None:
-        raise DataError("--cavity is the ventricle whose beat is measured: it wants --end-systole")
+    if args.cavity is not None and args.end_systole is None and args.wall is None:
+        raise DataError("--cavity is a ventricle whose beat or wall is measured: it wants --end-systole or --wall")
     if args.end_systole is not None and suffix in (".csv", ".dcm"):
         raise FormatError(f"{Path(args.output).name}: an ejection fraction is written as .json, beside the sizes")
+    check_further(args)
 
 
 def _image(args: argparse.Namespace) -> Volume:
@@ -195,24 +205,25 @@ def _require_cover(labels: LabelMap, image: Volume) -> None:
         raise GeometryError("the labels reach beyond the image: it is another region, or another patient's")
 
 
-def _write(args: argparse.Namespace, sizes: tuple[Size, ...], told: dict[str, dict[str, float]]) -> None:
+def _write(args: argparse.Namespace, further: Further, told: dict[str, Any]) -> None:
     from vesalius import __version__
     from vesalius.report.sizes import write_sizes_csv, write_sizes_json
 
     suffix = Path(args.output).suffix.lower()
     if suffix == ".csv":
-        write_sizes_csv(sizes, args.output)
+        write_sizes_csv(further.sizes, args.output, further=further.columns)
+        write_tables(further, args.output)
     elif suffix == ".json":
         provenance = {"labels": Path(args.labels).name, "made by": f"vesalius {__version__}"}
         if args.image is not None:
             provenance["image"] = Path(args.image).name
-        write_sizes_json(sizes, args.output, provenance=provenance, more=told)
+        write_sizes_json(further.sizes, args.output, provenance=provenance, further=further.columns, more=told)
     else:
         from vesalius.io.dicom import read_origin, write_report
 
         own = args.labels if _kind(Path(args.labels)) in ("segmentation", "fractions") else None
         origin = read_origin(args.source, series=args.source_series)
-        write_report(sizes, args.output, origin, segmentation=args.segmentation or own)
+        write_report(further.sizes, args.output, origin, segmentation=args.segmentation or own)
 
 
 def _print(sizes: tuple[Size, ...]) -> None:

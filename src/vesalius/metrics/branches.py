@@ -16,7 +16,9 @@ from vesalius.metrics.size import border_points
 from vesalius.transform import respace
 
 _CUBIC = 1.05  # times the finest spacing, up to which voxels count as cubes
-_SMOOTH = 2.0  # voxels; standard deviation of the Gauss bell that a line of voxels is smoothed with
+_SMOOTH = 4.0  # places on a line; standard deviation of the Gauss bell that it is smoothed with
+_FINE = 1 << 25  # points up to which a structure is thinned at half-steps
+_SPUR = 1.2  # times the radius at a fork, and one of the coarsest voxels: as far a bump of a wall may reach
 _ROUNDS = 100  # of pruning; each takes one spur off every fork
 
 
@@ -65,11 +67,12 @@ def centre_lines(mask: NDArray[np.bool_], grid: Grid) -> tuple[Branch, ...]:
     """Find the centre lines of tubes.
 
     The structure is thinned to a skeleton, on cubic voxels (others are interpolated by their distance from the border,
-    so that the line does not follow the slices), and the skeleton is cut at its forks. Spurs shorter than the radius of
-    the tube that they leave are bumps of its wall and are taken off. Lines are smoothed and go on to the wall at free
-    ends. A diameter is twice the mean distance of those points of the wall that are nearest to a place of the line and
-    the two before and behind it; as near to an end or a fork as the tube is wide, it is that of the next place beyond.
-    Diameters of tubes thinner than three voxels are rough.
+    so that the line does not follow the slices), and the skeleton is cut at its forks. Spurs that reach less than a
+    voxel and a fifth of a radius beyond the wall of the tube that they leave are bumps of it and are taken off, as are
+    loops shorter than the tube is wide. Lines are smoothed and go on to the wall at free ends. A diameter is twice the
+    mean distance of those points of the wall that are nearest to a place of the line and the two before and behind it;
+    as near to an end or a fork as the tube is wide, it is that of the next place beyond. Diameters of tubes thinner
+    than three voxels are rough.
 
     Args:
         mask: 2D or 3D, the whole of the structure; it may be cut out of an image, for what lies beyond is outside.
@@ -93,27 +96,30 @@ def centre_lines(mask: NDArray[np.bool_], grid: Grid) -> tuple[Branch, ...]:
     """
     if not mask.any():
         return ()
-    solid, lattice = _cubic(mask, grid)
-    thin = skeleton(np.pad(solid, 1))[tuple(slice(1, -1) for _ in range(mask.ndim))]
-    places = np.argwhere(thin)
-    radius = cKDTree(lattice.to_points(border_points(solid))).query(lattice.to_points(places))[0]
-    spacing = float(min(lattice.spacing_mm))
+    depth, lattice = _cubic(mask, grid)
+    solid = depth > 0
+    # Thinning eats tubes of an even number of voxels from their ends; at half-steps rows are odd.
+    fine = 2 if np.prod([2 * n for n in solid.shape]) <= _FINE else 1
+    places = np.argwhere(skeleton(_halved(depth) > 1e-6 if fine == 2 else solid))
+    spacing = min(lattice.spacing_mm) / fine
+    radius = cKDTree(lattice.to_points(border_points(solid))).query(lattice.to_points(places / fine))[0]
     for _ in range(_ROUNDS):
         links, fork = _graph(places)
         lines = _lines(links, fork)
-        spurs = _spurs(lines, links, fork, radius, spacing)
+        spurs = _spurs(lines, links, fork, radius, spacing_mm=spacing, bump_mm=max(grid.spacing_mm))
         if not len(spurs):
             break
         kept = np.setdiff1d(np.arange(len(places)), spurs)
         places, radius = places[kept], radius[kept]
-    return _branches(lines, links, fork, places, radius, solid, lattice)
+    lines = [line for line in lines if not _is_eye(line, fork, radius, spacing)]
+    return _branches(lines, links, fork, places / fine, radius, solid, lattice)
 
 
 def _branches(
     lines: list[list[int]],
     links: list[list[int]],
     fork: NDArray[np.intp],
-    places: NDArray[np.intp],
+    places: NDArray[np.float64],
     radius: NDArray[np.float64],
     solid: NDArray[np.bool_],
     lattice: Grid,
@@ -124,7 +130,7 @@ def _branches(
     tips = [tuple(fork[line[k]] < 0 and len(links[line[k]]) == 1 for k in (0, -1)) for line in lines]
     drawn = []
     for line, free in zip(lines, tips, strict=True):
-        path = places[line].astype(np.float64)
+        path = places[line]
         for k in (0, -1):
             if fork[line[k]] >= 0:
                 path[k] = places[fork == fork[line[k]]].mean(axis=0)
@@ -143,18 +149,34 @@ def _branches(
     return tuple(sorted(found, key=lambda branch: -branch.length_mm))
 
 
-def _cubic(mask: NDArray[np.bool_], grid: Grid) -> tuple[NDArray[np.bool_], Grid]:
-    """The structure on cubic voxels as fine as its finest spacing."""
-    finest = min(grid.spacing_mm)
-    if max(grid.spacing_mm) <= _CUBIC * finest:
-        return mask, grid
-    if not grid.is_orthogonal:
-        raise GeometryError("the grid's axes are not at right angles (gantry tilt): resample the labels first")
+def _cubic(mask: NDArray[np.bool_], grid: Grid) -> tuple[NDArray[np.float32], Grid]:
+    """How deep each voxel lies inside, mm, on cubic voxels as fine as the finest spacing, with a border outside.
+
+    Between voxels of opposite sides it is 0 half-way.
+    """
     padded, wide = np.pad(mask, 1), grid.crop([-1] * mask.ndim, [n + 2 for n in mask.shape])
-    inner, outer = (ndimage.distance_transform_edt(side, sampling=grid.spacing_mm) for side in (padded, ~padded))
-    depth = Volume((inner - outer)[None].astype(np.float32), wide)
-    fine = respace(depth, [finest] * mask.ndim, interpolation="linear", through_plane="linear")
-    return fine.array[0] > 0, fine.grid
+    finest = min(grid.spacing_mm)
+    cubic = max(grid.spacing_mm) <= _CUBIC * finest
+    if not (cubic or grid.is_orthogonal):
+        raise GeometryError("the grid's axes are not at right angles (gantry tilt): resample the labels first")
+    depth = np.asarray(ndimage.distance_transform_edt(padded, sampling=grid.spacing_mm), np.float32)
+    depth -= ndimage.distance_transform_edt(~padded, sampling=grid.spacing_mm)
+    if cubic:
+        return depth, wide
+    fine = respace(Volume(depth[None], wide), [finest] * mask.ndim, interpolation="linear", through_plane="linear")
+    return np.asarray(fine.array[0], np.float32), fine.grid
+
+
+def _halved(depth: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Values at half-steps, ``2 n - 1`` on each axis, interpolated."""
+    for axis in range(depth.ndim):
+        low = depth[(*(slice(None),) * axis, slice(None, -1))]
+        high = depth[(*(slice(None),) * axis, slice(1, None))]
+        made = np.empty([2 * n - 1 if k == axis else n for k, n in enumerate(depth.shape)], np.float32)
+        made[(*(slice(None),) * axis, slice(None, None, 2))] = depth
+        made[(*(slice(None),) * axis, slice(1, None, 2))] = (low + high) / 2
+        depth = made
+    return depth
 
 
 def _graph(places: NDArray[np.intp]) -> tuple[list[list[int]], NDArray[np.intp]]:
@@ -217,17 +239,25 @@ def _spurs(
     links: list[list[int]],
     fork: NDArray[np.intp],
     radius: NDArray[np.float64],
+    *,
     spacing_mm: float,
+    bump_mm: float,
 ) -> NDArray[np.intp]:
     """The voxels of the shortest spur of each fork that has one."""
     shortest: dict[int, list[int]] = {}
     for line in lines:
         for way in (line, line[::-1]):
             if fork[way[0]] >= 0 and fork[way[-1]] < 0 and len(links[way[-1]]) == 1:
-                near = len(way) * spacing_mm <= radius[fork == fork[way[0]]].max() + spacing_mm
+                near = len(way) * spacing_mm <= _SPUR * radius[fork == fork[way[0]]].max() + bump_mm
                 if near and len(way) < len(shortest.get(int(fork[way[0]]), range(1 << 30))):
                     shortest[int(fork[way[0]])] = way
     return np.array([voxel for way in shortest.values() for voxel in way[1:]], dtype=np.intp)
+
+
+def _is_eye(line: list[int], fork: NDArray[np.intp], radius: NDArray[np.float64], spacing_mm: float) -> bool:
+    """Whether a line returns to its own fork within the tube: a hole that thinning found in a rough wall."""
+    same = fork[line[0]] >= 0 and fork[line[0]] == fork[line[-1]]
+    return bool(same and len(line) * spacing_mm <= 2 * radius[line].max())
 
 
 def _name(voxel: int, fork: NDArray[np.intp]) -> int:

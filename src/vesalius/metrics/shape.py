@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vesalius.errors import DataError, GeometryError
-from vesalius.image import Code, Grid, Quantity
+from vesalius.image import Code, Grid, LabelMap, Quantity, Volume
 from vesalius.metrics.autocorrelation import autocorrelation
 from vesalius.metrics.enclosing import ellipsoid_area_mm2, smallest_box_mm, smallest_ellipsoid_mm
 from vesalius.metrics.feret import hull_of, longest_mm, shortest_mm
+from vesalius.metrics.size import structures
 from vesalius.metrics.surfels import neighbour_codes, shares_inside, surfel_sizes
 
 _FEATURES = {  # field: code of the IBSI, its name there, unit by UCUM
@@ -223,6 +224,38 @@ def shape_of(mask: NDArray[np.bool_], grid: Grid, values: NDArray[np.generic] | 
         centre_mm=(float(centre[0]), float(centre[1]), float(centre[2])),
         principal_axes=tuple((float(x), float(y), float(z)) for x, y, z in directions),
     )
+
+
+def measure_shapes(labels: LabelMap, image: Volume | None = None) -> dict[str, Shape]:
+    """Measure the shape of every label and region that has a voxel.
+
+    Args:
+        labels: 3D.
+        image: On the same grid, of one channel, for the features that need one.
+
+    Raises:
+        GeometryError: The map is not 3D, or the image lies on another grid.
+        DataError: The image has several channels, or a value in a structure is not finite.
+
+    Example:
+        >>> from vesalius.image import Labels
+        >>> grid = Grid.from_spacing((8, 8, 8), (1.0, 1.0, 1.0))
+        >>> cube = LabelMap(np.pad(np.ones((4, 4, 4), int), 2), grid, Labels.of({"cube": 1, "none": 2}))
+        >>> {name: round(shape.longest_diameter_mm, 2) for name, shape in measure_shapes(cube).items()}
+        {'cube': 5.83}
+    """
+    if labels.grid.ndim != 3:
+        raise GeometryError(f"a shape is that of a volume, and these labels are {labels.grid.ndim}D")
+    if image is not None and not image.grid.is_close(labels.grid, tolerance_mm=0.01):
+        raise GeometryError("the image lies on another grid than the labels: resample it first")
+    if image is not None and image.channels != 1:
+        raise DataError(f"the image has {image.channels} channels, and values are measured in one: choose it first")
+    found = {}
+    for name, _, box, mask in structures(labels):
+        if mask.any():
+            own = labels.grid.crop([side.start for side in box], mask.shape)
+            found[name] = shape_of(mask, own, None if image is None else image.array[0][box])
+    return found
 
 
 def _box_mm(points: NDArray[np.float64], grid: Grid) -> tuple[float, float, float]:

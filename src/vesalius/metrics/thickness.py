@@ -74,7 +74,7 @@ def local_thickness_mm(mask: NDArray[np.bool_], grid: Grid) -> NDArray[np.float3
         return thick
     spacing = np.array(grid.spacing_mm)
     fine = 2 if np.prod([2 * n + 1 for n in mask.shape]) <= _FINE else 1
-    inside = _between(mask) if fine == 2 else np.pad(mask, 1)
+    inside = _half_steps(mask) if fine == 2 else np.pad(mask, 1)
     if fine == 2:  # the border runs through points of the finer lattice, which are outside
         radius = ndimage.distance_transform_edt(inside, sampling=spacing / 2)
     else:
@@ -166,8 +166,8 @@ def _faces(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> NDArray[np.float
     return np.concatenate(found)
 
 
-def _between(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The mask at half-steps, with a border of one: between voxels is inside where all voxels around are."""
+def _half_steps(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """A mask at half-steps, ``2 n + 1`` on each axis: between voxels is inside where all voxels around are."""
     fine = np.zeros([2 * n + 1 for n in mask.shape], np.bool_)
     fine[tuple(slice(1, None, 2) for _ in mask.shape)] = mask
     for axis in range(mask.ndim):

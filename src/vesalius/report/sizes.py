@@ -18,19 +18,25 @@ COLUMNS = (
 """Of a table of sizes, fields of `Size`."""
 
 
-def size_row(size: Size) -> dict[str, Any]:
-    """A size as a row: its columns, and its code as ``scheme:value`` where it has one.
+Columns = Mapping[str, Mapping[str, float | None]]
+"""Further columns of a table: for the name of each structure, values by the names of the columns."""
+
+
+def size_row(size: Size, further: Columns | None = None) -> dict[str, Any]:
+    """A size as a row: its columns, its code as ``scheme:value`` where it has one, and further columns.
 
     Example:
-        >>> size_row(Size("liver", 1, 20, volume_ml=0.5))["volume_ml"]
-        0.5
+        >>> size_row(Size("liver", 1, 20, volume_ml=0.5), {"liver": {"sphericity": 0.8}})["sphericity"]
+        0.8
     """
     row = {name: getattr(size, name) for name in COLUMNS}
     row["code"] = f"{size.code.scheme}:{size.code.value}" if size.code else None
-    return row
+    names = dict.fromkeys(name for one in (further or {}).values() for name in one)
+    own = (further or {}).get(size.name, {})
+    return row | {name: own.get(name) for name in names}
 
 
-def write_sizes_csv(sizes: Sequence[Size], path: str | os.PathLike[str]) -> None:
+def write_sizes_csv(sizes: Sequence[Size], path: str | os.PathLike[str], *, further: Columns | None = None) -> None:
     """Write one row for each structure; what is not known is an empty cell.
 
     Text that a spreadsheet would run as a formula gets a leading quote.
@@ -38,6 +44,7 @@ def write_sizes_csv(sizes: Sequence[Size], path: str | os.PathLike[str]) -> None
     Args:
         sizes: What was measured.
         path: The CSV file to write.
+        further: Columns that follow.
 
     Raises:
         VesaliusError: The file cannot be written.
@@ -53,7 +60,8 @@ def write_sizes_csv(sizes: Sequence[Size], path: str | os.PathLike[str]) -> None
 
     Source: OWASP, "CSV Injection".
     """
-    write_rows([(*COLUMNS, "code"), *(size_row(size).values() for size in sizes)], path)
+    rows = [size_row(size, further) for size in sizes]
+    write_rows([tuple(rows[0]) if rows else (*COLUMNS, "code"), *(row.values() for row in rows)], path)
 
 
 def write_sizes_json(
@@ -61,6 +69,7 @@ def write_sizes_json(
     path: str | os.PathLike[str],
     *,
     provenance: Mapping[str, str] | None = None,
+    further: Columns | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the sizes with what they were measured on; what is not known is null.
@@ -69,10 +78,12 @@ def write_sizes_json(
         sizes: What was measured.
         path: The JSON file to write.
         provenance: What they were made of and with: names and versions, never patients.
+        further: More columns of each size.
         more: Further entries of the file, beside the sizes.
 
     Raises:
         VesaliusError: The file cannot be written.
     """
-    told = {"provenance": dict(provenance or {}), "sizes": [size_row(size) for size in sizes], **(more or {})}
+    told = {"provenance": dict(provenance or {}), "sizes": [size_row(size, further) for size in sizes]}
+    told |= dict(more or {})
     write_text(path, json.dumps(told, indent=1, ensure_ascii=False) + "\n")

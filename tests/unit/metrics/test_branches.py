@@ -35,7 +35,7 @@ def test_a_rod(spacing, seed):
     assert branch.mean_diameter_mm == pytest.approx(8, rel=0.02)
     np.testing.assert_allclose(branch.diameters_mm, 8, rtol=0.05)
     ends = sorted(branch.points_mm[[0, -1]].tolist())
-    np.testing.assert_allclose(ends, sorted([back((-26, 0, 0)).tolist(), back((26, 0, 0)).tolist()]), atol=2)
+    np.testing.assert_allclose(ends, sorted([back((-26, 0, 0)).tolist(), back((26, 0, 0)).tolist()]), atol=2.5)
 
 
 @pytest.mark.parametrize(("spacing", "seed"), GRIDS)
@@ -104,3 +104,15 @@ def test_nothing_single_voxels_and_sheared_grids():
     affine[1, 2] = 1
     with pytest.raises(GeometryError, match="tilt"):
         centre_lines(mask, Grid(mask.shape, affine))
+
+
+@pytest.mark.parametrize("width", [2, 3, 4, 5, 6])
+@pytest.mark.parametrize("height", [4, 5])
+def test_bars_along_the_axes_of_any_width(width, height):
+    """Thinning voxel by voxel eats bars of an even width from their ends."""
+    bar = np.zeros((12, 44, 13), bool)
+    bar[3 : 3 + width, 2:42, 4 : 4 + height] = True
+    (branch,) = centre_lines(bar, Grid.from_spacing(bar.shape, (1.0, 1.0, 1.0)))
+    assert branch.length_mm == pytest.approx(40, abs=1.5)
+    middle = branch.points_mm[len(branch.points_mm) // 2]
+    assert (middle[0], middle[2]) == pytest.approx((3 + (width - 1) / 2, 4 + (height - 1) / 2), abs=0.3)

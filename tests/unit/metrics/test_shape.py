@@ -5,22 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ibsi import phantom
 
 from vesalius.errors import DataError, GeometryError
 from vesalius.image import Grid
-from vesalius.metrics.shape import shape_of
+from vesalius.io import read_labels
+from vesalius.io.dicom import read_origin
+from vesalius.metrics.shape import measure_shapes, shape_of
 from vesalius.metrics.surfels import shares_inside
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "pyradiomics"
 CASES = ("brain1", "brain2", "breast1", "lung1", "lung2")
-
-# The digital phantom: a line a slice in z, a block a row in y; 0 is outside. Source: arXiv:1612.07003, chapter 5.
-PHANTOM = """
-14411 14611 41641 44641
-14411 11611 01311 44611
-14400 11111 11011 11611
-14400 11111 11111 11611
-"""
 
 # Value and tolerance. Source: the tables of arXiv:1612.07003 v11, chapter 3.1 (Zwanenburg et al., Radiology 2020);
 # those of the smallest ellipsoid have no consensus.
@@ -53,10 +48,28 @@ CONSENSUS = {
     "geary_c": (0.974, 0.006),
 }
 
-
-def phantom():
-    slices = [[[int(digit) for digit in row] for row in block.split()] for block in PHANTOM.strip().splitlines()]
-    return np.array(slices).transpose(2, 1, 0), Grid.from_spacing((5, 4, 4), (2.0, 2.0, 2.0))
+CONFIGURATION_A = {
+    "mesh_volume_ml": (358, 5),
+    "surface_area_mm2": (3.57e4, 300),
+    "surface_to_volume_per_mm": (0.0996, 0.0005),
+    "compactness_1": (0.03, 0.0001),
+    "compactness_2": (0.319, 0.001),
+    "spherical_disproportion": (1.46, 0.01),
+    "sphericity": (0.683, 0.001),
+    "asphericity": (0.463, 0.002),
+    "longest_diameter_mm": (125, 1),
+    "major_axis_mm": (92.7, 0.4),
+    "minor_axis_mm": (81.5, 0.4),
+    "least_axis_mm": (70.1, 0.3),
+    "elongation": (0.879, 0.001),
+    "flatness": (0.756, 0.001),
+    "volume_density_box": (0.486, 0.003),
+    "area_density_box": (0.725, 0.003),
+    "volume_density_ellipsoid": (1.29, 0.01),
+    "area_density_ellipsoid": (1.71, 0.01),
+    "volume_density_hull": (0.827, 0.001),
+    "area_density_hull": (1.18, 0.01),
+}
 
 
 def ball(grid, centre, radii, turn=None):
@@ -77,6 +90,17 @@ def test_the_phantom_of_the_ibsi():
     codes = {quantity.concept.value: quantity for quantity in shape.quantities()}
     assert len(codes) == len(CONSENSUS) + 3
     assert (codes["KLMA"].unit, codes["RNU0"].unit, codes["L0JK"].concept.scheme) == ("mm", "cm3", "IBSI")
+
+
+def test_the_ct_phantom_of_the_ibsi(shared_data):
+    """Configuration A, without interpolation. Source: the same tables; the patient is that of its radiomics phantom."""
+    place = shared_data / "lung_ct_rtstruct"
+    origin = read_origin(place / "ct")
+    labels = read_labels(next((place / "rtstruct").iterdir()), grid=origin.grid)
+    (shape,) = measure_shapes(labels).values()
+    assert labels.counts()[1] * labels.grid.voxel_volume_mm3 == pytest.approx(3.59e5, abs=5e3)
+    for name, (value, tolerance) in CONFIGURATION_A.items():
+        assert getattr(shape, name) == pytest.approx(value, abs=tolerance), name
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -151,6 +151,24 @@ def read_report(path: str | os.PathLike[str]) -> tuple[Size, ...]:
         raise FormatError(f"{where.name}: the file cannot be read: {error.strerror}") from error
 
 
+def brightness(size: Size, value: float, *, derivation: Code) -> Quantity:
+    """A value of an image as a report holds it, for example a structure's median HU.
+
+    Args:
+        size: Of the structure: its modality and unit say what the value is.
+        value: In this unit.
+        derivation: How it was derived from the voxels' values.
+
+    Example:
+        >>> liver, median = Size("liver", modality="CT", unit="HU"), Code("SCT", "373099004", "Median")
+        >>> brightness(liver, 55.0, derivation=median).unit
+        "[hnsf'U]"
+    """
+    concept, unit = _brightness(size.modality, size.unit)
+    known = Code(concept.scheme_designator, concept.value, concept.meaning)
+    return Quantity(known, value, unit, derivation)
+
+
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
@@ -160,17 +178,22 @@ def _quantities(size: Size) -> Iterator[tuple[Concept, float, str, Concept | Non
         value = getattr(size, field)
         if value is not None:
             yield concept, value, unit, None
-    brightness, unit = next(
-        ((row[2], row[3]) for row in _BRIGHTNESS if (row[0], row[1]) == (size.modality, size.unit)),
-        # MR has no unit; where another image has one that is not listed, its numbers are just that.
-        next(((row[2], row[3]) for row in _BRIGHTNESS if row[0] == size.modality == "MR"), _BRIGHTNESS[-1][2:]),
-    )
+    brightness, unit = _brightness(size.modality, size.unit)
     for field, derivation in _DERIVED.items():
         value = getattr(size, field)
         if value is not None:
             yield brightness, value, unit, derivation
     for other in size.others:
         yield _concept(other.concept), other.value, other.unit, _concept(other.derivation) if other.derivation else None
+
+
+def _brightness(modality: str, unit: str) -> tuple[Concept, str]:
+    """What an image's values are, and their unit by UCUM."""
+    return next(
+        ((row[2], row[3]) for row in _BRIGHTNESS if (row[0], row[1]) == (modality, unit)),
+        # MR has no unit; where another image has one that is not listed, its numbers are just that.
+        next(((row[2], row[3]) for row in _BRIGHTNESS if row[0] == modality == "MR"), _BRIGHTNESS[-1][2:]),
+    )
 
 
 def _tree(sizes: Sequence[Size], origin: Origin, segments: tuple[Dataset, dict[str, int]] | None) -> Dataset:
