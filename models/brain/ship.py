@@ -53,7 +53,9 @@ def _subgroup(found: dict[str, Any]) -> Subgroup:
 
 def _nothing_promised(painted: dict[str, Any]) -> Calibration:
     least = least_persons(LEVEL)
-    why = f"no intervals of {LEVEL:.0%} and no outer region: {painted['persons']} persons, and {least} are needed"
+    why = (
+        f"no intervals of {100 * LEVEL:.0f} % and no outer region: {painted['persons']} persons, and {least} are needed"
+    )
     return Calibration(
         on=f"{painted['images']} images painted from the maps of {painted['persons']} persons, who stay so few",
         cases=painted["images"],

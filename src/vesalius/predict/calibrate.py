@@ -33,7 +33,8 @@ class Comparison:
 
     Args:
         unseen: The Dice, whose case it is, and its groups.
-        sizes: Voxels of each label and region: of the reference, and predicted.
+        sizes: Voxels of each label and region: of the reference, and predicted; empty where somebody looked at a part
+            of the image only, since the size of what goes on beyond is not known.
         missed: For each output that the reference shows, what `vesalius.metrics.conformal.missed_shares` says.
     """
 
@@ -129,7 +130,8 @@ def compare_case(case: Case, segmenter: Segmenter, names: Sequence[str], *, pers
     drawn = relabel(case.reference, plan.labels)
     reference = LabelMap(drawn.array, said.labels.grid, plan.labels)
     ignore = case.reference.labels.ignore
-    shown = said.labels.array if ignore is None else np.where(case.reference.array == ignore, 0, said.labels.array)
+    unseen = np.isin(case.reference.array, [] if ignore is None else [ignore])
+    shown = np.where(unseen, 0, said.labels.array)
     counts = measure(LabelMap(shown, said.labels.grid, plan.labels), reference).counts
     first = 0 if plan.regions else 1  # channel of the first output, after the background
     missed = {}
@@ -141,7 +143,7 @@ def compare_case(case: Case, segmenter: Segmenter, names: Sequence[str], *, pers
             missed[output.name] = missed_shares(sure)
     return Comparison(
         Unseen(person, {name: dice(counts[name]) for name in names}, case.groups),
-        {name: (counts[name].reference, counts[name].prediction) for name in names},
+        {} if unseen.any() else {name: (counts[name].reference, counts[name].prediction) for name in names},
         missed,
     )
 
@@ -155,19 +157,25 @@ def calibration_of(found: Sequence[Comparison], *, level: float, missed: Sequenc
         missed: Shares that outer regions may miss on average.
         on: What the cases were.
     """
-    names = list(dict.fromkeys(name for one in found for name in one.sizes))
-    persons = [one.unseen.person for one in found]
+    names = list(dict.fromkeys(name for one in found for name in one.unseen.dice))
+    whole = [one for one in found if one.sizes]
+    persons = [one.unseen.person for one in whole]
     factors: dict[str, Pair] = {}
     outer: dict[float, dict[str, float]] = {}
     lacking = {}
     for name in names:
         why = []
-        true, said = zip(*(one.sizes[name] for one in found), strict=True)
+        true, said = ([one.sizes[name][side] for one in whole] for side in (0, 1))
         factor = size_factor(true, said, persons, level=level)
         if factor is None:
             who = {person for person, size in zip(persons, said, strict=True) if size}
             why.append(
-                _why(f"intervals of {level:.0%}", len(who), least_persons(level), "it was found where there is none")
+                _why(
+                    f"intervals of {_percent(level)}",
+                    len(who),
+                    least_persons(level),
+                    "it was found where there is none",
+                )
             )
         else:
             factors[name] = _outward(factor)
@@ -181,14 +189,14 @@ def calibration_of(found: Sequence[Comparison], *, level: float, missed: Sequenc
             share = max(missed)
             least = least_persons(1 - share)
             why.append(
-                _why(f"outer region that misses {share:.0%}", len(set(whose)), least, "too much of it is missed")
+                _why(f"outer region that misses {_percent(share)}", len(set(whose)), least, "too much of it is missed")
             )
         if why:
             lacking[name] = "; ".join(why)
     return Calibration(
         on=on,
         cases=len(found),
-        persons=len(set(persons)),
+        persons=len({one.unseen.person for one in found}),
         level=level,
         factors=factors,
         outer=outer,
@@ -227,6 +235,10 @@ def _outward(factor: float) -> Pair:
     """Both multiples, rounded so that the interval grows."""
     high = math.ceil(factor * 1e4) / 1e4
     return math.floor(1e4 / high) / 1e4 or 1 / high, high
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
 
 
 def _why(what: str, persons: int, least: int, otherwise: str) -> str:

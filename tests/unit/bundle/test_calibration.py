@@ -19,7 +19,7 @@ PROMISED = Calibration(
     level=0.9,
     factors={"ball": (0.8, 1.25)},
     outer={0.1: {"ball": 0.25, "core": 0.01}, 0.2: {"ball": 0.5}},
-    lacking={"core": "no intervals of 90%: 4 persons, and 9 are needed"},
+    lacking={"core": "no intervals of 90 %: 4 persons, and 9 are needed"},
 )
 CARD = Card(
     name="balls",

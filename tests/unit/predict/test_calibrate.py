@@ -53,22 +53,32 @@ def test_too_few_persons_are_promised_nothing_and_told_why(bundle):
     promised = calibrate(bundle, ball_dataset(4, shape=SMALL)).card.calibration
     assert (promised.factors, promised.outer, promised.persons) == ({}, {}, 2)
     words = (
-        "no intervals of 90%: 2 persons, and 9 are needed; no outer region that misses 20%: 2 persons, and 4 are needed"
+        "no intervals of 90 %: 2 persons, and 9 are needed",
+        "no outer region that misses 20 %: 2 persons, and 4 are needed",
     )
-    assert promised.lacking == dict.fromkeys(("ball", "core"), words)
+    assert promised.lacking == dict.fromkeys(("ball", "core"), "; ".join(words))
 
 
-def test_where_nobody_looked_does_not_count(bundle):
+def test_where_nobody_looked_does_not_count_and_sizes_are_not_known(bundle):
     case = ball_case(1, shape=SMALL)
     labels = Labels.of({"ball": 1, "core": 2}, ignore=9)
     drawn = case.reference.array.copy()
     drawn[:8] = 9
     half = replace(case, reference=LabelMap(drawn, case.reference.grid, labels))
     segmenter = load_segmenter(bundle, device="cpu")
-    said = segment(case.image, segmenter).labels.array
+    said = segment(case.image, segmenter, probabilities=True)
     found = compare_case(half, segmenter, ("ball", "core"), person="p")
+    assert found.sizes == {}
     for value, name in ((1, "ball"), (2, "core")):
-        assert found.sizes[name] == ((drawn[8:] == value).sum(), (said[8:] == value).sum())
+        true, other = drawn[8:] == value, said.labels.array[8:] == value
+        assert found.unseen.dice[name] == pytest.approx(2 * (true & other).sum() / (true.sum() + other.sum()))
+        sure = np.where(other, 1, said.probabilities.array[value, 8:])[true]
+        assert found.missed[name][0] == pytest.approx((sure < 0.5).mean())
+    looked_at_all = replace(case, reference=LabelMap(case.reference.array, case.reference.grid, labels))
+    assert set(compare_case(looked_at_all, segmenter, ("ball",), person="p").sizes) == {"ball"}
+    promised = calibrate(bundle, replace(dataset_of([half]), labels=labels), level=0.4).card.calibration
+    assert promised.factors == {}
+    assert "no intervals of 40 %: 0 persons, and 1 are needed" in promised.lacking["ball"]
 
 
 def test_references_need_not_show_all_that_the_segmenter_knows(bundle):
