@@ -8,6 +8,7 @@ inside ``run``: that keeps every ``--help`` fast.
 from __future__ import annotations
 
 import argparse
+import builtins
 import contextlib
 import importlib
 import json
@@ -40,6 +41,7 @@ VERBS = {
     "register": "bring an image onto another's anatomy: turn and shift it, scale it, or bend it smoothly",
     "measure": "measure structures: volume, diameters, mean HU or SUV, as a table or a DICOM report",
     "mesh": "turn a label map into closed, smooth surfaces for printers and viewers, and prove that they are sound",
+    "print": "make surfaces ready for a printer: scale, base, cut, hollow, and prove that they can be printed",
     "convert": "convert images, label maps and DICOM objects between all formats that are known",
     "evaluate": "score predictions against references",
     "calibrate": "say from labelled cases how wrong a segmenter's sizes may be, and write it on its card",
@@ -114,10 +116,12 @@ def module_of(verb: str) -> str:
     """The module of a verb: of its name, with underscores for hyphens and where Python has a word of this name.
 
     Example:
-        >>> module_of("import"), module_of("dicom-node")
-        ('vesalius.cli.import_', 'vesalius.cli.dicom_node')
+        >>> module_of("import"), module_of("dicom-node"), module_of("print")
+        ('vesalius.cli.import_', 'vesalius.cli.dicom_node', 'vesalius.cli.print_')
     """
-    return f"vesalius.cli.{verb.replace('-', '_')}{'_' if keyword.iskeyword(verb) else ''}"
+    # A module `print` would hide the function of this name from the package's own code.
+    taken = keyword.iskeyword(verb) or hasattr(builtins, verb)
+    return f"vesalius.cli.{verb.replace('-', '_')}{'_' if taken else ''}"
 
 
 def _yield_when_crowded() -> None:

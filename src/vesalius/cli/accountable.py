@@ -31,6 +31,7 @@ _ACTS: Mapping[str, tuple[Act, str]] = {
     "preprocess": ("view", "changed"),
     "register": ("view", "changed"),
     "mesh": ("view", "exported"),
+    "print": ("view", "exported"),
     "convert": ("view", "exported"),
     "export": ("export", "exported"),
     "deidentify": ("deidentify", "de-identified"),

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vesalius.cli.surfaces import add_files, named_labels, refuse_files, write_surfaces
+
 if TYPE_CHECKING:
-    from vesalius.image import LabelMap
     from vesalius.mesh import Soundness, Surface
 
 HELP = "turn a label map into closed surfaces that neighbours share, smooth ones, and prove that they are sound"
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         metavar="OUT",
         required=True,
-        help="a file with all structures (.stl, .3mf, .ply, .obj, .glb, .vtp), or a new folder with one STL each",
+        help="a file with all structures (.stl, .3mf, .ply, .obj, .glb, .vtp, .dcm), or a new folder with one each",
     )
     parser.add_argument("--labels", metavar="NAME=VALUE,…", help="what the values mean, where the file does not say")
     parser.add_argument(
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "voxels",
     )
     parser.add_argument(
-        "--smoothing-steps", type=int, metavar="N", help="how often to smooth (40; 0 with --probabilities; 0: none)"
+        "--smoothing-steps", type=int, metavar="N", help="how often to smooth (60; 0 with --probabilities; 0: none)"
     )
     parser.add_argument(
         "--slices",
@@ -51,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.0,
         help="leave out triangles within this distance from the full surface (0, the default: keep all)",
     )
+    add_files(parser)
     parser.add_argument("--no-check", action="store_true", help="do not prove that the surfaces are sound")
 
 
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     from vesalius.mesh import extract, simplify
 
     _refuse(args)
-    labels = _labels(args)
+    labels = named_labels(args.seg, args.labels)
     names = args.structure or [*labels.labels.names]
     for name in names:
         labels.labels.members(name)  # refuses a name that is unknown before anything is computed
@@ -80,33 +81,18 @@ def run(args: argparse.Namespace) -> int:
     bad = [name for name, proof in proofs.items() if not proof.is_sound]
     if bad:
         raise VesaliusError(f"a surface is not sound, nothing was written: {', '.join(bad)}; --no-check writes it")
-    files = _write(args, surfaces)
+    files = write_surfaces(args, surfaces)
     _tell(args, surfaces, proofs, files, empty)
     return 0
 
 
 def _refuse(args: argparse.Namespace) -> None:
     """Refuse what cannot be done before anything is read."""
-    from vesalius.errors import DataError, FormatError
-    from vesalius.mesh.files import FORMATS
+    from vesalius.errors import DataError
 
-    target = Path(args.output)
-    if target.suffix and not target.is_dir() and target.suffix.lower() not in FORMATS:
-        raise FormatError(f"{target.name}: surfaces are written as {', '.join(FORMATS)}, or into a folder")
+    refuse_files(args)
     if not args.max_error >= 0:
         raise DataError(f"--max-error must be 0 mm or more, not {args.max_error}")
-
-
-def _labels(args: argparse.Namespace) -> LabelMap:
-    from vesalius.cli.arguments import label_values
-    from vesalius.image import Labels
-    from vesalius.io import read_labels
-
-    if args.labels is None:
-        return read_labels(args.seg)
-    values = label_values(args.labels)
-    ignore = values.pop("ignore", None)
-    return read_labels(args.seg, Labels.of(values, ignore=ignore))
 
 
 def _checked(surfaces: list[Surface]) -> dict[str, Soundness]:
@@ -118,15 +104,6 @@ def _checked(surfaces: list[Surface]) -> dict[str, Soundness]:
 
     with ThreadPoolExecutor(cores()) as pool:
         return {s.label.name: proof for s, proof in zip(surfaces, pool.map(check, surfaces), strict=True)}
-
-
-def _write(args: argparse.Namespace, surfaces: list[Surface]) -> list[str]:
-    from vesalius.mesh.files import write_mesh, write_meshes
-
-    if Path(args.output).suffix:
-        write_mesh(surfaces, args.output)
-        return [Path(args.output).name]
-    return list(write_meshes(surfaces, args.output))
 
 
 def _tell(

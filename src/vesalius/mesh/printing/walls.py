@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 from vesalius.errors import DataError
 from vesalius.mesh.surface import Surface
 
-_FACING = -0.5  # cosine of 120°
+_FACING = -0.766  # cosine of 140°
 _TURNS = 40
 _STILL = 2e-3  # of a radius: a ball that would shrink by less is taken
 _MOST_POINTS = 40_000
@@ -58,8 +58,8 @@ def measure_walls(surface: Surface, *, apart_mm: float | None = None) -> Walls:
     """Measure how thick a solid is at points all over its surface.
 
     At each point the thickness is the diameter of the largest ball that touches the surface there from within and
-    reaches no point of a side that faces it. Sides face each other when their normals are about 120° apart or more
-    (98° to 142°, by their direction): the sides of a box's edge are not, so that its thickness is that of the box
+    reaches no point of a side that faces it. Sides face each other when their normals are about 140° apart or more
+    (119° to 161°, by their direction): the sides of a box's edge are not, so that its thickness is that of the box
     there too, whereas a blade gets thin towards its edge.
 
     Args:
