@@ -53,6 +53,11 @@ def add_further(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--distance", metavar=("ONE", "OTHER"), nargs=2, action="append", help="the smallest, and between which points"
     )
+    group.add_argument(
+        "--calibration",
+        metavar="BUNDLE",
+        help="the segmenter that made LABELS: between which sizes it promises the true ones to lie",
+    )
     group.add_argument("--planes", metavar="FILE", help="divide an organ by the planes in this JSON file")
 
 
@@ -97,6 +102,11 @@ def measure_further(
         if args.wall is not None and part is labels:
             _add_wall(found, more, args, part)
         found = replace(found, sizes=(*found.sizes, *(replace(one, others=tuple(more[one.name])) for one in own)))
+    if args.calibration is not None:
+        from vesalius.cli.promised import promised_columns
+
+        for name, row in promised_columns(args.calibration, sizes).items():
+            found.columns[name] |= row
     if args.tubes:
         found.tables["branches"] = _branches(args.tubes, labels)
     if args.distance:
@@ -126,7 +136,7 @@ def print_further(further: Further) -> None:
     told = {name: row for name, row in further.columns.items() if any(value is not None for value in row.values())}
     if told:
         table = Table("", *told, box=None, pad_edge=False)
-        for name in dict.fromkeys(name for row in told.values() for name in row):
+        for name in dict.fromkeys(name for row in told.values() for name, value in row.items() if value is not None):
             table.add_row(name, *(_shown(row.get(name)) for row in told.values()))
         console.print(table)
     for title, rows in further.tables.items():
