@@ -1,5 +1,6 @@
 """``vesalius calibrate``, and what `segment`, `show` and `models` tell of it."""
 
+import csv
 from dataclasses import replace
 
 import numpy as np
@@ -87,6 +88,22 @@ def test_a_size_comes_with_its_interval(calibrated, data, tmp_path, told, printe
     low, high = promised.interval("ball", one["volume_ml"]["ball"])
     text = printed("segment", image, "--bundle", calibrated, "-o", tmp_path / "a.nii.gz")
     assert f"ball {one['volume_ml']['ball']:.4g} ml (90 %: {low:.4g} to {high:.4g}), core" in text
+
+
+def test_a_table_of_sizes_has_the_intervals_as_columns(calibrated, model, data, tmp_path, told, printed):
+    told("segment", data / "images" / "case3.nii.gz", "--bundle", calibrated, "-o", tmp_path / "a.nii.gz")
+    command = ["measure", tmp_path / "a.nii.gz", "--calibration"]
+    promised = Bundle.load(calibrated).card.calibration
+    sizes = told(*command, calibrated, "-o", tmp_path / "a.csv")["sizes"]
+    with (tmp_path / "a.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [size["name"] for size in sizes] == [row["name"] for row in rows] == ["ball", "core"]
+    for size, row in zip(sizes, rows, strict=True):
+        expected = promised.interval(size["name"], size["volume_ml"])
+        assert (size["volume_low_ml"], size["volume_high_ml"], size["level"]) == (*expected, 0.9)
+        assert (float(row["volume_low_ml"]), float(row["volume_high_ml"])) == pytest.approx(expected)
+    assert "untrained is not calibrated" in printed(*command, model, code=1)
+    assert "calibrated for anterior, posterior, and LABELS shows none" in printed(*command, "hippocampus", code=1)
 
 
 def test_other_settings_are_promised_nothing(calibrated, data, tmp_path, told, printed):
