@@ -4,8 +4,9 @@
 #   litert, executorch   environments in .venvs/, on top of .venv, since their packages do not go with others
 #   browser              the npm package of ONNX Runtime Web, packed, and Chromium
 #   hospital             Orthanc, validators and tools of DICOM, PostgreSQL
+#   printing             programs that look at meshes and slice them
 #
-# scripts/test_setup.sh [litert] [executorch] [browser] [hospital] sets up these, or all. What is there already stays.
+# scripts/test_setup.sh [litert] [executorch] [browser] [hospital] [printing] sets up these, or all. What is there already stays.
 # What cannot be had (no network, no npm, no root) is told, and its tests are skipped with the reason; the exit code
 # stays 0.
 set -u
@@ -74,11 +75,17 @@ hospital() {
     done
 }
 
+printing() {
+    for program in admesh prusa-slicer; do
+        command -v "$program" >/dev/null || debian "$program"
+    done
+}
+
 for part in "${@:-all}"; do
     case $part in
-    all) environment litert; environment executorch; browser; hospital ;;
+    all) environment litert; environment executorch; browser; hospital; printing ;;
     litert | executorch) environment "$part" ;;
-    browser | hospital) "$part" ;;
-    *) told "unknown part $part: litert, executorch, browser or hospital"; exit 2 ;;
+    browser | hospital | printing) "$part" ;;
+    *) told "unknown part $part: litert, executorch, browser, hospital or printing"; exit 2 ;;
     esac
 done
