@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vesalius.image import LabelMap, Quantity, Size, Volume
+    from vesalius.metrics.partial_volume import PartialVolume
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,14 @@ def add_further(parser: argparse.ArgumentParser) -> None:
         "--active-above",
         metavar="VALUE",
         help="what counts as active for --statistics: a value, or a share of the structure's maximum such as 41%%",
+    )
+    group.add_argument(
+        "--soft-edge", action="store_true", help="the volume by the greys of the border in --image, with an interval"
+    )
+    group.add_argument(
+        "--probabilities",
+        metavar="FILE",
+        help="background and each label, as `vesalius segment --probabilities` writes them: the volume to be expected",
     )
     group.add_argument(
         "--thickness", action="store_true", help="mean and largest local thickness: balls that fit into the structure"
@@ -71,6 +80,8 @@ def check_further(args: argparse.Namespace) -> None:
         if not args.statistics:
             raise DataError("--active-above is what --statistics count as active")
         _threshold(args.active_above)
+    if args.soft_edge and args.image is None:
+        raise DataError("--soft-edge is that of an image: name it with --image")
     if args.in_slices and args.wall is None:
         raise DataError("--in-slices says how a wall is measured: it wants --wall")
     if args.output and Path(args.output).suffix.lower() == ".dcm" and (args.tubes or args.distance):
@@ -99,6 +110,10 @@ def measure_further(
             _add_statistics(found, more, part, image, args.active_above, {size.name: size for size in own})
         if args.thickness:
             _add_thickness(found, part)
+        if args.soft_edge and image is not None:
+            _add_soft_edges(found, part, image)
+        if args.probabilities is not None and part is labels:
+            _add_expected(found, args.probabilities, labels)
         if args.wall is not None and part is labels:
             _add_wall(found, more, args, part)
         found = replace(found, sizes=(*found.sizes, *(replace(one, others=tuple(more[one.name])) for one in own)))
@@ -193,6 +208,47 @@ def _add_thickness(found: Further, labels: LabelMap) -> None:
         thick = local_thickness_mm(mask, labels.grid)[mask]
         mean, most = (float(thick.mean()), float(thick.max())) if thick.size else (None, None)
         found.columns[name] |= {"mean_thickness_mm": mean, "largest_thickness_mm": most}
+
+
+def _add_soft_edges(found: Further, labels: LabelMap, image: Volume) -> None:
+    """The volume by the image; none of a structure of which the image cannot tell it."""
+    import numpy as np
+
+    from vesalius.errors import DataError
+    from vesalius.metrics.partial_volume import volume_of_image
+    from vesalius.metrics.size import structures
+
+    for name, _, box, mask in structures(labels):
+        wide = tuple(
+            slice(max(side.start - 5, 0), min(side.stop + 5, n)) for side, n in zip(box, image.grid.shape, strict=True)
+        )
+        around = [(s.start - w.start, w.stop - s.stop) for s, w in zip(box, wide, strict=True)]
+        try:
+            volume = volume_of_image(np.pad(mask, around), image.array[0][wide], labels.grid)
+        except DataError:
+            volume = None
+        found.columns[name] |= _volume_row("soft_edge", volume)
+
+
+def _add_expected(found: Further, path: str, labels: LabelMap) -> None:
+    from vesalius.errors import DataError, GeometryError
+    from vesalius.io import read
+    from vesalius.metrics.partial_volume import volume_of_probabilities
+
+    chances = read(path)
+    names = [label.value for label in labels.labels.labels]
+    if chances.channels != 1 + len(names):
+        raise DataError(f"{Path(path).name}: has {chances.channels} channels, not background and {len(names)} labels")
+    if not chances.grid.is_close(labels.grid, tolerance_mm=0.01):
+        raise GeometryError(f"{Path(path).name}: the probabilities lie on another grid than the labels")
+    for name, members in labels.labels.targets().items():
+        own = chances.array[[1 + names.index(member) for member in members]].sum(axis=0, dtype="float64")
+        found.columns[name] |= _volume_row("expected", volume_of_probabilities(own.clip(0, 1), labels.grid))
+
+
+def _volume_row(kind: str, volume: PartialVolume | None) -> dict[str, float | None]:
+    names = ("volume_ml", "low_ml", "high_ml")
+    return {f"{kind}_{name}": None if volume is None else getattr(volume, name) for name in names}
 
 
 def _add_wall(found: Further, more: dict[str, list[Quantity]], args: argparse.Namespace, labels: LabelMap) -> None:

@@ -117,6 +117,30 @@ def test_walls_tubes_distances_and_parts(model, told, printed, tmp_path):
         assert next(csv.DictReader(file))["name"] == "vessel"
 
 
+def test_volumes_that_count_parts_of_voxels(tmp_path, told, printed):
+    grid = Grid.from_spacing((30, 30, 24), (1.0, 1.0, 1.2))
+    far = np.linalg.norm(grid.to_points(np.moveaxis(np.indices(grid.shape), 0, -1)) - (14.6, 14.3, 13.9), axis=-1)
+    share = np.clip(8.5 - far, 0, 1)
+    labels = LabelMap((far < 7.4).astype(int), grid, Labels.of({"cyst": 1, "none": 2}))
+    write(labels, tmp_path / "labels.npz")
+    write(Volume((200 - 150 * share)[None].astype(np.float32), grid, Meta("MR")), tmp_path / "mr.nii.gz")
+    chances = np.stack([1 - share, share, 0 * share]).astype(np.float32)
+    write(Volume(chances, grid), tmp_path / "chances.npz")
+    arguments = (tmp_path / "labels.npz", "--image", tmp_path / "mr.nii.gz", "--soft-edge")
+    found = told("measure", *arguments, "--probabilities", tmp_path / "chances.npz", "-o", tmp_path / "out.csv")
+    cyst, none = found["sizes"]
+    known = 4 / 3 * np.pi * 8**3 / 1000
+    assert cyst["soft_edge_volume_ml"] == pytest.approx(known, rel=0.02)
+    assert cyst["expected_volume_ml"] == pytest.approx(known, rel=0.02)
+    assert cyst["expected_low_ml"] < known < cyst["expected_high_ml"]
+    assert cyst["volume_ml"] < 0.85 * known
+    assert (none["soft_edge_volume_ml"], none["expected_volume_ml"]) == (None, 0)
+    write(Volume(chances[:2], grid), tmp_path / "chances.npz")
+    shown = printed("measure", *arguments, "--probabilities", tmp_path / "chances.npz", code=1)
+    assert "not background and 2 labels" in shown
+    assert "--image" in printed("measure", tmp_path / "labels.npz", "--soft-edge", code=1)
+
+
 def test_a_pet_has_a_metabolic_volume(tmp_path, told, study, monkeypatch):
     labels = phantom_labels()
     suv = np.where(labels.array == 2, 5.0, 1.0)
