@@ -16,13 +16,18 @@ def test_the_hippocampus_bundle_keeps_its_word(shared_data: Path) -> None:
     bundle = Bundle.load("hippocampus")
     dataset = index(shared_data / "msd_hippocampus", check=False)
     held_out = dataset.select(bundle.provenance["held_out"][:8])
-    scores = []
+    scores, outside = [], dict.fromkeys(("anterior", "posterior"), 0)
     for case in held_out:
         assert case.reference is not None
         prediction = segment(case.image, bundle).labels
         renamed = type(case.reference)(case.reference.array, case.reference.grid, bundle.plan.labels)
         scores.append(evaluate(prediction, renamed, case=case.id, metrics=("dice",)))
+        for name, value in (("anterior", 1), ("posterior", 2)):
+            between = bundle.card.calibration.interval(name, (prediction.array == value).sum())
+            outside[name] += not between[0] <= (case.reference.array == value).sum() <= between[1]
     assert summarise(scores).foreground["dice"].mean == pytest.approx(bundle.card.scores["mean"], abs=0.03)
+    # It was calibrated on 22 cases, these among them, of which the 21st worst is the last one inside.
+    assert max(outside.values()) <= 2
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from typing import TYPE_CHECKING
 
 from vesalius.cli.admission import warn_of_withdrawals
@@ -54,6 +55,9 @@ def run(args: argparse.Namespace) -> int:
     missed = MISSED if args.missed is None else _shares(args.missed)
     with counting("reading", shown=not args.json) as progress:
         dataset = read_dataset(args, progress).with_reference()
+    if not args.json:
+        for case in dataset.left_out:
+            print(f"vesalius: left out: {case.id}: {case.reason}", file=sys.stderr)
     dataset = _untaught(bundle, dataset, held_out=args.held_out)
     on = args.on
     if args.held_out and not on:
@@ -64,7 +68,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         told = card_to_json(made.card)
         names = ("scores", "intervals", "subgroups", "scores_on", "calibration")
-        print(json.dumps({"bundle": args.output, **{name: told.get(name) for name in names}}))
+        left_out = [{"id": case.id, "reason": case.reason} for case in dataset.left_out]
+        print(json.dumps({"bundle": args.output, **{name: told.get(name) for name in names}, "left_out": left_out}))
         return 0
     print_scores(made.card)
     print(f"bundle: {args.output}")

@@ -169,6 +169,15 @@ def test_the_data_set_that_taught_it_is_refused(bundle, data, tmp_path, printed,
     assert "held no case out" in printed("calibrate", bundle.save(tmp_path / "b"), *command[2:], "--held-out", code=1)
 
 
+def test_cases_that_cannot_be_used_are_named(model, tmp_path, told, printed):
+    data = write_cases(tmp_path / "data", [ball_case(n, shape=SMALL) for n in range(3)])
+    (data / "labels" / "case1.nii.gz").write_bytes(b"broken")
+    command = ["calibrate", model, data, "-o", tmp_path / "out", "--labels", "ball=1,core=2"]
+    assert [case["id"] for case in told(*command)["left_out"]] == ["case1"]
+    assert "left out: case1: " in printed(*command)
+    assert Bundle.load(tmp_path / "out").card.calibration.cases == 2
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
