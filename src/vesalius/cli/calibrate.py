@@ -107,7 +107,8 @@ def _untaught(bundle: Bundle, dataset: Dataset, *, held_out: bool) -> Dataset:
         return dataset.select([case for case, name in named.items() if name in wanted])
     told = bundle.provenance
     kept_back = set(told.get("held_out") or ())
-    if kept_back and kept_back <= set(named.values()) and told.get("training_cases", 0) + len(kept_back) == len(named):
+    count = told.get("training_cases", 0) + (0 if "folds" in told else len(kept_back))
+    if kept_back and kept_back <= set(named.values()) and count == len(named):
         raise DataError(
             "this is the data set that the segmenter was trained on: with --held-out only the cases are used that "
             "taught it nothing"

@@ -166,6 +166,10 @@ def test_the_data_set_that_taught_it_is_refused(bundle, data, tmp_path, printed,
         tmp_path / "other"
     )
     assert "another data set" in printed("calibrate", other, *command[2:], "--held-out", code=1)
+    every = {"held_out": [f"case{n}" for n in range(10)], "training_cases": 10, "folds": []}
+    folds = replace(bundle, provenance=every).save(tmp_path / "folds")
+    assert "that the segmenter was trained on" in printed("calibrate", folds, *command[2:], code=1)
+    assert "taught one of its networks" in printed("calibrate", folds, *command[2:], "--held-out", code=1)
     assert "held no case out" in printed("calibrate", bundle.save(tmp_path / "b"), *command[2:], "--held-out", code=1)
 
 
