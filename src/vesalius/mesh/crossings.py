@@ -144,8 +144,10 @@ def _heights(
     heights: Points = np.einsum("nkx,nx->nk", points - triangle[:, :1], normal)
     heights[np.abs(heights) <= _FLAT * size[:, None] ** 3] = 0
     # A corner that both have touches, and does not cut.
-    apart = (np.where(shared, 1.0, heights) > 0).all(axis=1) | (np.where(shared, -1.0, heights) < 0).all(axis=1)
-    return heights, (heights == 0).all(axis=1), apart
+    above, below = np.where(shared, 1.0, heights).min(axis=1), np.where(shared, -1.0, heights).max(axis=1)
+    flat: NDArray[np.bool_] = np.logical_not(heights.any(axis=1))
+    apart: NDArray[np.bool_] = np.logical_or(above > 0, below < 0)
+    return heights, flat, apart
 
 
 def _pierced(triangle: Points, other: Points, heights: Points, shared: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -177,11 +177,10 @@ def _round(mesh: _Mesh, edges: _Edges, targets: NDArray[np.int32], bound: float)
     bad = turn < _LEAST_TURN * lengths[0] * lengths[1]
     corners = mesh.vertices[new[kept]]
     longest = np.square(corners - np.roll(corners, -1, axis=1)).sum(axis=2).max(axis=1)
-    bad |= lengths[1] < _LEAST_SHAPE * longest
+    bad |= lengths[1] <= _LEAST_SHAPE * longest  # those without an area as well
     shift = mesh.vertices[owner[kept]] - mesh.vertices[into[kept]]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        distance = np.abs(np.einsum("ij,ij->i", shift, after)) / lengths[1]
-    good[owner[kept][bad | ~np.isfinite(distance)]] = False
+    distance = np.abs(np.einsum("ij,ij->i", shift, after)) / np.where(bad, 1.0, lengths[1])
+    good[owner[kept][bad]] = False
     np.maximum.at(error, owner[kept], distance.astype(np.float32))
     np.maximum.at(largest, owner, mesh.sums[star])
     good &= largest + error <= bound

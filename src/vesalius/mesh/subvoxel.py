@@ -56,9 +56,11 @@ def placed(net: Net, probabilities: Volume, low: NDArray[np.int64], border: NDAr
                 share = np.where((begin > 0) & (end < 0), begin / (begin - end), 0.5)
             point = np.tile(at[corner].astype(np.float64), (len(found), 1))
             point[:, axis] = np.clip(share, _NEAREST, 1 - _NEAREST)
-            total[found] += point
-            crossings[found] += 1
-    local = total / np.maximum(crossings, 1)[:, None]
+            # Where the image ends nothing is known of the far end: such an edge only counts where there is no other.
+            weight = np.where(values.has(places[found] + at[corner]) & values.has(places[found] + at[far]), 1.0, 1e-9)
+            total[found] += weight[:, None] * point
+            crossings[found] += weight
+    local = total / np.where(crossings > 0, crossings, 1)[:, None]
     vertex = net.first[whole]
     free = two & ~border[vertex].any(axis=1)
     gaps = np.stack([values.of(places[free] + corner, other[free], one[free]) for corner in at], axis=1)
@@ -75,6 +77,10 @@ class _Values:
         self._array = probabilities.array
         self._low = low - 1
         self._last = np.asarray(probabilities.grid.shape) - 1
+
+    def has(self, places: NDArray[np.integer]) -> NDArray[np.bool_]:
+        at = places + self._low
+        return np.logical_and.reduce([(at >= 0), (at <= self._last)]).all(axis=1)  # type: ignore[no-any-return]
 
     def of(self, places: NDArray[np.integer], one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.float64]:
         x, y, z = np.clip(places + self._low, 0, self._last).T
@@ -109,7 +115,7 @@ def _interpolated(local: Points, gaps: NDArray[np.float64]) -> tuple[NDArray[np.
     return value, slope
 
 
-def uncut(net: Net, points: Points, spacing_mm: tuple[float, ...]) -> Points:
+def uncut(net: Net, points: Points, spacing_mm: tuple[float, ...], border: NDArray[np.bool_]) -> Points:
     """Give back what straight lines take from what is round: interpolation between voxels, and flat triangles.
 
     On a sphere of radius R each takes h²/6R on average from a net of width h, two thirds together of how far a vertex
@@ -119,6 +125,7 @@ def uncut(net: Net, points: Points, spacing_mm: tuple[float, ...]) -> Points:
         net: The net.
         points: ``(V, 3)`` in index space, on the surface of equal probabilities.
         spacing_mm: Of the axes.
+        border: ``(V, 3)``: where structures are cut; such vertices stay.
 
     Returns:
         The points; those that would leave their cell stop there.
@@ -131,6 +138,7 @@ def uncut(net: Net, points: Points, spacing_mm: tuple[float, ...]) -> Points:
     counts = np.maximum(np.diff(links.indptr), 1)
     scaled = points * spacing_mm
     normals = _normals(net, scaled)
+    normals[border.any(axis=1)] = 0  # the edge of a cut is meant to be sharp
     out = np.einsum("ij,ij->i", scaled - (links @ scaled) / counts[:, None], normals)
     for _ in range(_BROAD):
         out = (out + (links @ out) / counts) / 2
@@ -151,7 +159,7 @@ def _normals(net: Net, scaled: Points) -> Points:
         for axis in range(3):
             total[:, axis] += np.bincount(net.quads[:, k], across[:, axis], len(total))
     corners = corner_labels(net.array, net.cells)
-    two = ((corners == corners.min(axis=0)) | (corners == corners.max(axis=0))).all(axis=0)
+    two = np.logical_or(corners == corners.min(axis=0), corners == corners.max(axis=0)).all(axis=0)
     total[~(two & ~net.split)[net.owners]] = 0
     length = np.linalg.norm(total, axis=1)
     normals: Points = total / np.where(length > 0, length, 1)[:, None]

@@ -38,6 +38,12 @@ class Sheets:
         found[beside] = len(self.main) + np.searchsorted(self.others, found[beside] * self.labels + labels[beside])
         return found
 
+    def at(self, chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """The vertices of the pieces that are chosen, ``(count,)``; some may stand there twice."""
+        pairs = np.flatnonzero(chosen[self.pieces])
+        further = pairs[pairs >= len(self.main)] - len(self.main)
+        return np.concatenate([pairs[pairs < len(self.main)], self.others[further] // self.labels])
+
 
 def sheets(net: Net, faces: NDArray[np.int32], sides: NDArray[np.int32]) -> Sheets:
     """Find the pieces of each structure's surface.
