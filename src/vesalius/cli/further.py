@@ -269,14 +269,17 @@ def _add_wall(found: Further, more: dict[str, list[Quantity]], args: argparse.Na
 
 
 def _branches(names: list[str], labels: LabelMap) -> list[dict[str, Any]]:
-    import numpy as np
-
     from vesalius.metrics.branches import centre_lines
+    from vesalius.metrics.size import structures
 
-    rows = []
     for name in names:
-        mask = np.isin(labels.array, labels.labels.members(name))
-        for number, branch in enumerate(centre_lines(mask, labels.grid), start=1):
+        labels.labels.members(name)  # words what is wrong with a name that it does not know
+    rows = []
+    for name, _, box, mask in structures(labels):
+        if name not in names or not mask.any():
+            continue
+        own = labels.grid.crop([side.start for side in box], mask.shape)
+        for number, branch in enumerate(centre_lines(mask, own), start=1):
             row = {"name": name, "branch": number, "start": branch.start, "end": branch.end}
             row |= {"length_mm": branch.length_mm, "tortuosity": branch.tortuosity}
             row |= {"mean_diameter_mm": branch.mean_diameter_mm}

@@ -96,7 +96,7 @@ def volume_of_image(
         >>> round(volume_of_image(far < 6, soft, grid).volume_ml, 2), round(float((far < 6).sum() / 1000), 2)
         (1.29, 0.91)
 
-    Source: mixtures of two tissues as in Santago and Gage, IEEE TMI 12:566 (1993), doi:10.1109/42.238455; the
+    Source: mixtures of two tissues as in Santago et al., IEEE TMI 12:566 (1993), doi:10.1109/42.238455; the
     interval is the error of a sum of ratios to first order.
     """
     if mask.shape != values.shape or mask.ndim != 3:
