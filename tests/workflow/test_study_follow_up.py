@@ -5,15 +5,23 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import dcmread
+from pydicom.uid import generate_uid
 
+from vesalius.bundle import Card
 from vesalius.cli import main
 from vesalius.image import LabelMap, Volume
 from vesalius.io import read, read_labels, write
+from vesalius.io.dicom import write_series
+from vesalius.io.layouts import index
+from vesalius.plan import Budget, fingerprint, make_plan
 from vesalius.studies.follow_up.sample import COURSES, write_sample
+from vesalius.transform import resample, respace
 
 pytest.importorskip("SimpleITK")
 
@@ -140,3 +148,76 @@ def test_an_image_that_shows_nothing_is_refused(sample, tmp_path, capsys):
     write(flat, place / "flair.nii.gz")
     assert study(sample, tmp_path / "out") == 1
     assert "single grey value" in capsys.readouterr().err
+
+
+def coarsen(folder: Path) -> None:
+    """Voxels of 4 mm, with which a small network is quick."""
+    for path in folder.rglob("lesions.nii.gz"):
+        beside = path.with_name("flair.nii.gz")
+        write(respace(read_labels(path), (4.0, 4.0, 4.0)), path)
+        write(respace(read(beside), (4.0, 4.0, 4.0), antialias=True), beside)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results of a study that trained a segmenter of lesions: one small network, on heads of the sample."""
+    from vesalius.train import fit
+
+    place = tmp_path_factory.mktemp("trained")
+    write_sample(place / "data", seed=11)
+    coarsen(place / "data")
+    dataset = index(place / "data")
+    plan = make_plan(fingerprint(dataset), Budget(time_s=None, steps=150, device="cpu"))
+    few = {"features": (8, 16, 32), "encoder_blocks": (1, 1, 1), "decoder_blocks": (1, 1)}
+    network = replace(plan.network, **few, strides=plan.network.strides[:3], kernels=plan.network.kernels[:3])
+    plan = replace(plan, network=network, patch_size=(24, 24, 24), batch_size=2, mirror_axes=())
+    out = place / "out" / "bundles" / "lesions"
+    fit(dataset, plan, out, device="cpu", card=Card(name="lesions"), validation=())
+    return place / "out"
+
+
+def test_new_time_points_without_lesions_from_the_scanner_and_de_identified(trained, tmp_path, capsys):
+    """DICOM studies, dates shifted by de-identification, pseudonyms for names; lesions by an earlier run's network."""
+    write_sample(tmp_path / "heads", seed=3)
+    coarsen(tmp_path / "heads")
+    for date in ("2024-01-10", "2024-04-11"):
+        image = read(tmp_path / "heads" / "patient-1" / date / "flair.nii.gz")
+        folder = tmp_path / "scans" / "Doering_Jane" / f"study of {date}" / "FLAIR"
+        folder.parent.mkdir(parents=True)
+        image = image.with_array(np.clip(image.array, 0, 4000).astype(np.int16))
+        write_series(replace(image, meta=replace(image.meta, modality="MR")), folder)
+        study = generate_uid()
+        for path in folder.glob("*.dcm"):
+            made = dcmread(path)
+            made.StudyDate, made.PatientID, made.StudyInstanceUID = date.replace("-", ""), "4711", study
+            made.save_as(path)
+    (tmp_path / "key").touch(mode=0o600)
+    (tmp_path / "key").write_text("a secret of enough letters")
+    common = ["--key", str(tmp_path / "key"), "--skip-pixels", "--json"]
+    scans, shared = str(tmp_path / "scans"), tmp_path / "shared"
+    assert main(["deidentify", scans, "-o", str(shared), "--keep", "modified-dates", *common]) == 0
+    assert json.loads(capsys.readouterr().out)["quarantined"] == 0
+    assert study_of_lesions(shared, tmp_path / "out", trained) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["repairs"] == []
+    assert said["scores"]["patients"] == 1
+    assert said["scores"]["grown"] >= 1
+    assert [row["day"] for row in rows(tmp_path / "out" / "time-points.csv")] == ["0", "92"]
+    # Five balls, of 0.5 to 1.4 ml, are drawn at first.
+    drawn = read_labels(tmp_path / "heads" / "patient-1" / "2024-01-10" / "lesions.nii.gz").array > 0
+    (aligned,) = (tmp_path / "out" / "aligned").iterdir()
+    found = read_labels(aligned / "1-lesions.nii.gz")
+    truth = LabelMap(drawn.astype(np.uint8), image.grid, found.labels)
+    there = resample(truth, found.grid).array > 0
+    assert 2 * (there & (found.array > 0)).sum() / (there.sum() + (found.array > 0).sum()) > 0.6
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "segmented by lesions" in page
+
+    assert main(["deidentify", scans, "-o", str(tmp_path / "dateless"), *common]) == 0
+    capsys.readouterr()
+    assert study_of_lesions(tmp_path / "dateless", tmp_path / "none", trained) == 1
+    assert "2 of 2 studies have no study date" in capsys.readouterr().err
+
+
+def study_of_lesions(data: Path, out: Path, trained: Path) -> int:
+    return study(data, out, "--trained", str(trained), "--device", "cpu")

@@ -24,7 +24,10 @@ from vesalius.transform import grey
 __all__ = ["DATA", "TITLE", "follow", "run", "write_sample"]
 
 TITLE = "Follow-up: lesions over time"
-DATA = "a folder a patient, a folder a time point named by its date, images and lesions in it (PATIENT/2024-03-18/…)"
+DATA = (
+    "a folder a patient, a folder a time point named by its date (PATIENT/2024-03-18/…) or of DICOM with a study date, "
+    "images and lesions in it"
+)
 
 _RULES = (
     "Later time points are registered rigidly to the first, where lesions are matched by overlap, else by the distance "

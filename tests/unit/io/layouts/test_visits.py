@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from pydicom.uid import MRImageStorage
 
 from vesalius.errors import DataError
 from vesalius.image import Grid, LabelMap, Labels, Volume
@@ -71,3 +72,75 @@ def test_index_reads_time_points_as_cases(tmp_path):
     assert (dataset.layout, dataset.ids, dataset.channels) == ("visits", ("p_1", "p_2", "q_1"), ("flair",))
     assert dataset.patients == ("p", "q")
     assert dataset[0].reference.counts()[1] == 8
+
+
+@pytest.fixture
+def scanned(dicom, ramp):
+    """Write a series of a study, with or without a date."""
+
+    def scan(patient, study, name, date, *, uid=None, **elements):
+        # A study has one UID, whatever its series.
+        uid = uid or f"1.2.826.0.1.3680043.10.{abs(hash((patient, study))) % 10**9}"
+        slices = dicom.stack(ramp, storage=MRImageStorage, StudyDate=date, StudyInstanceUID=uid, **elements)
+        for number, made in enumerate(slices):
+            made.PatientID = patient
+            dicom.write(made, f"data/{patient}/{study}/{name}/{number}.dcm")
+        return dicom.folder / "data"
+
+    return scan
+
+
+def test_the_dates_of_dicom_studies_become_days(scanned):
+    for patient in ("p", "q"):
+        scanned(patient, "b9", "FLAIR", "20240131")
+        data = scanned(patient, "a1", "FLAIR", "20240301")
+    scanned("p", "a1", "T1", "20240301")
+    patients, left_out = find_patients(data)
+    assert [one.id for one in patients] == ["p", "q"]
+    assert [visit.day for visit in patients[0].visits] == [0, 30]
+    assert [set(visit.images) for visit in patients[0].visits] == [{"flair"}, {"flair", "t1"}]
+    assert patients[0].visits[0].images["flair"] == data / "p" / "b9" / "FLAIR"
+    assert left_out == ()
+    ((alone,), _) = find_patients(data / "p")  # a single patient's own folder
+    assert [visit.day for visit in alone.visits] == [0, 30]
+
+
+def test_series_under_pseudonyms_are_known_by_their_modality(scanned):
+    scanned("p", "V5IQ", "K3AA", "20240131")
+    data = scanned("p", "ZZ7H", "B8QT", "20240301")
+    ((patient,), _) = find_patients(data)
+    assert [set(visit.images) for visit in patient.visits] == [{"mr"}, {"mr"}]
+
+
+@pytest.mark.parametrize("date", [None, "", "19000101"])
+def test_a_study_without_a_date_is_an_error_that_says_what_to_do(scanned, date):
+    scanned("p", "one", "FLAIR", "20240131")
+    data = scanned("p", "two", "FLAIR", date)
+    with pytest.raises(DataError, match=r"1 of 2 studies have no study date .* PATIENT/2024-03-18/SERIES") as told:
+        find_patients(data)
+    assert "0131" not in str(told.value)
+
+
+def test_studies_of_one_day_and_days_of_one_folder(scanned):
+    scanned("p", "one", "FLAIR", "20240131")
+    data = scanned("p", "two", "FLAIR", "20240131")
+    with pytest.raises(DataError, match="of the same day by their DICOM headers"):
+        find_patients(data)
+    scanned("p", "two", "T1", "20240201")
+    with pytest.raises(DataError, match="the series of one time point are of different days"):
+        find_patients(data)
+
+
+def test_headers_count_where_folders_are_named_by_other_dates(scanned):
+    """Shifted dates keep the intervals: then nothing is said. Others are not as far apart: that is told."""
+    scanned("p", "2024-01-01", "FLAIR", "20190131")
+    data = scanned("p", "2024-01-31", "FLAIR", "20190302")
+    ((patient,), left_out) = find_patients(data)
+    assert ([visit.day for visit in patient.visits], left_out) == ([0, 30], ())
+    scanned("p", "2024-01-31", "FLAIR", "20190312")
+    ((patient,), (odd,)) = find_patients(data)
+    assert [visit.day for visit in patient.visits] == [0, 40]
+    assert "the headers count" in odd.reason
+    scanned("p", "2024-01-31", "FLAIR", None)  # not all of them have a date: the names count
+    ((patient,), left_out) = find_patients(data)
+    assert ([visit.day for visit in patient.visits], left_out) == ([0, 30], ())
