@@ -161,7 +161,7 @@ def closure(names: Iterable[str]) -> set[str]:
             SOURCES,
             (
                 *("demo", "monai", "tune", "tracking", "cluster", "export", "stream", "classical", "litert"),
-                *("executorch", "privacy", "server"),
+                *("executorch", "mesh", "privacy", "server"),
             ),
         ),
         (BENCHMARKS, ("benchmarks", "nnunet")),

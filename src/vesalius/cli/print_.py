@@ -1,4 +1,4 @@
-"""``vesalius print MESH|SEG -o OUT``: solids that a printer can make, and the proof that it can."""
+"""``vesalius print SURFACES -o OUT``: solids that a printer can make, and the proof that it can."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MATERIALS = ("pla", "petg", "abs", "tpu", "pa12", "resin")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``vesalius print``."""
     parser.add_argument(
-        "mesh", metavar="MESH|SEG", help="a mesh (.stl, .3mf, .ply, .obj, .glb), or a 3D label map in any format"
+        "mesh", metavar="SURFACES", help="a mesh (.stl, .3mf, .ply, .obj, .glb), or a 3D label map in any format"
     )
     parser.add_argument(
         "-o", "--output", metavar="OUT", help="a file (.3mf, .stl, …), or a new folder with a file each"
@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     size.add_argument("--fit", action="store_true", help="make it smaller where needed to fit --build-volume")
     form = parser.add_argument_group("form, in mm of the print")
     form.add_argument("--unite", action="store_true", help="make one solid of all structures")
+    form.add_argument("--apart", action="store_true", help="lay each structure on the bed by itself")
     form.add_argument("--base", type=float, nargs="?", const=3.0, metavar="MM", help="a plate below, so thick (3)")
     form.add_argument(
         "--cut",
@@ -65,7 +66,9 @@ def run(args: argparse.Namespace) -> int:
 
     _refuse(args)
     surfaces = read_surfaces(args.mesh, args.structure, args.labels)
-    changed = args.scale != 1 or args.fit or args.unite or args.base or args.cut or args.hollow is not None
+    changed = (
+        args.scale != 1 or args.fit or args.unite or args.apart or args.base or args.cut or args.hollow is not None
+    )
     if args.output is None and not changed:
         made = Prepared(tuple(surfaces), 1.0)
     else:
@@ -74,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
             scale=args.scale,
             fit_mm=args.build_volume if args.fit else None,
             unite=args.unite,
+            apart=args.apart,
             base=None if args.base is None else Base(thickness_mm=args.base, sink_mm=min(1.0, args.base)),
             cut_at=_plane(args),
             connectors=_connectors(args),

@@ -81,6 +81,7 @@ def prepare(
     scale: float = 1.0,
     fit_mm: Sequence[float] | None = None,
     unite: bool = False,
+    apart: bool = False,
     base: Base | None = None,
     cut_at: Cut | None = None,
     connectors: Connectors | None = None,
@@ -96,6 +97,7 @@ def prepare(
         scale: Of the print to the patient.
         fit_mm: Make it smaller still where needed to fit these: width, depth and height.
         unite: Make one solid of all.
+        apart: Lay each solid on the bed by itself. Those that nothing below carries must be; parts of a cut are anyway.
         base: A plate below all; several structures must be united for it.
         cut_at: Where to cut all structures in two.
         connectors: What holds both halves of each together.
@@ -127,8 +129,8 @@ def prepare(
     count = 0
     if cut_at is not None:
         whole, count = _halved(whole, cut_at, connectors)
-    made = Prepared(tuple(_on_bed(whole, apart=cut_at is not None)), scale * factor, connectors=count)
-    made = replace(made, assembled=cut_at is None)
+    apart = apart or cut_at is not None
+    made = Prepared(tuple(_on_bed(whole, apart=apart)), scale * factor, connectors=count, assembled=not apart)
     return made if hollowing is None else _hollowed(made, hollowing)
 
 

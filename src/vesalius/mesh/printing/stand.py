@@ -94,6 +94,9 @@ def scale_to_fit(surfaces: Sequence[Surface], build_volume_mm: Sequence[float]) 
 def size_of(surfaces: Sequence[Surface]) -> tuple[float, float, float]:
     """Width, depth and height of solids together, mm.
 
+    Args:
+        surfaces: At least one that is not empty.
+
     Raises:
         DataError: All are empty.
     """
@@ -105,5 +108,10 @@ def size_of(surfaces: Sequence[Surface]) -> tuple[float, float, float]:
 
 
 def moved(surface: Surface, by_mm: Sequence[float]) -> Surface:
-    """The same at another place."""
+    """The same at another place.
+
+    Args:
+        surface: Any.
+        by_mm: How far along x, y and z.
+    """
     return Surface(surface.vertices + np.asarray(by_mm, np.float64), surface.faces, surface.label)

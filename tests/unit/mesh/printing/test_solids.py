@@ -176,6 +176,15 @@ def test_prepared_solids_stand_on_the_bed():
     assert sum(one.volume_ml for one in done.surfaces) == pytest.approx((24 + 0.125) / 8)
 
 
+def test_what_hangs_in_the_air_is_laid_on_the_bed():
+    above = box((5, 5, 5), centre_mm=(100, -7, 90), name="above", value=2)
+    together, apart = (prepare([BLOCK, above], apart=choice) for choice in (False, True))
+    assert [surface.bounds_mm[0][2] for surface in together.surfaces] == pytest.approx([0, 94.5])
+    assert [surface.bounds_mm[0][2] for surface in apart.surfaces] == pytest.approx([0, 0])
+    assert apart.surfaces[0].bounds_mm[1][0] < apart.surfaces[1].bounds_mm[0][0]
+    assert (together.assembled, apart.assembled) == (True, False)
+
+
 def test_the_whole_preparation():
     done = prepare(
         [BLOCK, replace(box((10, 10, 40), centre_mm=(100, -7, 3)), label=BLOCK.label)],
