@@ -1,0 +1,155 @@
+"""How long surfaces of many structures take, and what they are worth, beside scikit-image with trimesh and VTK.
+
+All get the same label map: bumpy ellipsoids that touch, as organs do. Each program's result is one mesh a structure,
+smoothed as it does by itself (scikit-image: marching cubes at 0.5, then Taubin's smoothing by trimesh; VTK:
+SurfaceNets3D with its own). VTK is no dependency: it is left out where it is not installed.
+
+    python benchmarks/mesh.py --shape 512 512 400 --structures 20
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vesalius.image import Grid, Label, LabelMap, Labels
+from vesalius.mesh import Surface, check, extract, simplify
+
+SPACING_MM = (0.8, 0.8, 1.0)
+
+
+def organs(shape: tuple[int, int, int], count: int, seed: int) -> LabelMap:
+    """Bumpy ellipsoids within a body."""
+    random = np.random.default_rng(seed)
+    array = np.zeros(shape, np.uint8)
+    size = np.asarray(shape) * SPACING_MM
+    for value in range(1, count + 1):
+        centre, radii = random.uniform(0.22, 0.78, 3) * size, random.uniform(0.05, 0.15, 3) * size
+        low = np.maximum(((centre - 1.25 * radii) / SPACING_MM).astype(int), 0)
+        high = np.minimum(((centre + 1.25 * radii) / SPACING_MM).astype(int) + 1, shape)
+        axes = [
+            (np.arange(a, b) * s - c) / r for a, b, s, c, r in zip(low, high, SPACING_MM, centre, radii, strict=True)
+        ]
+        x, y, z = np.meshgrid(*axes, indexing="ij", sparse=True)
+        edge = 1 + 0.12 * np.sin(6 * x + value) * np.sin(5 * y) * np.sin(7 * z + value)
+        array[tuple(slice(a, b) for a, b in zip(low, high, strict=True))][x**2 + y**2 + z**2 < edge**2] = value
+    return LabelMap(array, Grid.from_spacing(shape, SPACING_MM), Labels.of(range(1, count + 1)))
+
+
+def ours(labels: LabelMap) -> list[Surface]:
+    """Vesalius as it is."""
+    return list(extract(labels).surfaces())
+
+
+def fewer(labels: LabelMap) -> list[Surface]:
+    """Vesalius, simplified to a quarter of a voxel."""
+    return list(simplify(extract(labels), max_error_mm=0.2).surfaces())
+
+
+def scikit_image(labels: LabelMap) -> list[Surface]:
+    """Marching cubes of each structure in its box, Taubin's smoothing by trimesh."""
+    import trimesh
+    from scipy.ndimage import find_objects
+    from skimage.measure import marching_cubes
+
+    found = []
+    for value, box in enumerate(find_objects(labels.array), 1):
+        if box is None:
+            continue
+        inside = np.pad(labels.array[box] == value, 1).astype(np.float32)
+        vertices, faces, _, _ = marching_cubes(inside, 0.5, spacing=SPACING_MM, gradient_direction="ascent")
+        mesh = trimesh.Trimesh(vertices, faces, process=False)
+        trimesh.smoothing.filter_taubin(mesh, iterations=40)
+        found.append(_surface(mesh.vertices, mesh.faces, value))
+    return found
+
+
+def vtk(labels: LabelMap) -> list[Surface]:
+    """SurfaceNets3D: walls are shared, and each structure is taken out of it."""
+    from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+    from vtkmodules.vtkCommonDataModel import vtkImageData
+    from vtkmodules.vtkFiltersCore import vtkSurfaceNets3D
+
+    image = vtkImageData()
+    image.SetDimensions(labels.grid.shape)
+    image.SetSpacing(SPACING_MM)
+    image.GetPointData().SetScalars(numpy_to_vtk(labels.array.ravel(order="F"), deep=True))
+    nets = vtkSurfaceNets3D()
+    nets.SetInputData(image)
+    for place, value in enumerate(labels.labels.values):
+        nets.SetValue(place, value)
+    nets.SetOutputMeshTypeToTriangles()
+    nets.Update()
+    made = nets.GetOutput()
+    vertices = vtk_to_numpy(made.GetPoints().GetData()).astype(np.float64)
+    faces = vtk_to_numpy(made.GetPolys().GetConnectivityArray()).reshape(-1, 3)
+    sides = vtk_to_numpy(made.GetCellData().GetArray("BoundaryLabels"))
+    found = []
+    for value in labels.labels.values:
+        own, other = faces[sides[:, 0] == value], faces[sides[:, 1] == value]
+        if len(own) + len(other):
+            found.append(_surface(vertices, np.concatenate([own, other[:, ::-1]]), value))
+    return found
+
+
+METHODS: dict[str, Callable[[LabelMap], list[Surface]]] = {
+    "Vesalius": ours,
+    "Vesalius, simplified": fewer,
+    "scikit-image, trimesh": scikit_image,
+    "VTK SurfaceNets3D": vtk,
+}
+
+
+def _surface(vertices: NDArray[np.floating], faces: NDArray[np.integer], value: int) -> Surface:
+    used, numbers = np.unique(faces, return_inverse=True)
+    surface = Surface(vertices[used], numbers.reshape(-1, 3).astype(np.int32), Label(f"label {value}", value))
+    return surface if surface.volume_ml > 0 else Surface(surface.vertices, surface.faces[:, ::-1], surface.label)
+
+
+def rows(labels: LabelMap, names: list[str]) -> Iterator[str]:
+    """A line of the table for each method."""
+    voxels = labels.counts()
+    for name in names:
+        cpu, wall = time.process_time(), time.perf_counter()
+        try:
+            surfaces = METHODS[name](labels)
+        except ImportError as missing:
+            yield f"| {name} | not installed: {missing.name} |"
+            continue
+        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+        begun = time.process_time()
+        proofs = [check(surface) for surface in surfaces]
+        proving = time.process_time() - begun
+        off = [abs(s.volume_ml * 1000 / (voxels[s.label.value] * labels.grid.voxel_volume_mm3) - 1) for s in surfaces]
+        cut = sum(proof.self_intersections or 0 for proof in proofs)
+        sound = sum(proof.is_sound for proof in proofs)
+        yield (
+            f"| {name} | {cpu:.1f} | {wall:.1f} | {sum(len(s.faces) for s in surfaces):,} | "
+            f"{sound} of {len(surfaces)} | {cut:,} | {100 * max(off):.2f} | {proving:.1f} |"
+        )
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shape", type=int, nargs=3, default=(256, 256, 200))
+    parser.add_argument("--structures", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--method", action="append", choices=tuple(METHODS))
+    args = parser.parse_args()
+    labels = organs(tuple(args.shape), args.structures, args.seed)
+    print("| method | CPU s | wall s | triangles | sound | self-intersections | volume off, % | proof, CPU s |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for row in rows(labels, args.method or list(METHODS)):
+        print(row, flush=True)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+    print(f"\npeak memory of all together: {peak:.2f} GiB")
+
+
+if __name__ == "__main__":
+    main()
