@@ -30,6 +30,7 @@ NOTED = {
     "pixels segment": ["segmented", "segment data/a.nii --classifier start -o out.nii", "data/a.nii start", "out.nii"],
     "measure": ["read", "data/b.nii --image data/a.nii -o out.csv", "data/b.nii data/a.nii", "out.csv"],
     "mesh": ["exported", "data/a.nii -o out", "data/a.nii", "out"],
+    "print": ["exported", "data/a.nii -o out.stl", "data/a.nii", "out.stl"],
     "convert": ["exported", "data/a.nii out.nrrd --source data", "data/a.nii data", "out.nrrd"],
     "evaluate": ["read", "data/a.nii --reference data/b.nii -o out", "data/a.nii data/b.nii", "out"],
     "evaluate several": ["read", "x=data/a.nii y=data/b.nii --reference data/b.nii", "data/a.nii data/b.nii", ""],
