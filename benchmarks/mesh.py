@@ -2,7 +2,7 @@
 
 All get the same label map: bumpy ellipsoids that touch, as organs do. Each program's result is one mesh a structure,
 smoothed as it does by itself (scikit-image: marching cubes at 0.5, then Taubin's smoothing by trimesh; VTK:
-SurfaceNets3D with its own). VTK is no dependency: it is left out where it is not installed.
+SurfaceNets3D with its own). VTK comes with the extra `benchmarks`, and is left out where it is not installed.
 
     python benchmarks/mesh.py --shape 512 512 400 --structures 20
 """
@@ -69,11 +69,10 @@ def scikit_image(labels: LabelMap) -> list[Surface]:
     return found
 
 
-def vtk(labels: LabelMap) -> list[Surface]:
+def surface_nets(labels: LabelMap) -> list[Surface]:
     """SurfaceNets3D: walls are shared, and each structure is taken out of it."""
-    from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
-    from vtkmodules.vtkCommonDataModel import vtkImageData
-    from vtkmodules.vtkFiltersCore import vtkSurfaceNets3D
+    from vtk import vtkImageData, vtkSurfaceNets3D
+    from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
     image = vtkImageData()
     image.SetDimensions(labels.grid.shape)
@@ -101,7 +100,7 @@ METHODS: dict[str, Callable[[LabelMap], list[Surface]]] = {
     "Vesalius": ours,
     "Vesalius, simplified": fewer,
     "scikit-image, trimesh": scikit_image,
-    "VTK SurfaceNets3D": vtk,
+    "VTK SurfaceNets3D": surface_nets,
 }
 
 

@@ -13,6 +13,7 @@ NOTED = {
     "index": ["read", "data --manifest out.csv", "data", "out.csv"],
     "plan": ["read", "data -o plan.json", "data", "plan.json"],
     "fit": ["trained", "data -o model --from start --cache kept", "data start", "model kept"],
+    "calibrate": ["calibrated", "start data -o model --held-out", "start data", "model"],
     "tune": ["trained", "data -o tuned --space a.json", "data a.json", "tuned"],
     "segment": ["segmented", "data/a.nii data/b.nii --bundle start -o out", "data/a.nii data/b.nii start", "out"],
     "stream": ["segmented", "data/a.mp4 --bundle start -o a.csv -o b.tif", "data/a.mp4 start", "a.csv b.tif"],

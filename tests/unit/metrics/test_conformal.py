@@ -37,8 +37,8 @@ def test_quantiles_by_hand():
 
 
 def test_the_true_size_is_inside_as_often_as_promised():
-    # Exchangeable persons, a segmenter with a bias and errors of heavy tails. Of continuous scores the theorem tells the
-    # coverage exactly: that of the ceil((n + 1) level)-th of n + 1 places.
+    # Exchangeable persons, a segmenter with a bias and errors of heavy tails. Of continuous scores the theorem tells
+    # the coverage exactly: that of the ceil((n + 1) level)-th of n + 1 places.
     rng = np.random.default_rng(3)
     for persons, level in ((9, 0.9), (22, 0.9), (40, 0.8)):
         true = rng.lognormal(2, 0.5, (TRIALS, persons + 1))
