@@ -1,8 +1,11 @@
 """The probability of a tumour: when it can be calibrated, and that it rises with the evidence."""
 
+import math
+
 import pytest
 
 from vesalius.studies.brain_tumour.finding import Evidence, Finding, fit_presence, probabilities_unseen
+from vesalius.studies.brain_tumour.telling import presence_section
 
 
 def brains(ill: list[float], healthy: list[float]) -> list[Evidence]:
@@ -38,3 +41,12 @@ def test_each_patient_is_left_out_of_the_calibration_that_judges_it() -> None:
 def test_where_it_lies_in_words() -> None:
     parts = {"left anterior": 0.62, "right anterior": 0.3, "left posterior": 0.08}
     assert Finding("a", 0.0, {}, parts, 0.0, ()).where == "left anterior (62 %), right anterior (30 %)"
+
+
+def test_a_probability_is_checked_on_brains_with_and_without_a_tumour_or_not_at_all() -> None:
+    section, brier = presence_section([(0.9, True), (0.8, True), (0.1, False), (0.6, False)], 6)
+    assert brier == pytest.approx((0.01 + 0.04 + 0.01 + 0.36) / 4)
+    assert "3 of 4 brains" in section.texts[1]
+    alone, none = presence_section([(0.9, True)], 5)
+    assert math.isnan(none)
+    assert "No probability could be checked" in alone.texts[1]

@@ -84,7 +84,7 @@ def presence_section(known: Sequence[tuple[float, bool]], brains: int) -> tuple[
         "into a probability by Platt's scaling. It holds where every second brain has a tumour, as here, and for "
         "brains like these; that a real healthy brain looks like such a stand-in was not shown."
     ]
-    if not known:
+    if len({present for _, present in known}) < 2:
         texts.append(
             "No probability could be checked: there are fewer than three brains with a tumour or without, or the "
             "network sees as much tumour in brains that have none."
