@@ -16,6 +16,8 @@ from pathlib import Path
 
 import numpy as np
 from fit import HELD_OUT
+from numpy.typing import NDArray
+from scipy import ndimage
 
 from vesalius.image import Grid, LabelMap, Labels, Meta, Volume
 from vesalius.io import read
@@ -91,14 +93,26 @@ def _oasis(segmenter: Segmenter, folder: Path, labels: Labels) -> dict[str, obje
     image, values = (np.load(folder / f"subject_1_{what}.npz")["vol_data"] for what in ("vol", "seg"))
     grid = Grid(image.shape, LEFT_INFERIOR_ANTERIOR)
     scan = Volume(image[None].astype(np.float32), grid, Meta(modality="MR"))
-    shown = np.where(np.isin(values, labels.values), values, 0).astype(np.uint8)
-    shown[np.isin(values, (5, 31))], shown[np.isin(values, (44, 63))] = 4, 43
+    shown = _as_taught(values, labels)
     start = time.monotonic()
     said = segment(scan, segmenter).labels
     seconds = time.monotonic() - start
     row = _dice(said, LabelMap(shown, grid, labels), labels)
     row.pop(FLUID)
     return {"seconds": round(seconds, 1), **_summary([row], labels)}
+
+
+def _as_taught(values: NDArray[np.floating], labels: Labels) -> NDArray[np.uint8]:
+    """FreeSurfer's finer structures given to those that the segmenter knows, by the same rule as in the maps."""
+    targets = {value: value for value in labels.values} | brain_anatomy().targets | {31: 4, 63: 43}
+    shown = np.zeros(values.shape, np.uint8)
+    for value, target in targets.items():
+        shown[values == value] = target
+    # Lesions and the corpus callosum have one value for both sides: they go to the nearest white matter.
+    both = np.isin(values, (77, 251, 252, 253, 254, 255))
+    _, nearest = ndimage.distance_transform_edt(~np.isin(values, (2, 41)), return_indices=True)
+    shown[both] = shown[tuple(nearest)][both]
+    return shown
 
 
 def _agreement(segmenter: Segmenter, data: Path, labels: Labels) -> Iterator[tuple[str, object]]:
