@@ -190,7 +190,7 @@ def wheel(position: int) -> tuple[int, int, int]:
 
     Example:
         >>> wheel(0), wheel(1)
-        ((255, 38, 38), (38, 102, 255))
+        ((255, 38, 38), (38, 101, 255))
     """
     # Golden-ratio steps keep neighbouring values far apart on the wheel.
     red, green, blue = colorsys.hsv_to_rgb((0.0 + position * 0.618034) % 1.0, 0.85, 1.0)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from phantoms import as_cascade, ball_dataset, drawn_bundle, for_regions, untrained_bundle
 
-from vesalius.bundle import Bundle, built_in
+from vesalius.bundle import Bundle
 from vesalius.bundle.parts import open_parts
 from vesalius.errors import BundleError
 from vesalius.image import Labels
@@ -64,10 +64,9 @@ def test_everything_comes_back(form, nested, saved):
     assert loaded.weights is loaded.members[0]
 
 
-def test_a_bundle_of_version_1_has_one_member():
-    place = built_in()["hippocampus"]
-    assert json.loads((place / "bundle.json").read_text())["version"] == 1
-    bundle = Bundle.load(place)
+def test_a_bundle_of_version_1_has_one_member(of_version_1):
+    assert json.loads((of_version_1 / "bundle.json").read_text())["version"] == 1
+    bundle = Bundle.load(of_version_1)
     assert (len(bundle.members), bundle.coarse, bundle.partners) == (1, None, ())
     assert bundle.postprocessing == Postprocessing()
 

@@ -144,9 +144,8 @@ def test_a_smaller_bundle_leaves_nothing_of_the_larger(single, nested, tmp_path)
     assert sum("weights" in name for name in files(place)) == 1
 
 
-def test_over_a_bundle_of_version_1(single, tmp_path):
-    place = tmp_path / "old"
-    shutil.copytree(home.built_in()["hippocampus"], place)
+def test_over_a_bundle_of_version_1(single, of_version_1):
+    place = of_version_1
     assert '"version": 1' in (place / "bundle.json").read_text()
     old = Bundle.load(place)
     old.save(place)
