@@ -22,6 +22,7 @@ from recipes import RECIPES, Recipe, Seen
 from vesalius import __version__
 from vesalius.bundle import Bundle, Card
 from vesalius.bundle.card import card_to_json
+from vesalius.cli.progress import training
 from vesalius.errors import DataError, VesaliusError
 from vesalius.image import Dataset
 from vesalius.io.atomic import write_text
@@ -31,7 +32,7 @@ from vesalius.plan import Budget, Plan, fingerprint, make_plan, parse_time, with
 from vesalius.plan.plan import Reason
 from vesalius.predict import load_segmenter, segment
 from vesalius.predict.unseen import Unseen, scored_card
-from vesalius.train import Status, fit, kept_plans
+from vesalius.train import fit, kept_plans
 
 HERE = Path(__file__).parent
 _SET = ("configuration", "network", "patch_size", "batch_size", "optimisation")
@@ -72,17 +73,18 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     kept = kept_plans(args.out) if args.resume else None
     # A run goes on with the plan that it began with; only its budget may grow.
     plan = replace(kept[0], budget=budget) if kept else planned(teaching, recipe, budget)
-    fit(
-        teaching,
-        plan,
-        args.out,
-        validation=(),
-        device=args.device,
-        card=card_of(args.name),
-        spent_s=0.0 if kept else time.monotonic() - began,
-        resume=args.resume,
-        on_status=_told(),
-    )
+    with training(shown=True) as status:
+        fit(
+            teaching,
+            plan,
+            args.out,
+            validation=(),
+            device=args.device,
+            card=card_of(args.name),
+            spent_s=0.0 if kept else time.monotonic() - began,
+            resume=args.resume,
+            on_status=status,
+        )
     return score(args.name, args.out, args.data, held_out, device=args.device)
 
 
@@ -187,18 +189,6 @@ def _means(scores: Sequence[Scores], persons: Sequence[str]) -> dict[str, dict[s
             each = [sum(values) / len(values) for values in of.values()]
             means[label][metric] = round(sum(each) / len(each), 4) if each else None
     return means
-
-
-def _told() -> Any:
-    last = [-1]
-
-    def told(status: Status) -> None:
-        if status.phase == "train" and status.moment is not None and status.moment.step != last[0]:
-            last[0] = status.moment.step
-            sys.stdout.write(f"{status.done:6.1%} step {status.moment.step:5d} loss {status.moment.loss:.4f}\n")
-            sys.stdout.flush()
-
-    return told
 
 
 if __name__ == "__main__":

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 from vesalius.bundle import Bundle, Card
+from vesalius.cli.progress import training
 from vesalius.plan import Budget, parse_time
 from vesalius.synth.brain import brain_dataset, brain_plan
-from vesalius.train import Start, Status, fit
+from vesalius.train import Start, fit
 
 HELD_OUT = ("training_seg_08", "training_seg_13")
 """Maps that teach nothing: the images painted from them tell how well others are segmented."""
@@ -30,19 +30,8 @@ def main() -> None:
     plan = brain_plan(Budget(time_s=parse_time(args.budget)), steps=args.steps)
     card = Card(**json.loads((Path(__file__).parent / "card.json").read_text(encoding="utf-8")))
     start = None if args.start is None else Start(bundle=Bundle.load(args.start))
-    fit(brain_dataset(paths), plan, args.out, seed=0, start=start, card=card, resume=args.resume, on_status=_told())
-
-
-def _told():
-    last = [-1]
-
-    def told(status: Status) -> None:
-        if status.phase == "train" and status.moment is not None and status.moment.step != last[0]:
-            last[0] = status.moment.step
-            sys.stdout.write(f"{status.done:6.1%} step {status.moment.step:5d} loss {status.moment.loss:.4f}\n")
-            sys.stdout.flush()
-
-    return told
+    with training(shown=True) as status:
+        fit(brain_dataset(paths), plan, args.out, seed=0, start=start, card=card, resume=args.resume, on_status=status)
 
 
 if __name__ == "__main__":
