@@ -251,7 +251,7 @@ def test_what_is_done_is_skipped(deep, tmp_path, told, printed):
     arguments = ("segment", images, "--bundle", deep, "-o", tmp_path / "out", "--no-mirror")
     first = told(*arguments, "--resume")["images"]  # nothing is there yet: it begins
     volume(images / "scan2.nii.gz", 2)
-    second = told(*arguments, "--resume", "--device", "cpu", "--memory", "2GiB")["images"]
+    second = told(*arguments, "--resume", "--device", "cpu", "--memory", "64GiB")["images"]
     assert [one.get("done_before", False) for one in second] == [True, True, False]
     for before, after in zip(first, second[:2], strict=True):
         del before["backend"], before["seconds"], after["done_before"]
