@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vesalius.errors import FormatError, MissingDependencyError, unknown_name
+from vesalius.mesh.colours import linear_light
 from vesalius.mesh.files.content import colour_of
 from vesalius.mesh.surface import Surface
 
@@ -133,9 +134,7 @@ def _packed(document: Mapping[str, Any], binary: bytes) -> bytes:
 
 
 def _material(surface: Surface, opacity: float) -> dict[str, Any]:
-    colour = np.array(colour_of(surface)) / 255
-    # Colours of screens are bent, those of glTF's factors are not. Source: IEC 61966-2-1 (sRGB).
-    linear = np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4)
+    linear = linear_light(np.array(colour_of(surface), np.uint8))  # colours of screens are bent, glTF's factors are not
     made: dict[str, Any] = {
         "name": surface.label.name,
         "pbrMetallicRoughness": {

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vesalius.errors import FormatError
+from vesalius.mesh.colours import on_screen
 from vesalius.mesh.files.content import Axes, composed, made, named
 from vesalius.mesh.files.gltf import WORLD, draco
 from vesalius.mesh.surface import Surface
@@ -193,9 +194,7 @@ class _Scene:
         factor = material.get("pbrMetallicRoughness", {}).get("baseColorFactor")
         if factor is None:
             return None
-        linear = np.clip(np.asarray(factor[:3], np.float64), 0, 1)
-        bent = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
-        red, green, blue = np.rint(bent * 255).astype(int).tolist()
+        red, green, blue = on_screen(factor[:3]).tolist()
         return red, green, blue
 
 
