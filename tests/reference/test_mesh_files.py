@@ -9,7 +9,9 @@ import pytest
 from bodies import ball, box, ring
 from hospital import tool
 
+from vesalius.mesh.colours import ColourScale
 from vesalius.mesh.files import write_mesh
+from vesalius.mesh.painted import Painted
 from vesalius.mesh.printing import Base, Connectors, Cut, Hollowing, prepare
 
 trimesh = pytest.importorskip("trimesh")
@@ -38,6 +40,18 @@ def test_trimesh_reads_the_same_solid(tmp_path, suffix):
         low, high = bounds[:, [0, 2, 1]] * (1, 1, -1) / 1000
         bounds = np.array([np.minimum(low, high), np.maximum(low, high)])
     np.testing.assert_allclose(found.bounds, bounds, atol=1e-2 if suffix != ".glb" else 1e-5)
+
+
+def test_trimesh_reads_the_values_at_the_vertices(tmp_path):
+    shown = Painted(BALL, BALL.vertices[:, 2] + 340, "height", "mm", ColourScale(-12, 12, "diverging"))
+    for suffix in (".ply", ".glb"):
+        write_mesh([shown], tmp_path / f"x{suffix}")
+    glb = trimesh.load(tmp_path / "x.glb", process=False).geometry["ball"]
+    np.testing.assert_allclose(glb.vertex_attributes["_HEIGHT_MM"].ravel(), shown.values, atol=1e-5)
+    ply = trimesh.load(tmp_path / "x.ply", process=False)
+    np.testing.assert_array_equal(ply.visual.vertex_colors[:, :3], shown.colours)
+    read = ply.metadata["_ply_raw"]["vertex"]["data"]["height_mm"]
+    np.testing.assert_allclose(read, shown.values, atol=1e-5)
 
 
 def test_lib3mf_finds_no_fault_in_its_strict_mode(tmp_path):

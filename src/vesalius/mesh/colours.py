@@ -76,7 +76,7 @@ class ColourScale:
         share = np.clip((numbers - self.low) / (self.high - self.low), 0.0, 1.0)
         known = np.isfinite(share)
         row = np.rint(np.where(known, share, 0.0) * (_STEPS - 1)).astype(np.int64)
-        found: NDArray[np.uint8] = np.where(known[..., None], _table(self.colour_map)[row], np.uint8(NOTHING))
+        found: NDArray[np.uint8] = np.where(known[..., None], _table(self.colour_map)[row], np.array(NOTHING, np.uint8))
         return found
 
 
@@ -102,7 +102,7 @@ def scale_for(values: ArrayLike) -> ColourScale:
     if not numbers.size:
         return ColourScale(0.0, 1.0, "sequential")
     # The next value that is there, so that a few values are all within.
-    low, high = (float(np.quantile(numbers, q, method=m)) for q, m in ((0.01, "lower"), (0.99, "higher")))
+    low, high = float(np.quantile(numbers, 0.01, method="lower")), float(np.quantile(numbers, 0.99, method="higher"))
     if numbers.min() < 0 < numbers.max():
         most = max(-low, high, float(np.abs(numbers).max()) * 1e-3)
         return ColourScale(-most, most, "diverging")

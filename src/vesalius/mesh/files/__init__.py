@@ -17,6 +17,8 @@ from vesalius.errors import DataError, FormatError, unknown_name
 from vesalius.io.atomic import atomic_folder, write_bytes
 from vesalius.mesh.files.content import LARGEST_BYTES, Axes
 from vesalius.mesh.files.gltf import Compression
+from vesalius.mesh.files.measured import HOLD, refuse_values
+from vesalius.mesh.painted import Painted, surface_of
 from vesalius.mesh.surface import Surface
 
 FORMATS = {
@@ -34,7 +36,7 @@ READ = (".stl", ".3mf", ".ply", ".obj", ".glb")
 
 
 def write_mesh(
-    surfaces: Sequence[Surface],
+    surfaces: Sequence[Surface | Painted],
     path: str | os.PathLike[str],
     *,
     axes: Axes = "lps",
@@ -47,7 +49,8 @@ def write_mesh(
     Coordinates are the patient's, in millimetres; only GLB has metres and axes of its own, as glTF asks.
 
     Args:
-        surfaces: Of structures. Empty ones are left out.
+        surfaces: Of structures, or those with values at their vertices for the formats of `HOLD`. Empty ones are left
+            out.
         path: The file; the extension says which format: see `FORMATS`.
         axes: ``"ras"`` where another program expects it. The file tells which, where its format has a place.
         opacity: By the structure's name, 0 to 1, for the formats that show it (3MF, OBJ, GLB).
@@ -56,7 +59,7 @@ def write_mesh(
 
     Raises:
         DataError: There is nothing to write, an opacity is not between 0 and 1, or of a structure that is not there.
-        FormatError: The extension is of no format, or the format cannot hold the surfaces.
+        FormatError: The extension is of no format, or the format cannot hold the surfaces or their values.
         MissingDependencyError: Draco's compression was asked for, and DracoPy is not installed.
         VesaliusError: The system refused to write.
 
@@ -76,18 +79,20 @@ def write_mesh(
     suffix = _suffix(target, tuple(FORMATS))
     _refuse_axes(axes)
     whole = _whole(surfaces, opacity or {})
+    refuse_values(whole, suffix)
     if suffix == ".obj":
         from vesalius.mesh.files import obj
 
         library = target.with_suffix(".mtl")
-        write_bytes(library, obj.materials(whole, opacity=opacity or {}))
-        write_bytes(target, obj.encode(whole, library=library.name, axes=axes))
+        triangles = [surface_of(one) for one in whole]
+        write_bytes(library, obj.materials(triangles, opacity=opacity or {}))
+        write_bytes(target, obj.encode(triangles, library=library.name, axes=axes))
         return
     write_bytes(target, _encoded(suffix, whole, axes, opacity, compression, assembled=assembled))
 
 
 def write_meshes(
-    surfaces: Sequence[Surface],
+    surfaces: Sequence[Surface | Painted],
     folder: str | os.PathLike[str],
     *,
     suffix: str = ".stl",
@@ -145,12 +150,7 @@ def read_mesh(path: str | os.PathLike[str], *, axes: Axes | None = None) -> tupl
     suffix = _suffix(source, READ)
     if axes is not None:
         _refuse_axes(axes)
-    try:
-        if source.stat().st_size > LARGEST_BYTES:
-            raise FormatError(f"{source.name}: larger than the {LARGEST_BYTES >> 30} GiB that are read")
-        data = source.read_bytes()
-    except OSError as error:
-        raise FormatError(f"{source.name}: the file cannot be read: {error.strerror}") from error
+    data = _data(source)
     with _naming(source):
         if suffix == ".stl":
             from vesalius.mesh.files.stl import decode
@@ -165,9 +165,55 @@ def read_mesh(path: str | os.PathLike[str], *, axes: Axes | None = None) -> tupl
         return decode(data, source, axes=axes)
 
 
+def read_painted(path: str | os.PathLike[str]) -> tuple[Painted, ...]:
+    """Read the surfaces of a mesh file that have values at their vertices, one for each kind of values.
+
+    Args:
+        path: A file of a format that is in `HOLD` and in `READ`: PLY or GLB. In files of others, numbers at vertices
+            that are neither place, direction nor colour are values too, under the file's own name for them.
+
+    Returns:
+        None where no surface has values: `read_mesh` reads the surfaces alone.
+
+    Raises:
+        FormatError: As for `read_mesh`, or the values are damaged, or the format is not read with values.
+        MissingDependencyError: As for `read_mesh`.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from vesalius.image import Label
+        >>> from vesalius.mesh.painted import paint
+        >>> wall = paint(Surface(np.eye(3), [[0, 1, 2]], Label("wall", 1)), np.arange(3.0), name="thickness", unit="mm")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_mesh([wall], folder + "/wall.ply")
+        ...     (again,) = read_painted(folder + "/wall.ply")
+        >>> again.title, again.values.tolist(), again.scale == wall.scale
+        ('thickness (mm)', [0.0, 1.0, 2.0], True)
+    """
+    source = Path(path)
+    suffix = _suffix(source, tuple(one for one in HOLD if one in READ))
+    data = _data(source)
+    with _naming(source):
+        if suffix == ".ply":
+            from vesalius.mesh.files.ply import decode_painted
+        else:
+            from vesalius.mesh.files.gltf_read import decode_painted
+        return decode_painted(data, source)
+
+
+def _data(source: Path) -> bytes:
+    try:
+        if source.stat().st_size > LARGEST_BYTES:
+            raise FormatError(f"{source.name}: larger than the {LARGEST_BYTES >> 30} GiB that are read")
+        return source.read_bytes()
+    except OSError as error:
+        raise FormatError(f"{source.name}: the file cannot be read: {error.strerror}") from error
+
+
 def _encoded(
     suffix: str,
-    surfaces: Sequence[Surface],
+    surfaces: Sequence[Surface | Painted],
     axes: Axes,
     opacity: Mapping[str, float] | None,
     compression: Compression,
@@ -177,13 +223,13 @@ def _encoded(
     from vesalius.mesh.files import gltf, ply, stl, threemf, vtp
 
     if suffix == ".stl":
-        return stl.encode(surfaces, axes=axes)
+        return stl.encode([surface_of(one) for one in surfaces], axes=axes)
     if suffix == ".ply":
         return ply.encode(surfaces, axes=axes)
     if suffix == ".vtp":
         return vtp.encode(surfaces, axes=axes)
     if suffix == ".3mf":
-        return threemf.encode(surfaces, axes=axes, opacity=opacity, assembled=assembled)
+        return threemf.encode([surface_of(one) for one in surfaces], axes=axes, opacity=opacity, assembled=assembled)
     if axes != "lps":
         raise FormatError("glTF has axes of its own (Y up): leave the axes out")
     return gltf.encode(surfaces, opacity=opacity, compression=compression)
@@ -209,7 +255,7 @@ def _refuse_axes(axes: str) -> None:
         raise FormatError(unknown_name("orientation of axes", axes, get_args(Axes)))
 
 
-def _whole(surfaces: Sequence[Surface], opacity: Mapping[str, float]) -> list[Surface]:
+def _whole(surfaces: Sequence[Surface | Painted], opacity: Mapping[str, float]) -> list[Surface | Painted]:
     whole = [surface for surface in surfaces if not surface.is_empty]
     if not whole:
         raise DataError("there is no surface to write: every structure is empty")
@@ -222,4 +268,14 @@ def _whole(surfaces: Sequence[Surface], opacity: Mapping[str, float]) -> list[Su
     return whole
 
 
-__all__ = ["FORMATS", "READ", "Axes", "Compression", "read_mesh", "write_mesh", "write_meshes"]
+__all__ = [
+    "FORMATS",
+    "HOLD",
+    "READ",
+    "Axes",
+    "Compression",
+    "read_mesh",
+    "read_painted",
+    "write_mesh",
+    "write_meshes",
+]

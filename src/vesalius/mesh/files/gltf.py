@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from vesalius.errors import FormatError, MissingDependencyError, unknown_name
 from vesalius.mesh.colours import linear_light
 from vesalius.mesh.files.content import colour_of
+from vesalius.mesh.files.measured import measured, told_of
+from vesalius.mesh.painted import Painted, surface_of
 from vesalius.mesh.surface import Surface
 
 Compression = Literal["none", "quantised", "draco"]
@@ -31,6 +33,7 @@ WORLD = np.array([[1e-3, 0, 0, 0], [0, 0, 1e-3, 0], [0, -1e-3, 0, 0], [0, 0, 0, 
 
 _COMPRESSIONS = ("none", "quantised", "draco")
 _STEPS = 65_535
+_NO_VALUE = -float(2**100)  # exact in 32 bits
 _ARRAY, _ELEMENTS = 34_962, 34_963  # targets of buffer views
 _BYTE, _USHORT, _UINT, _FLOAT = 5120, 5123, 5125, 5126
 
@@ -54,12 +57,16 @@ class _Buffer:
 
 
 def encode(
-    surfaces: Sequence[Surface],
+    surfaces: Sequence[Surface | Painted],
     *,
     opacity: Mapping[str, float] | None = None,
     compression: Compression = "quantised",
 ) -> bytes:
     """A GLB file of the surfaces, a node and a material each.
+
+    Values at vertices become an attribute of a name like ``_DISTANCE_MM`` (32 bits, whatever the compression) and
+    ``COLOR_0``; ``extras`` of the node tell the name as it is, the unit, the scale, and the number that stands for no
+    value, since glTF has no NaN.
 
     Args:
         surfaces: In patient space, none of them empty.
@@ -67,7 +74,8 @@ def encode(
         compression: Of the coordinates.
 
     Raises:
-        FormatError: There is no such compression, or a surface is empty.
+        FormatError: There is no such compression, a surface is empty, or values are to be compressed with Draco, which
+            orders vertices anew.
         MissingDependencyError: DracoPy is not installed.
 
     Example:
@@ -80,11 +88,17 @@ def encode(
         raise FormatError(unknown_name("compression", compression, _COMPRESSIONS))
     if not surfaces or any(surface.is_empty for surface in surfaces):
         raise FormatError("glTF has no empty meshes: leave empty structures out")
-    used = np.concatenate([surface.bounds_mm for surface in surfaces])
+    if compression == "draco" and any(isinstance(one, Painted) for one in surfaces):
+        raise FormatError("Draco orders vertices anew, and values would be lost: write them quantised or with none")
+    columns = measured(surfaces)
+    words = {(column.name, column.unit): f"_{word.upper()}" for word, column in columns.items()}
+    used = np.concatenate([surface_of(one).bounds_mm for one in surfaces])
     origin, extent = used.min(axis=0), float(max(np.ptp(used, axis=0).max(), 1e-6))
     buffer, nodes, meshes, materials = _Buffer(), [], [], []
-    for place, surface in enumerate(surfaces):
-        node: dict[str, Any] = {"name": surface.label.name, "mesh": place, "extras": {"label": surface.label.value}}
+    for place, one in enumerate(surfaces):
+        surface = surface_of(one)
+        extras: dict[str, Any] = {"label": surface.label.value}
+        node: dict[str, Any] = {"name": surface.label.name, "mesh": place, "extras": extras}
         if compression == "quantised":
             primitive = _quantised(surface, buffer, origin, extent)
             # Steps of the lattice as they are: some readers pass over that numbers are normalised.
@@ -93,9 +107,14 @@ def encode(
             primitive = _draco(surface, buffer, origin, extent)
         else:
             primitive = _plain(surface, buffer)
+        if isinstance(one, Painted):
+            word = words[one.name, one.unit]
+            primitive["attributes"] |= _valued(one, word, buffer)
+            told = {"attribute": word, **told_of(one.name, one.unit, one.scale), "nothing": _NO_VALUE}
+            extras |= {"colour": list(colour_of(surface)), "values": told}
         nodes.append(node)
         meshes.append({"name": surface.label.name, "primitives": [{**primitive, "material": place, "mode": 4}]})
-        materials.append(_material(surface, (opacity or {}).get(surface.label.name, 1.0)))
+        materials.append(_material(one, (opacity or {}).get(surface.label.name, 1.0)))
     frame = {"frame": "LPS", "unit": "mm", "to_glTF": WORLD.tolist()}
     root = {
         "name": "patient (LPS, mm)",
@@ -133,8 +152,10 @@ def _packed(document: Mapping[str, Any], binary: bytes) -> bytes:
     )
 
 
-def _material(surface: Surface, opacity: float) -> dict[str, Any]:
-    linear = linear_light(np.array(colour_of(surface), np.uint8))  # colours of screens are bent, glTF's factors are not
+def _material(surface: Surface | Painted, opacity: float) -> dict[str, Any]:
+    # Colours of vertices are multiplied by that of the material.
+    plain = (255, 255, 255) if isinstance(surface, Painted) else colour_of(surface)
+    linear = linear_light(np.array(plain, np.uint8))  # colours of screens are bent, glTF's factors are not
     made: dict[str, Any] = {
         "name": surface.label.name,
         "pbrMetallicRoughness": {
@@ -220,6 +241,21 @@ def _plain(surface: Surface, buffer: _Buffer) -> dict[str, Any]:
     return {
         "attributes": {"POSITION": position, "NORMAL": normal},
         "indices": _indices(surface.faces, len(places), buffer),
+    }
+
+
+def _valued(one: Painted, word: str, buffer: _Buffer) -> dict[str, int]:
+    """The attributes of values and of their colours."""
+    values = np.where(np.isnan(one.values), _NO_VALUE, one.values).astype("<f4")
+    tones = np.zeros((len(values), 4), "<u2")  # padded, and finer than screens, since light is not bent
+    tones[:, :3] = np.rint(linear_light(one.colours) * _STEPS)
+    told = {"count": len(values)}
+    view = buffer.view(values.tobytes(), target=_ARRAY)
+    least = {"min": [float(values.min())], "max": [float(values.max())]}
+    colour = buffer.view(tones.tobytes(), byteStride=8, target=_ARRAY)
+    return {
+        word: buffer.accessor(bufferView=view, componentType=_FLOAT, type="SCALAR", **told, **least),
+        "COLOR_0": buffer.accessor(bufferView=colour, componentType=_USHORT, normalized=True, type="VEC3", **told),
     }
 
 

@@ -17,7 +17,11 @@ from vesalius.errors import FormatError
 from vesalius.mesh.colours import on_screen
 from vesalius.mesh.files.content import Axes, composed, made, named
 from vesalius.mesh.files.gltf import WORLD, draco
+from vesalius.mesh.files.measured import repainted
+from vesalius.mesh.painted import Painted
 from vesalius.mesh.surface import Surface
+
+_Values = dict[str, tuple[NDArray[np.float64], dict[str, Any]]]
 
 _KNOWN = frozenset({"KHR_mesh_quantization", "KHR_draco_mesh_compression", "KHR_materials_unlit"})
 _TYPES = {5120: "i1", 5121: "u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
@@ -47,12 +51,34 @@ def decode(data: bytes, path: Path, *, axes: Axes | None = None) -> tuple[Surfac
     """
     if axes is not None:
         raise FormatError("glTF has axes of its own: leave them out")
+    return tuple(surface for surface, _ in _parts(data, path))
+
+
+def decode_painted(data: bytes, path: Path) -> tuple[Painted, ...]:
+    """Read the surfaces of a GLB file that have values at their vertices, one for each kind of values.
+
+    Args:
+        data: The file.
+        path: For the name of what has none.
+
+    Raises:
+        FormatError: As for `decode`, or the values are damaged.
+        MissingDependencyError: As for `decode`.
+    """
+    return tuple(
+        repainted(surface, values, told, word)
+        for surface, found in _parts(data, path)
+        for word, (values, told) in found.items()
+    )
+
+
+def _parts(data: bytes, path: Path) -> list[tuple[Surface, _Values]]:
     document, binary = _chunks(data)
     missing = set(_list(document, "extensionsRequired")) - _KNOWN
     if missing:
         raise FormatError(f"the GLB file needs {', '.join(sorted(map(str, missing)))[:200]}, which is not known here")
     try:
-        return _Scene(document, binary).surfaces(named(path))
+        return _Scene(document, binary).parts(named(path))
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
         if isinstance(error, FormatError):
             raise
@@ -93,12 +119,12 @@ class _Scene:
         if any("uri" in one for one in _list(document, "buffers")):
             raise FormatError("the GLB file keeps its data in other files, which are not read")
 
-    def surfaces(self, name: str) -> tuple[Surface, ...]:
+    def parts(self, name: str) -> list[tuple[Surface, _Values]]:
         scenes = _list(self.document, "scenes")
         nodes = self.document["nodes"]
         roots = scenes[self.document.get("scene", 0)]["nodes"] if scenes else range(len(nodes))
         back = np.linalg.inv(WORLD)
-        found: list[Surface] = []
+        found: list[tuple[Surface, _Values]] = []
         waiting = [(at, back, 0) for at in reversed(roots)]
         seen: set[int] = set()
         while waiting:
@@ -113,12 +139,29 @@ class _Scene:
                 continue
             for primitive in self.document["meshes"][node["mesh"]]["primitives"]:
                 if primitive.get("mode", _TRIANGLES) == _TRIANGLES:
-                    found.append(self._surface(primitive, node, matrix, len(found) + 1, name))
+                    surface = self._surface(primitive, node, matrix, len(found) + 1, name)
+                    found.append((surface, self._values(primitive, node, len(surface.vertices))))
                 if len(found) > _MOST_SURFACES:
                     raise FormatError(f"the GLB file has more than {_MOST_SURFACES} surfaces")
         if not found:
             raise FormatError("the GLB file has no triangles")
-        return tuple(found)
+        return found
+
+    def _values(self, primitive: dict[str, Any], node: dict[str, Any], count: int) -> _Values:
+        """The numbers at the vertices, by the word of their attribute, and what is told of them."""
+        extras = node.get("extras")
+        told = extras.get("values") if isinstance(extras, dict) else None
+        found: _Values = {}
+        for word, at in primitive["attributes"].items():
+            if not word.startswith("_") or self.document["accessors"][at]["type"] != "SCALAR":
+                continue
+            values = self._array(at).astype(np.float64)
+            if len(values) != count:
+                raise FormatError("the GLB file has not as many values as vertices")
+            mine = told if isinstance(told, dict) and told.get("attribute") == word else {}
+            values[values == mine.get("nothing")] = np.nan
+            found[word] = (values, mine)
+        return found
 
     def _surface(
         self, primitive: dict[str, Any], node: dict[str, Any], matrix: NDArray[np.float64], number: int, name: str
@@ -146,7 +189,7 @@ class _Scene:
             faces,
             name=str(node.get("name") or f"{name} {number}"),
             value=value if known and value is not None else number,
-            colour=self._colour(primitive),
+            colour=_told_colour(extras) or self._colour(primitive),
         )
 
     def _view(self, at: int) -> tuple[int, int, int]:
@@ -196,6 +239,14 @@ class _Scene:
             return None
         red, green, blue = on_screen(factor[:3]).tolist()
         return red, green, blue
+
+
+def _told_colour(extras: Any) -> tuple[int, int, int] | None:
+    """The structure's own colour, where its vertices have those of values."""
+    told = extras.get("colour") if isinstance(extras, dict) else None
+    if not isinstance(told, list) or len(told) != 3 or not all(isinstance(c, int) and 0 <= c <= 255 for c in told):
+        return None
+    return told[0], told[1], told[2]
 
 
 def _placed(node: dict[str, Any]) -> NDArray[np.float64]:

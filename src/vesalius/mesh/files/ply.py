@@ -1,19 +1,24 @@
-"""PLY: vertices and faces with colours, and for each face the value of its label.
+"""PLY: vertices and faces with colours, for each face the value of its label, and for each vertex what was measured.
 
 Source: G. Turk, The PLY Polygon File Format, 1994. ``SPACE=`` in a comment is 3D Slicer's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vesalius.errors import FormatError
 from vesalius.mesh.files.content import Axes, colour_of, made, named, said_space, split_polygons, turned
+from vesalius.mesh.files.measured import NO_VALUES, measured, repainted
+from vesalius.mesh.painted import Painted, surface_of
 from vesalius.mesh.surface import Surface
 
 _TYPES = {
@@ -23,7 +28,7 @@ _TYPES = {
 }  # fmt: skip
 _ORDERS = {"binary_little_endian": "<", "binary_big_endian": ">", "ascii": "="}
 _LONGEST_HEADER = 1 << 16
-_LABEL = "label "
+_LABEL, _COLOUR, _VALUES = "label ", "colour ", "values "  # words that comments begin with
 
 
 @dataclass(frozen=True)
@@ -40,8 +45,11 @@ class _Element:
     properties: list[_Property]
 
 
-def encode(surfaces: Sequence[Surface], *, axes: Axes = "lps") -> bytes:
+def encode(surfaces: Sequence[Surface | Painted], *, axes: Axes = "lps") -> bytes:
     """A PLY file of all the surfaces, binary, little endian.
+
+    Values at vertices become a property of the vertices, of a name of one word, and their colours; comments tell the
+    name as it is, the unit and the scale. A vertex of a surface without these values has NaN.
 
     Args:
         surfaces: In patient space.
@@ -53,21 +61,30 @@ def encode(surfaces: Sequence[Surface], *, axes: Axes = "lps") -> bytes:
         >>> encode([one]).splitlines()[4]
         b'comment label 1 a'
     """
-    vertex = np.dtype([("place", "<f4", 3), ("colour", "u1", 3)])
+    columns = measured(surfaces)
+    _refuse_twice(surfaces)
+    vertex = np.dtype([("place", "<f4", 3), ("colour", "u1", 3), *((word, "<f4") for word in columns)])
     face = np.dtype([("count", "u1"), ("corners", "<i4", 3), ("label", "<u2")])
-    vertices = np.zeros(sum(len(surface.vertices) for surface in surfaces), vertex)
-    faces = np.zeros(sum(len(surface.faces) for surface in surfaces), face)
+    wholes = [surface_of(one) for one in surfaces]
+    vertices = np.zeros(sum(len(surface.vertices) for surface in wholes), vertex)
+    faces = np.zeros(sum(len(surface.faces) for surface in wholes), face)
     faces["count"] = 3
     at = row = 0
-    for surface in surfaces:
+    for one, surface in zip(surfaces, wholes, strict=True):
         here = slice(at, at + len(surface.vertices))
         rows = slice(row, row + len(surface.faces))
         vertices["place"][here] = turned(surface.vertices, axes)
-        vertices["colour"][here] = colour_of(surface)
+        vertices["colour"][here] = one.colours if isinstance(one, Painted) else colour_of(surface)
         faces["corners"][rows] = surface.faces + at
         faces["label"][rows] = surface.label.value
         at, row = here.stop, rows.stop
-    names = [f"comment {_LABEL}{surface.label.value} {' '.join(surface.label.name.split())}" for surface in surfaces]
+    for word, column in columns.items():
+        vertices[word] = column.values
+    names = [f"comment {_LABEL}{surface.label.value} {' '.join(surface.label.name.split())}" for surface in wholes]
+    names += [f"comment {_VALUES}{word} {column.told}" for word, column in columns.items()]
+    if columns:  # the vertices do not tell the colours of structures then
+        tones = {surface.label.value: colour_of(surface) for surface in wholes}
+        names += [f"comment {_COLOUR}{value} {' '.join(map(str, tone))}" for value, tone in tones.items()]
     head = [
         "ply",
         "format binary_little_endian 1.0",
@@ -77,12 +94,22 @@ def encode(surfaces: Sequence[Surface], *, axes: Axes = "lps") -> bytes:
         f"element vertex {len(vertices)}",
         *(f"property float {name}" for name in "xyz"),
         *(f"property uchar {name}" for name in ("red", "green", "blue")),
+        *(f"property float {word}" for word in columns),
         f"element face {len(faces)}",
         "property list uchar int vertex_indices",
         "property ushort label",
         "end_header",
     ]
     return ("\n".join(head) + "\n").encode() + vertices.tobytes() + faces.tobytes()
+
+
+def _refuse_twice(surfaces: Sequence[Surface | Painted]) -> None:
+    values = [one.label.value for one in surfaces]
+    twice = [one for one in surfaces if isinstance(one, Painted) and values.count(one.label.value) > 1]
+    if twice:
+        raise FormatError(
+            f"{twice[0].label.name} is there twice, and PLY tells surfaces by their label: write two files"
+        )
 
 
 def decode(data: bytes, path: Path, *, axes: Axes | None = None) -> tuple[Surface, ...]:
@@ -96,6 +123,37 @@ def decode(data: bytes, path: Path, *, axes: Axes | None = None) -> tuple[Surfac
     Raises:
         FormatError: The file is cut off, no PLY, or without vertices and faces.
     """
+    return tuple(surface for surface, _ in _parts(data, path, axes))
+
+
+def decode_painted(data: bytes, path: Path) -> tuple[Painted, ...]:
+    """Read the surfaces of a PLY file that have values: one for each kind of values.
+
+    In files of others every property of the vertices that is neither place, direction nor colour is a kind of values.
+
+    Args:
+        data: The file.
+        path: For the name of what has none.
+
+    Raises:
+        FormatError: As for `decode`, or the values are damaged.
+    """
+    told = {}
+    for comment in _header(data)[2]:
+        word, _, text = comment.removeprefix(_VALUES).partition(" ")
+        if comment.startswith(_VALUES):
+            with contextlib.suppress(ValueError, RecursionError):
+                told[word] = json.loads(text)
+    return tuple(
+        repainted(surface, values, told.get(word), word)
+        for surface, found in _parts(data, path, None)
+        for word, values in found.items()
+        if not np.isnan(values).all()
+    )
+
+
+def _parts(data: bytes, path: Path, axes: Axes | None) -> Iterator[tuple[Surface, Mapping[str, NDArray[np.float64]]]]:
+    """Every surface, and the values at its vertices by what the file calls them."""
     order, elements, comments, start = _header(data)
     body = _Text(data[start:]) if order == "=" else _Binary(data, start, order)
     found: dict[str, dict[str, Any]] = {}
@@ -108,39 +166,49 @@ def decode(data: bytes, path: Path, *, axes: Axes | None = None) -> tuple[Surfac
     if not {"x", "y", "z"} <= vertices.keys() or not isinstance(corners, tuple):
         raise FormatError("a PLY file of a surface has vertices with x, y and z, and faces with vertex_indices")
     places = np.stack([np.asarray(vertices[name], np.float64) for name in "xyz"], axis=1)
-    colours = [vertices[name] for name in ("red", "green", "blue")] if {"red", "green", "blue"} <= {*vertices} else None
+    rgb = ("red", "green", "blue")
+    colours = [vertices[name] for name in rgb] if {*rgb} <= {*vertices} else None
+    values = {
+        word: np.asarray(column, np.float64)
+        for word, column in vertices.items()
+        if word not in NO_VALUES and not isinstance(column, tuple)
+    }
     counts, indices = corners
     if len(indices) and not (0 <= indices.min() and indices.max() < len(places)):
         raise FormatError("a face names a vertex that is not there")
     triangles = split_polygons(indices, counts)
-    values = np.asarray(faces.get("label", np.ones(len(counts))), np.int64)
-    values = np.repeat(values, np.maximum(counts - 2, 0))
+    labels = np.asarray(faces.get("label", np.ones(len(counts))), np.int64)
+    labels = np.repeat(labels, np.maximum(counts - 2, 0))
     space = said_space(" ".join(comments)) or axes or "lps"
-    names = _names(comments)
-    surfaces = []
-    for value in np.unique(values).tolist() or [1]:
+    names, tones = _by_label(comments, _LABEL), _by_label(comments, _COLOUR)
+    for value in np.unique(labels).tolist() or [1]:
         if not 1 <= value <= 0xFFFF:
             raise FormatError(f"a face has the label {value}; labels are 1 to 65535")
-        mine = triangles[values == value]
+        mine = triangles[labels == value]
         used, which = np.unique(mine, return_inverse=True)
         colour = None
-        if colours is not None and len(used):
+        if value in tones:
+            colour = tuple(int(part) if part.isdecimal() else -1 for part in tones[value].split())
+        elif colours is not None and len(used):
             colour = tuple(int(part[used[0]]) for part in colours)
         name = names.get(value) or (named(path) if "label" not in faces else f"label {value}")
-        surfaces.append(made(places[used], which, name=name, value=value, axes=space, colour=_rgb(colour)))
-    return tuple(surfaces)
+        surface = made(places[used], which, name=name, value=value, axes=space, colour=_rgb(colour))
+        yield surface, {word: column[used] for word, column in values.items()}
 
 
 def _rgb(colour: tuple[int, ...] | None) -> tuple[int, int, int] | None:
-    return None if colour is None or not all(0 <= c <= 255 for c in colour) else (colour[0], colour[1], colour[2])
+    if colour is None or len(colour) != 3 or not all(0 <= c <= 255 for c in colour):
+        return None
+    return colour[0], colour[1], colour[2]
 
 
-def _names(comments: Sequence[str]) -> dict[int, str]:
+def _by_label(comments: Sequence[str], word: str) -> dict[int, str]:
+    """What comments that begin with a word tell of each label."""
     found = {}
     for comment in comments:
-        value, _, name = comment.removeprefix(_LABEL).partition(" ")
-        if comment.startswith(_LABEL) and value.isdecimal() and name:
-            found[int(value)] = name
+        value, _, told = comment.removeprefix(word).partition(" ")
+        if comment.startswith(word) and value.isdecimal() and told:
+            found[int(value)] = told
     return found
 
 

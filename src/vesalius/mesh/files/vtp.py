@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vesalius.mesh.files.content import Axes, colour_of, turned
+from vesalius.mesh.files.measured import Column, measured
+from vesalius.mesh.painted import Painted, surface_of
 from vesalius.mesh.surface import Surface
 
 _BLOCK = 1 << 20
@@ -42,8 +44,11 @@ class _Appended:
         return element
 
 
-def encode(surfaces: Sequence[Surface], *, axes: Axes = "lps") -> bytes:
+def encode(surfaces: Sequence[Surface | Painted], *, axes: Axes = "lps") -> bytes:
     """A VTP file of all the surfaces: each triangle has the value of its label and its colour.
+
+    Values at vertices become arrays of the points, NaN where a surface has none, the first of them active; and the
+    colours of their scale.
 
     Args:
         surfaces: In patient space.
@@ -55,17 +60,21 @@ def encode(surfaces: Sequence[Surface], *, axes: Axes = "lps") -> bytes:
         >>> encode([one])[:21]
         b'<?xml version="1.0"?>'
     """
-    before = np.cumsum([0, *(len(surface.vertices) for surface in surfaces)])
-    points = np.concatenate([np.empty((0, 3)), *(turned(surface.vertices, axes) for surface in surfaces)])
-    shifted = [surface.faces.astype(np.int64) + at for surface, at in zip(surfaces, before[:-1], strict=True)]
+    wholes = [surface_of(one) for one in surfaces]
+    before = np.cumsum([0, *(len(surface.vertices) for surface in wholes)])
+    points = np.concatenate([np.empty((0, 3)), *(turned(surface.vertices, axes) for surface in wholes)])
+    shifted = [surface.faces.astype(np.int64) + at for surface, at in zip(wholes, before[:-1], strict=True)]
     faces = np.concatenate([np.empty((0, 3), np.int64), *shifted])
-    counts = [len(surface.faces) for surface in surfaces]
-    values = np.repeat(np.array([surface.label.value for surface in surfaces], np.uint16), counts)
-    wheel = [colour_of(surface) for surface in surfaces]
+    counts = [len(surface.faces) for surface in wholes]
+    values = np.repeat(np.array([surface.label.value for surface in wholes], np.uint16), counts)
+    wheel = [colour_of(surface) for surface in wholes]
     colours = np.repeat(np.array(wheel, np.uint8).reshape(-1, 3), counts, axis=0)
     appended = _Appended()
     fields = [_text("SPACE", [axes.upper()]), _text("UNIT", ["mm"])]
-    fields.append(_text("NAMES", [f"{surface.label.value} {surface.label.name}" for surface in surfaces]))
+    fields.append(_text("NAMES", [f"{surface.label.value} {surface.label.name}" for surface in wholes]))
+    columns = measured(surfaces)
+    if columns:
+        fields.append(_text("VALUES", [f"{word} {column.told}" for word, column in columns.items()]))
     xml = [
         '<?xml version="1.0"?>',
         '<VTKFile type="PolyData" version="1.0" byte_order="LittleEndian" header_type="UInt64"'
@@ -76,6 +85,7 @@ def encode(surfaces: Sequence[Surface], *, axes: Axes = "lps") -> bytes:
         "</FieldData>",
         f'<Piece NumberOfPoints="{len(points)}" NumberOfVerts="0" NumberOfLines="0" NumberOfStrips="0"'
         f' NumberOfPolys="{len(faces)}">',
+        *_at_points(surfaces, columns, appended),
         '<CellData Scalars="label">',
         appended.array("label", values),
         appended.array("colour", colours),
@@ -93,6 +103,22 @@ def encode(surfaces: Sequence[Surface], *, axes: Axes = "lps") -> bytes:
         "_",
     ]
     return "\n".join(xml).encode() + bytes(appended.data) + b"\n</AppendedData>\n</VTKFile>\n"
+
+
+def _at_points(surfaces: Sequence[Surface | Painted], columns: Mapping[str, Column], appended: _Appended) -> list[str]:
+    """The arrays of the points; none where no surface has values."""
+    if not columns:
+        return []
+    tones = [
+        one.colours if isinstance(one, Painted) else np.tile(np.array(colour_of(one), np.uint8), (len(one.vertices), 1))
+        for one in surfaces
+    ]
+    return [
+        f'<PointData Scalars="{next(iter(columns))}">',
+        *(appended.array(word, column.values) for word, column in columns.items()),
+        appended.array("colour", np.concatenate(tones)),
+        "</PointData>",
+    ]
 
 
 def _text(name: str, texts: Sequence[str]) -> str:
