@@ -32,6 +32,7 @@ NOTED = {
     "measure": ["read", "data/b.nii --image data/a.nii -o out.csv", "data/b.nii data/a.nii", "out.csv"],
     "mesh": ["exported", "data/a.nii -o out", "data/a.nii", "out"],
     "print": ["exported", "data/a.nii -o out.stl", "data/a.nii", "out.stl"],
+    "render": ["exported", "data/a.nii -o out.png", "data/a.nii", "out.png"],
     "convert": ["exported", "data/a.nii out.nrrd --source data", "data/a.nii data", "out.nrrd"],
     "evaluate": ["read", "data/a.nii --reference data/b.nii -o out", "data/a.nii data/b.nii", "out"],
     "evaluate several": ["read", "x=data/a.nii y=data/b.nii --reference data/b.nii", "data/a.nii data/b.nii", ""],

@@ -42,6 +42,7 @@ VERBS = {
     "measure": "measure structures: volume, diameters, mean HU or SUV, as a table or a DICOM report",
     "mesh": "turn a label map into closed, smooth surfaces for printers and viewers, and prove that they are sound",
     "print": "make surfaces ready for a printer: scale, base, cut, hollow, and prove that they can be printed",
+    "render": "draw structures as surfaces, from the patient's sides: a picture, or a turn-table as GIF or video",
     "convert": "convert images, label maps and DICOM objects between all formats that are known",
     "evaluate": "score predictions against references",
     "calibrate": "say from labelled cases how wrong a segmenter's sizes may be, and write it on its card",

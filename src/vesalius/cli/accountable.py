@@ -32,6 +32,7 @@ _ACTS: Mapping[str, tuple[Act, str]] = {
     "register": ("view", "changed"),
     "mesh": ("view", "exported"),
     "print": ("view", "exported"),
+    "render": ("view", "exported"),
     "convert": ("view", "exported"),
     "export": ("export", "exported"),
     "deidentify": ("deidentify", "de-identified"),

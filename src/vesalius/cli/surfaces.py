@@ -58,7 +58,7 @@ def refuse_files(args: argparse.Namespace) -> None:
         raise DataError("--each is for a folder, which has a name without a dot")
     if args.each is not None and f".{args.each.lstrip('.')}" not in FORMATS:
         raise FormatError(f"--each must be one of {', '.join(name[1:] for name in FORMATS)}, not {args.each}")
-    _opacity(args)
+    opacities(args)
 
 
 def write_surfaces(args: argparse.Namespace, surfaces: Sequence[Surface]) -> list[str]:
@@ -74,7 +74,7 @@ def write_surfaces(args: argparse.Namespace, surfaces: Sequence[Surface]) -> lis
         write_model(stl.encode(surfaces), target, origin, title=title)
         return [target.name]
     if target.suffix:
-        write_mesh(surfaces, target, axes=args.axes, opacity=_opacity(args), compression=args.compression)
+        write_mesh(surfaces, target, axes=args.axes, opacity=opacities(args), compression=args.compression)
         return [target.name]
     return list(
         write_meshes(
@@ -82,7 +82,7 @@ def write_surfaces(args: argparse.Namespace, surfaces: Sequence[Surface]) -> lis
             target,
             suffix=f".{(args.each or 'stl').lstrip('.')}",
             axes=args.axes,
-            opacity=_opacity(args),
+            opacity=opacities(args),
             compression=args.compression,
         )
     )
@@ -114,7 +114,7 @@ def read_surfaces(path: str, names: Sequence[str] | None, labels: str | None = N
     drawn = named_labels(path, labels)
     for name in names or ():
         drawn.labels.members(name)  # refuses a name that is unknown before anything is computed
-    interfaces = extract(drawn)
+    interfaces = extract(drawn, only=names or None)
     return [interfaces.of(name) for name in (names or drawn.labels.names)]
 
 
@@ -131,7 +131,12 @@ def named_labels(path: str, labels: str | None) -> LabelMap:
     return read_labels(path, Labels.of(values, ignore=ignore))
 
 
-def _opacity(args: argparse.Namespace) -> dict[str, float]:
+def opacities(args: argparse.Namespace) -> dict[str, float]:
+    """What ``--opacity`` says, by the structure's name.
+
+    Raises:
+        DataError: It is not written as it must be.
+    """
     from vesalius.errors import DataError
 
     found = {}

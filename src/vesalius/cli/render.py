@@ -1,0 +1,170 @@
+"""``vesalius render SURFACES -o OUT``: pictures of structures as surfaces, without a display."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vesalius.cli.surfaces import opacities, read_surfaces
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vesalius.mesh import Surface
+    from vesalius.mesh.painted import Painted
+    from vesalius.mesh.rendering import Camera, Clip, Scene
+
+HELP = "draw structures as surfaces, from the patient's sides: a picture, or a turn-table as GIF or video"
+
+# As in `vesalius.mesh.rendering`, without its imports.
+_SIDES = ("anterior", "posterior", "left", "right", "superior", "inferior")
+_FORMATS = (".png", ".gif", ".mp4")
+_COLOURS = {"white": (255, 255, 255), "black": (0, 0, 0), "grey": (128, 128, 128), "transparent": None}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``vesalius render``."""
+    parser.add_argument(
+        "mesh", metavar="SURFACES", help="a mesh (.stl, .3mf, .ply, .obj, .glb), or a 3D label map in any format"
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="OUT", required=True, help="a picture (.png), or a turn-table (.gif, .mp4)"
+    )
+    parser.add_argument("--labels", metavar="NAME=VALUE,…", help="what a label map's values mean")
+    parser.add_argument(
+        "--structure", metavar="NAME", action="append", help="only this one; may be given several times"
+    )
+    camera = parser.add_argument_group("from where")
+    camera.add_argument(
+        "--view", choices=_SIDES, default="anterior", help="the patient's side from which one looks (anterior)"
+    )
+    camera.add_argument(
+        "--azimuth", type=float, default=0.0, metavar="DEG", help="turned from there: from the front to the left side"
+    )
+    camera.add_argument("--elevation", type=float, default=0.0, metavar="DEG", help="and up")
+    camera.add_argument("--zoom", type=float, default=1.0, metavar="FACTOR", help="larger than what fits (1)")
+    camera.add_argument(
+        "--perspective", action="store_true", help="what is nearer looks larger; there is no scale bar then"
+    )
+    look = parser.add_argument_group("how it looks")
+    look.add_argument("--size", type=_size, default=(1024, 768), metavar="WxH", help="in pixels (1024x768)")
+    look.add_argument(
+        "--background",
+        type=_background,
+        default=_COLOURS["white"],
+        metavar="COLOUR",
+        help=f"{', '.join(_COLOURS)}, or as #10203f (white)",
+    )
+    look.add_argument(
+        "--opacity",
+        metavar="NAME=SHARE",
+        action="append",
+        default=[],
+        help="see through a structure, 0 to 1; may be given several times",
+    )
+    look.add_argument(
+        "--clip",
+        type=_clip,
+        metavar="SIDE[=SHARE]",
+        action="append",
+        default=[],
+        help="take away what lies on this side of the patient: a share of the whole (0.5); may be given several times",
+    )
+    look.add_argument(
+        "--whole",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="take nothing of this structure away; may be given several times",
+    )
+    look.add_argument(
+        "--plain", action="store_true", help="without letters of the sides, scale bar, cube and names of structures"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read, draw, write."""
+    from vesalius.errors import FormatError
+    from vesalius.mesh.rendering import Camera, arrange
+
+    target = Path(args.output)
+    suffix = target.suffix.lower()
+    if suffix not in _FORMATS:
+        raise FormatError(f"{target.name}: pictures of surfaces are written as {', '.join(_FORMATS)}")
+    opacity = opacities(args)
+    camera = Camera.of(
+        args.view,
+        azimuth_deg=args.azimuth,
+        elevation_deg=args.elevation,
+        perspective=args.perspective,
+        zoom=args.zoom,
+    )
+    surfaces = read_surfaces(args.mesh, args.structure, args.labels)
+    scene = arrange(surfaces, opacity=opacity, clips=args.clip, whole=args.whole)
+    _write_picture(args, scene, camera)
+    _tell(args, surfaces, scene)
+    return 0
+
+
+def _write_picture(args: argparse.Namespace, scene: Scene, camera: Camera) -> None:
+    from vesalius.mesh.rendering import picture
+    from vesalius.report.canvas import write_png
+
+    drawn = picture(scene, camera, size=args.size, background=args.background, marked=not args.plain)
+    write_png(drawn, args.output)
+
+
+def _tell(args: argparse.Namespace, surfaces: Sequence[Surface | Painted], scene: Scene) -> None:
+    shown = [body.name for body in scene.bodies]
+    told = {
+        "output": args.output,
+        "size": args.size,
+        "structures": shown,
+        "left_out": [name for one in surfaces if (name := one.label.name) not in shown],
+        "triangles": sum(len(body.faces) for body in scene.bodies),
+    }
+    if args.json:
+        print(json.dumps(told))
+        return
+    print(f"{len(shown)} structures, {told['triangles']:,} triangles")
+    if told["left_out"]:
+        print(f"nothing to see of: {', '.join(told['left_out'])}")
+    print(f"written to {args.output}")
+
+
+def _size(text: str) -> tuple[int, int]:
+    """Columns and rows: the type of an argument."""
+    try:
+        columns, rows = (int(part) for part in text.lower().split("x"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size in pixels like 1024x768") from None
+    return columns, rows
+
+
+def _background(text: str) -> tuple[int, ...] | None:
+    """A colour by name or in hexadecimal digits: the type of an argument."""
+    if text in _COLOURS:
+        return _COLOURS[text]
+    try:
+        parts = bytes.fromhex(text.removeprefix("#"))
+    except ValueError:
+        parts = b""
+    if len(parts) != 3 or not text.startswith("#"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(_COLOURS)}, nor a colour like #10203f")
+    return tuple(parts)
+
+
+def _clip(text: str) -> Clip:
+    """A side and a share: the type of an argument."""
+    from vesalius.errors import DataError
+    from vesalius.mesh.rendering import Clip
+
+    side, _, share = text.partition("=")
+    try:
+        return Clip(side, float(share) if share else 0.5)  # type: ignore[arg-type]
+    except (ValueError, DataError):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a side ({', '.join(_SIDES)}), with a share as in anterior=0.3"
+        ) from None
