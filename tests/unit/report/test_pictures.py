@@ -5,7 +5,9 @@ from PIL import Image
 from vesalius.errors import DataError, GeometryError, VesaliusError
 from vesalius.image import Grid, Label, LabelMap, Labels, Meta, Volume
 from vesalius.report import overlay
-from vesalius.report.pictures import _layout, _slices
+from vesalius.report.panels import _lead
+from vesalius.report.pictures import _slices
+from vesalius.report.scene import Scene
 
 RED = Labels((Label("lesion", 1, (255, 0, 0)), Label("organ $x^2$ 肝", 2, (0, 255, 0))))
 
@@ -25,8 +27,8 @@ def test_the_patients_right_is_on_the_left_and_the_head_on_top():
     volume, array, grid = scene((40, 40, 40), (1.0, 1.0, 1.0))
     array[2:8, 2:8, 30:36] = 1  # LPS: low i is right, low j is anterior, high k is superior
     picture = overlay(volume, LabelMap(array, grid, RED))
-    panels = _slices(volume, LabelMap(array, grid, RED), None, 0, (0, 1))
-    axial, coronal, sagittal = (np.argwhere(panel.prediction).mean(axis=0) / 39 for panel in panels)
+    panels = _slices(Scene(volume, (0, 1), fill=LabelMap(array, grid, RED)))
+    axial, coronal, sagittal = (np.argwhere(panel.fill).mean(axis=0) / 39 for panel in panels)
     assert (axial < 0.3).all()  # rows from anterior down, columns from right to left
     assert coronal[0] < 0.3  # superior on top
     assert coronal[1] < 0.3  # right on the left
@@ -57,15 +59,19 @@ def test_slices_show_most_disagreement_then_most_foreground():
     said = array.copy()
     said[6:8, 6:8, 7] = 1
     reference, prediction = LabelMap(array, grid, RED), LabelMap(said, grid, RED)
-    assert _slices(volume, prediction, reference, 0, (0, 1))[0].name == "axial 8/10"
-    assert _slices(volume, reference, reference, 0, (0, 1))[0].name == "axial 4/10"
-    assert _slices(volume, reference, None, 0, (0, 1))[0].name == "axial 4/10"
+
+    def first(fill, contour):
+        return _slices(Scene(volume, (0, 1), fill=fill, contour=contour))[0].name.partition("\n")[0]
+
     nothing = LabelMap(np.zeros_like(array), grid, RED)
-    assert _slices(volume, nothing, nothing, 0, (0, 1))[0].name == "axial 6/10"
+    assert first(prediction, reference) == "axial 8/10"
+    assert first(reference, reference) == "axial 4/10"
+    assert first(reference, None) == "axial 4/10"
+    assert first(nothing, nothing) == "axial 6/10"
 
 
 def test_panels_share_one_scale():
-    places, width, height = _layout([(100.0, 200.0), (100.0, 50.0), (200.0, 50.0)])
+    places, width, height = _lead([(100.0, 200.0), (100.0, 50.0), (200.0, 50.0)], (900, 520))
     scale = places[0][2] / 100.0
     assert [(round(w / scale), round(h / scale)) for _, _, w, h in places] == [(100, 200), (100, 50), (200, 50)]
     assert width <= 900 + 1e-9

@@ -1,0 +1,212 @@
+"""What a picture shows: an image, structures and surfaces in its space, and how they are looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vesalius.errors import DataError, GeometryError
+from vesalius.image import Grid, LabelMap, Labels, Volume
+from vesalius.mesh.section import section
+from vesalius.mesh.surface import Surface
+from vesalius.report.display import grey, is_colour
+from vesalius.report.panels import Line, Panel
+from vesalius.transform.partition import Plane
+from vesalius.transform.reorient import reorient
+
+Direction = Literal["axial", "coronal", "sagittal"]
+"""Of a slice: from head to feet, from front to back, from side to side."""
+
+Convention = Literal["radiological", "neurological"]
+"""On which side the patient's right is: on the left of the picture, as if seen from the feet and the front, or on the
+right."""
+
+Image = TypeVar("Image", Volume, LabelMap)
+
+AXIS: dict[Direction, int] = {"axial": 2, "coronal": 1, "sagittal": 0}
+"""The axis in LPS that a slice lies across."""
+
+CODES: dict[Convention, dict[Direction, str]] = {
+    "radiological": {"axial": "LPS", "coronal": "LIP", "sagittal": "PIR"},
+    "neurological": {"axial": "RPI", "coronal": "RIA", "sagittal": "PIR"},
+}
+"""Where the axes of a picture point: to the right, down, and away from who looks.
+
+Source: DICOM PS3.3 C.7.6.1.1.1 (letters); the two conventions as in nibabel's "Radiological and neurological".
+"""
+
+_OPPOSITE = {"L": "R", "R": "L", "P": "A", "A": "P", "S": "I", "I": "S"}
+_ASLANT = 0.26  # of a direction, from which on a second letter is named: 15 degrees
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """An image and what is drawn over it; 3D ones are put in the order LPS.
+
+    Args:
+        volume: 2D or 3D.
+        window: Values shown as black and as white.
+        channel: The one that is shown; colour pictures show all three.
+        fill: Labels that tint the image, on its grid.
+        contour: Labels whose outlines are drawn, on its grid.
+        surfaces: Cut by the slices that are shown; 3D.
+        convention: Where the patient's right is.
+        inverted: Whether high values are dark, as PET is often shown.
+
+    Raises:
+        GeometryError: A label map lies on another grid, or surfaces are to be cut by a flat picture.
+        DataError: The channel is not there, or the window is empty.
+    """
+
+    volume: Volume
+    window: tuple[float, float]
+    channel: int = 0
+    fill: LabelMap | None = None
+    contour: LabelMap | None = None
+    surfaces: tuple[Surface, ...] = ()
+    convention: Convention = "radiological"
+    inverted: bool = False
+
+    def __post_init__(self) -> None:
+        volume = self.volume
+        for name, one in (("prediction", self.fill), ("reference", self.contour)):
+            if one is not None and not one.grid.is_close(volume.grid, tolerance_mm=0.1):
+                raise GeometryError(
+                    f"the {name} {one.grid.shape} lies on another grid than the image {volume.grid.shape}: resample it "
+                    "first, with vesalius.transform.resample(labels, image.grid)"
+                )
+        if not 0 <= self.channel < volume.channels:
+            raise DataError(f"channel must be 0 to {volume.channels - 1}, not {self.channel}")
+        low, high = self.window
+        if not low < high:
+            raise DataError(f"the window must run from a lower to a higher value, not from {low} to {high}")
+        if volume.grid.ndim == 2 and self.surfaces:
+            raise GeometryError("surfaces are cut by the planes of a volume, and the image is a flat picture")
+        object.__setattr__(self, "volume", reorient(volume))
+        for field in ("fill", "contour"):
+            if (one := getattr(self, field)) is not None:
+                object.__setattr__(self, field, reorient(one))
+
+    @property
+    def labels(self) -> Labels:
+        """What the values of the label maps mean: those of the contour, if there is one."""
+        for one in (self.contour, self.fill):
+            if one is not None:
+                return one.labels
+        return Labels(())
+
+    def shown(self, values: NDArray[np.generic]) -> NDArray[np.float64]:
+        """Values as they are displayed, 0 to 1."""
+        found = grey(values, self.window)
+        return 1.0 - found if self.inverted else found
+
+
+def flat_panel(scene: Scene) -> Panel:
+    """A 2D image as it is stored: index i to the right and j down."""
+    volume = scene.volume
+    values = volume.array.transpose(2, 1, 0) if is_colour(volume) else volume.array[scene.channel].T
+    across, down = tuple(volume.grid.axis_codes)
+    letters = (_OPPOSITE[across], across, _OPPOSITE[down], down) if volume.meta.calibrated else ("", "", "", "")
+    return Panel(
+        "",
+        scene.shown(values),
+        (volume.grid.spacing_mm[1], volume.grid.spacing_mm[0]),
+        letters,
+        None if scene.fill is None else scene.fill.array.T,
+        None if scene.contour is None else scene.contour.array.T,
+    )
+
+
+def slice_at(x: Image, direction: Direction, index: int, convention: Convention) -> Image:
+    """One slice of an image in the order LPS.
+
+    Args:
+        x: 3D.
+        direction: Of the slice.
+        index: Along its axis.
+        convention: Where the patient's right is.
+
+    Returns:
+        The slice as a picture lies in space: axis 0 runs to the right of the picture, 1 down, 2 away from who looks, on
+        which it is one voxel thick. Views, no copies.
+    """
+    axis = AXIS[direction]
+    start: list[int] = [index if a == axis else 0 for a in range(3)]
+    shape: list[int] = [1 if a == axis else n for a, n in enumerate(x.grid.shape)]
+    cut: Any = (..., *(slice(a, a + n) for a, n in zip(start, shape, strict=True)))
+    part = replace(x, array=x.array[cut], grid=x.grid.crop(start, shape))
+    return reorient(part, CODES[convention][direction])
+
+
+def panel_of(
+    scene: Scene,
+    name: str,
+    part: Volume,
+    *,
+    fill: LabelMap | None,
+    contour: LabelMap | None,
+    cross_mm: ArrayLike | None = None,
+) -> Panel:
+    """A panel of what lies in a plane.
+
+    Args:
+        scene: Whose surfaces are cut.
+        name: Of the panel.
+        part: Of the image, axes as `slice_at` gives them.
+        fill: Of the same grid.
+        contour: Of the same grid.
+        cross_mm: A point where hair lines cross, LPS.
+    """
+    grid = part.grid
+    values = part.array[:, :, :, 0].transpose(2, 1, 0) if is_colour(part) else part.array[scene.channel, :, :, 0].T
+    cross = None if cross_mm is None else on_panel(grid, np.asarray(cross_mm, np.float64)[None])[0]
+    return Panel(
+        name,
+        scene.shown(values),
+        (grid.spacing_mm[1], grid.spacing_mm[0]),
+        letters_of(grid),
+        None if fill is None else fill.array[:, :, 0].T,
+        None if contour is None else contour.array[:, :, 0].T,
+        tuple(line for surface in scene.surfaces for line in _lines(surface, grid)),
+        None if cross is None else (float(cross[0]), float(cross[1])),
+    )
+
+
+def on_panel(grid: Grid, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where points ``(n, 3)``, LPS, lie on a picture: mm right and down from its upper left corner, ``(n, 2)``."""
+    places: NDArray[np.float64] = (grid.to_index(points)[:, :2] + 0.5) * np.asarray(grid.spacing_mm[:2])
+    return places
+
+
+def plane_of(grid: Grid) -> Plane:
+    """The plane of a picture; its normal points away from who looks."""
+    middle = grid.to_points((np.asarray(grid.shape) - 1) / 2)
+    normal = np.cross(grid.direction[:, 0], grid.direction[:, 1])
+    (x, y, z), (u, v, w) = (tuple(float(value) for value in one) for one in (middle, normal))
+    return Plane((x, y, z), (u, v, w))
+
+
+def letters_of(grid: Grid) -> tuple[str, str, str, str]:
+    """The anatomical letters at the left, right, upper and lower border of a picture.
+
+    A slanted border has two or three letters, the nearest first.
+
+    Example:
+        >>> letters_of(Grid.from_spacing((4, 4, 1), (1.0, 1.0, 1.0)))
+        ('R', 'L', 'A', 'P')
+    """
+    ends = []
+    for way in grid.direction[:, :2].T:
+        named = [axis for axis in np.argsort(-np.abs(way), stable=True).tolist() if abs(way[axis]) >= _ASLANT]
+        towards = "".join(("LR", "PA", "SI")[axis][0 if way[axis] > 0 else 1] for axis in named)
+        ends += ["".join(_OPPOSITE[letter] for letter in towards), towards]
+    return ends[0], ends[1], ends[2], ends[3]
+
+
+def _lines(surface: Surface, grid: Grid) -> list[Line]:
+    red, green, blue = Labels((surface.label,)).colour(surface.label.value)
+    colour = (red / 255, green / 255, blue / 255)
+    return [Line(surface.label.name, colour, on_panel(grid, cut)) for cut in section(surface, plane_of(grid))]
