@@ -129,7 +129,7 @@ def _body(one: Surface | Painted, opacity: float, *, planes: tuple[Plane, ...]) 
     surface = surface_of(one)
     vertices, faces, normals, origin = _smoothed(surface.vertices, surface.faces)
     values = one.values[origin] if isinstance(one, Painted) else None
-    is_closed = _is_closed(surface.faces)
+    closed = is_closed(surface.faces)
     numbers = normals.astype(np.float64)
     if values is not None:
         numbers = np.column_stack([numbers, values])
@@ -147,7 +147,7 @@ def _body(one: Surface | Painted, opacity: float, *, planes: tuple[Plane, ...]) 
         faces=renumbered[faces],
         normals=numbers[:, :3].astype(np.float32),
         values=None if values is None else numbers[:, 3],
-        is_closed=is_closed,
+        is_closed=closed,
         planes=planes,
     )
 
@@ -187,7 +187,7 @@ def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     return unit
 
 
-def _is_closed(faces: NDArray[np.int32]) -> bool:
+def is_closed(faces: NDArray[np.int32]) -> bool:
     """Whether each edge is passed as often one way as the other: there is an inside."""
     size = int(faces.max()) + 1
     starts, ends = faces.astype(np.int64).ravel(), np.roll(faces.astype(np.int64), -1, axis=1).ravel()
