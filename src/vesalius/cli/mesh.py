@@ -70,7 +70,13 @@ def run(args: argparse.Namespace) -> int:
         from vesalius.io import read
 
         probabilities = read(args.probabilities)
-    found = extract(labels, probabilities=probabilities, smoothing_steps=args.smoothing_steps, slices=args.slices)
+    found = extract(
+        labels,
+        only=args.structure,
+        probabilities=probabilities,
+        smoothing_steps=args.smoothing_steps,
+        slices=args.slices,
+    )
     if args.max_error:
         found = simplify(found, max_error_mm=args.max_error)
     surfaces = [surface for surface in map(found.of, names) if not surface.is_empty]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -14,7 +15,8 @@ from vesalius.mesh.net import net
 from vesalius.mesh.relax import at_border, relaxed
 from vesalius.mesh.slices import between_slices
 from vesalius.mesh.subvoxel import placed, uncut
-from vesalius.mesh.surface import Interfaces
+from vesalius.mesh.surface import Interfaces, compacted
+from vesalius.mesh.surroundings import surroundings
 
 SMOOTHING_STEPS = 60
 """The areas of spheres, rings and ellipsoids of 8 voxels' radius and more are then within 1 % of the closed form."""
@@ -25,6 +27,7 @@ Slices = Literal["auto", "keep"]
 def extract(
     labels: LabelMap,
     *,
+    only: Sequence[str] | None = None,
     probabilities: Volume | None = None,
     smoothing_steps: int | None = None,
     slices: Slices = "auto",
@@ -45,6 +48,8 @@ def extract(
 
     Args:
         labels: 3D; any spacing and direction.
+        only: Names of labels and regions: the others count as background in what is returned, though they pin the
+            surfaces of these, and only what lies near is looked at: see `vesalius.mesh.surroundings`.
         probabilities: On the same grid, background and then each label, as `segment` writes them. Where they contradict
             the labels, the surface is half way between voxels.
         smoothing_steps: 0 to 1,000; 60 where it is left out, and 0 with probabilities.
@@ -55,8 +60,8 @@ def extract(
         The surfaces, in millimetres, LPS.
 
     Raises:
-        DataError: The label map is not 3D, the number of steps is out of range, or the probabilities have another
-            number of channels.
+        DataError: The label map is not 3D, the number of steps is out of range, nothing has a name of `only`, or the
+            probabilities have another number of channels.
         GeometryError: The probabilities lie on another grid.
 
     Example:
@@ -71,6 +76,10 @@ def extract(
     _check(labels, probabilities, steps)
     if probabilities is None and slices == "auto":
         labels = between_slices(labels)
+    if only is not None:
+        labels, part = surroundings(labels, only)
+        if probabilities is not None:
+            probabilities = Volume(probabilities.array[(slice(None), *part)], labels.grid)
     array, low, held = _boxed(labels)
     unions = [tuple(_places(labels)[list(region.values)].tolist()) for region in labels.labels.regions]
     found = net(array, unions)
@@ -79,7 +88,18 @@ def extract(
     if probabilities is not None:
         first = uncut(found, placed(found, probabilities, low, border), labels.grid.spacing_mm, border)
     points, faces, sides = triangles(found, relaxed(found, steps=steps, held=border, start=first))
-    return _in_space(labels, points + (low - 1), faces, sides)
+    made = _in_space(labels, points + (low - 1), faces, sides)
+    return made if only is None else _bounding(made, only)
+
+
+def _bounding(made: Interfaces, names: Sequence[str]) -> Interfaces:
+    """The faces of some structures; what is on their other side counts as background."""
+    wanted = np.zeros(max(made.labels.declared) + 1, np.bool_)
+    wanted[[value for name in names for value in made.labels.members(name)]] = True
+    own = wanted[made.sides]
+    kept = own.any(axis=1)
+    vertices, faces = compacted(made.vertices, made.faces[kept])
+    return Interfaces(vertices, faces, np.where(own, made.sides, 0)[kept], made.labels)
 
 
 def _check(labels: LabelMap, probabilities: Volume | None, steps: int) -> None:

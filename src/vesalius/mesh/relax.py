@@ -90,12 +90,12 @@ class _Smoothing:
     """What stays the same from step to step: who is whose neighbour, and how far each vertex may go."""
 
     def __init__(self, net: Net, first: Points, held: NDArray[np.bool_]) -> None:
-        links = neighbours(net)
+        links = neighbours(net).astype(np.float64)
         counts = np.diff(links.indptr)
-        links.data /= np.repeat(np.maximum(counts, 1), counts).astype(np.float32)
-        self._links = links
+        links.data /= np.repeat(np.maximum(counts, 1), counts)
         # In float64: these are differences of large numbers; what is left to float32 is less than a cell.
-        self._pull = (links.astype(np.float64) @ first - first * (counts > 0)[:, None]).astype(np.float32)
+        self._pull = (links @ first - first * (counts > 0)[:, None]).astype(np.float32)
+        self._links = links.astype(np.float32)
         self._room = np.where(held, np.float32(0), np.float32(_ROOM))
         owners = net.owners
         self._split = np.flatnonzero(net.split[owners])
