@@ -21,6 +21,7 @@ HELP = "draw structures as surfaces, from the patient's sides: a picture, or a t
 # As in `vesalius.mesh.rendering`, without its imports.
 _SIDES = ("anterior", "posterior", "left", "right", "superior", "inferior")
 _FORMATS = (".png", ".gif", ".mp4")
+_FASTEST_HZ = 50
 _COLOURS = {"white": (255, 255, 255), "black": (0, 0, 0), "grey": (128, 128, 128), "transparent": None}
 
 
@@ -32,6 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="OUT", required=True, help="a picture (.png), or a turn-table (.gif, .mp4)"
     )
+    parser.add_argument("--frames", type=int, default=60, metavar="N", help="pictures of a turn-table (60)")
+    parser.add_argument("--seconds", type=float, default=6.0, metavar="S", help="that a turn takes (6)")
     parser.add_argument("--labels", metavar="NAME=VALUE,…", help="what a label map's values mean")
     parser.add_argument(
         "--structure", metavar="NAME", action="append", help="only this one; may be given several times"
@@ -86,13 +89,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read, draw, write."""
-    from vesalius.errors import FormatError
     from vesalius.mesh.rendering import Camera, arrange
 
-    target = Path(args.output)
-    suffix = target.suffix.lower()
-    if suffix not in _FORMATS:
-        raise FormatError(f"{target.name}: pictures of surfaces are written as {', '.join(_FORMATS)}")
+    _refuse(args)
     opacity = opacities(args)
     camera = Camera.of(
         args.view,
@@ -103,9 +102,37 @@ def run(args: argparse.Namespace) -> int:
     )
     surfaces = read_surfaces(args.mesh, args.structure, args.labels)
     scene = arrange(surfaces, opacity=opacity, clips=args.clip, whole=args.whole)
-    _write_picture(args, scene, camera)
+    if Path(args.output).suffix.lower() == ".png":
+        _write_picture(args, scene, camera)
+    else:
+        _write_turn(args, scene, camera)
     _tell(args, surfaces, scene)
     return 0
+
+
+def _refuse(args: argparse.Namespace) -> None:
+    """Refuse what cannot be drawn or written before anything is read."""
+    from vesalius.errors import DataError, FormatError
+    from vesalius.mesh.rendering.picture import refuse_size
+    from vesalius.mesh.rendering.raster import opencv
+    from vesalius.mesh.rendering.turn import refuse_frames
+
+    opencv()
+    refuse_size(args.size)
+    target = Path(args.output)
+    suffix = target.suffix.lower()
+    if suffix not in _FORMATS:
+        raise FormatError(f"{target.name}: pictures of surfaces are written as {', '.join(_FORMATS)}")
+    if suffix == ".png":
+        return
+    refuse_frames(args.frames, args.size)
+    if args.background is None:
+        raise DataError(f"a {suffix[1:].upper()} has no transparent background: choose a colour with --background")
+    if not (args.seconds > 0 and 0 < args.frames / args.seconds <= _FASTEST_HZ):
+        raise DataError(
+            f"a turn-table shows at most {_FASTEST_HZ} pictures a second: {args.frames} take "
+            f"{args.frames / _FASTEST_HZ:g} s or longer, not {args.seconds:g}"
+        )
 
 
 def _write_picture(args: argparse.Namespace, scene: Scene, camera: Camera) -> None:
@@ -114,6 +141,24 @@ def _write_picture(args: argparse.Namespace, scene: Scene, camera: Camera) -> No
 
     drawn = picture(scene, camera, size=args.size, background=args.background, marked=not args.plain)
     write_png(drawn, args.output)
+
+
+def _write_turn(args: argparse.Namespace, scene: Scene, camera: Camera) -> None:
+    from vesalius.cli.progress import counting
+    from vesalius.io.footage.animation import write_animation
+    from vesalius.mesh.rendering import turn
+
+    drawn = []
+    with counting("pictures", shown=not args.json) as progress:
+        pictures = turn(
+            scene, camera, frames=args.frames, size=args.size, background=args.background, marked=not args.plain
+        )
+        for one in pictures:
+            drawn.append(one)
+            if progress is not None:
+                progress(len(drawn), args.frames)
+    colours = [body.colour for body in scene.bodies]
+    write_animation(drawn, args.output, rate_hz=args.frames / args.seconds, kept=[args.background, *colours])
 
 
 def _tell(args: argparse.Namespace, surfaces: Sequence[Surface | Painted], scene: Scene) -> None:

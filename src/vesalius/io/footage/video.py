@@ -77,13 +77,16 @@ def _is_video(start: bytes) -> bool:
 
 
 @contextmanager
-def new_video(path: Path, shape: tuple[int, int], rate_hz: float) -> Iterator[Callable[[NDArray[np.uint8]], None]]:
+def new_video(
+    path: Path, shape: tuple[int, int], rate_hz: float, *, codec: str | None = None
+) -> Iterator[Callable[[NDArray[np.uint8]], None]]:
     """Write a video, whole or not at all.
 
     Args:
         path: The suffix says the kind, one of `CODECS`.
         shape: Of a frame: columns and rows.
         rate_hz: Frames a second.
+        codec: FFmpeg's four letters, in place of what `CODECS` has for the kind.
 
     Yields:
         The function that adds a picture ``(rows, columns, red green blue)``.
@@ -99,7 +102,7 @@ def new_video(path: Path, shape: tuple[int, int], rate_hz: float) -> Iterator[Ca
     cv2 = opencv()
     with atomic_path(path) as temporary:
         writer = cv2.VideoWriter(
-            str(temporary), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*CODECS[suffix]), rate_hz, shape
+            str(temporary), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*(codec or CODECS[suffix])), rate_hz, shape
         )
         try:
             if not writer.isOpened():

@@ -63,9 +63,9 @@ def compose(scene: Scene, projection: Projection, *, samples: int = 2) -> NDArra
         last = min(projection.size[1], end + reach)
         part = replace(fine, offset=(0, first * samples))
         drawn = _drawn(scene, part, placed, (last - first) * samples)
-        rows, columns, _ = drawn.shape
-        mean = drawn.reshape(rows // samples, samples, columns // samples, samples, 4).mean(axis=(1, 3))
-        found[start:end] = mean[start - first : end - first]
+        kept = drawn[(start - first) * samples : (end - first) * samples]
+        found[start:end] = sum(kept[row::samples, column::samples] for row, column in np.ndindex(samples, samples))
+    found /= samples**2
     return found
 
 
@@ -95,10 +95,10 @@ def _drawn(scene: Scene, part: Projection, placed: list[NDArray[np.float64]], ro
         nearest[at] = layer.z[nearer]
         picture[at, :3] = layer.colours[nearer]
         dull[at] = layer.cut[nearer]
-    there = np.isfinite(nearest)
-    picture[there, 3] = 1
     light = hollows(part.depth_mm(nearest).reshape(rows, columns), part).ravel()
-    picture[:, :3] *= np.where(dull, np.float32(1), light)[:, None]
+    light[dull] = 1
+    picture *= light[:, None]
+    picture[:, 3] = np.isfinite(nearest)
     _lay_over(picture, nearest, clear)
     return picture.reshape(rows, columns, 4)
 

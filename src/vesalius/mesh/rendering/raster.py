@@ -87,7 +87,7 @@ def rasterise(
             float(farthest),
             settings,
         )
-    depth[depth >= farthest] = np.inf
+    depth[depth > 0.75 * farthest] = np.inf  # OpenCV reckons with depth's inverse: what was there comes back rounded
     return depth, found
 
 

@@ -46,6 +46,20 @@ def test_colours_are_nearly_kept(tmp_path):
         assert np.abs(picture.astype(int) - expected).max() <= 8
 
 
+def test_colours_of_a_legend_are_kept(tmp_path):
+    """However small it is: of large pictures not every pixel is looked at when colours are chosen."""
+    shades = np.zeros((1024, 2048, 3), np.uint8)
+    shades[..., 0], shades[..., 1] = np.meshgrid(np.arange(2048) // 8, np.arange(1024) // 4)
+    shades[0, 1] = swatch = (30, 40, 250)
+    away = {}
+    for name, kept in (("a.gif", [swatch]), ("b.gif", [])):
+        write_animation([shades], tmp_path / name, kept=kept)
+        (picture, _) = next(frames_of(tmp_path / name))
+        away[name] = np.abs(picture[0, 1].astype(int) - swatch).max()
+    assert away["a.gif"] == 0
+    assert away["b.gif"] > 100
+
+
 def test_bytes_depend_on_the_pictures_alone(tmp_path):
     for name in ("a.gif", "b.gif"):
         write_animation(shots(coloured=True), tmp_path / name)
