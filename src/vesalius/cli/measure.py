@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from vesalius.cli.further import add_further, check_further, measure_further, print_further, write_tables
 
 if TYPE_CHECKING:
-    from vesalius.cli.further import Further
+    from vesalius.cli.measuring import Further
     from vesalius.image import LabelMap, Size, Volume
     from vesalius.metrics.ejection import Ejection
     from vesalius.transform import GreyChannel
@@ -223,7 +223,7 @@ def _write(args: argparse.Namespace, further: Further, told: dict[str, Any]) -> 
 
         own = args.labels if _kind(Path(args.labels)) in ("segmentation", "fractions") else None
         origin = read_origin(args.source, series=args.source_series)
-        write_report(further.sizes, args.output, origin, segmentation=args.segmentation or own)
+        write_report((*further.sizes, *further.groups), args.output, origin, segmentation=args.segmentation or own)
 
 
 def _print(sizes: tuple[Size, ...]) -> None:

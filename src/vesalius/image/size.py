@@ -16,12 +16,22 @@ class Quantity:
         value: In its unit.
         unit: By UCUM, for example ``"mm"``.
         derivation: How it was derived, for example the mean; ``None`` where it is simply so.
+        method: How it was measured, where there are several ways; ``None`` where it is the usual one.
+        low: Lower end of its interval, in its unit.
+        high: Upper end; known if ``low`` is.
+        level: How sure the interval is to hold the true value, 0 … 1.
+        points_mm: The ends of a distance, or the points of a line that was measured: LPS.
     """
 
     concept: Code
     value: float
     unit: str
     derivation: Code | None = None
+    method: Code | None = None
+    low: float | None = None
+    high: float | None = None
+    level: float | None = None
+    points_mm: tuple[tuple[float, float, float], ...] = ()
 
 
 @dataclass(frozen=True)

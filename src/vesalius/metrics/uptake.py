@@ -1,8 +1,9 @@
-"""How bright a structure is, in more than its mean: percentiles, peak, and the metabolic volume of PET."""
+"""How bright a structure is, in more than its mean: the IBSI's statistics and peaks, the metabolic volume of PET."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,14 +22,28 @@ PERCENTILES = (5, 10, 25, 50, 75, 90, 95)
 class Uptake:
     """The values of an image in a structure.
 
-    What is not known is ``None``: everything of a structure without voxels, the peak in 2D.
+    With mean, minimum and maximum (`vesalius.image.Size`) these are all of the IBSI's intensity-based statistics and
+    both of its peaks. What is not known is ``None``: everything of a structure without voxels, peaks in 2D, ratios
+    whose denominator is 0.
 
     Args:
         name: Of the structure.
         percentiles: The values of `PERCENTILES`; the fourth is the median.
-        skewness: Third moment; 0 where values are symmetrical.
-        kurtosis: Fourth moment less 3.
-        peak: The largest mean over a ball of 1 ml around a voxel of the structure; the ball may reach beyond it.
+        variance: Mean squared distance from the mean.
+        skewness: Third moment; 0 where values are symmetrical or all alike.
+        kurtosis: Fourth moment less 3; 0 where values are all alike.
+        range: Maximum less minimum.
+        interquartile_range: 75th less 25th percentile.
+        mean_absolute_deviation: Mean distance from the mean.
+        robust_mean_absolute_deviation: Of the values from the 10th to the 90th percentile, from their own mean.
+        median_absolute_deviation: Mean distance from the median.
+        coefficient_of_variation: Standard deviation ÷ mean.
+        quartile_coefficient_of_dispersion: Interquartile range ÷ sum of the 25th and the 75th percentile.
+        energy: Sum of squares.
+        root_mean_square: Root of the mean square.
+        peak: The largest mean over a ball of 1 ml around a voxel of the structure; the ball may reach beyond it. The
+            IBSI's global intensity peak; of a PET the SUVpeak.
+        local_peak: That around its brightest voxel; the largest, where there are several.
         active_volume_ml: Of the voxels at least as bright as the threshold: in FDG-PET the metabolic tumour volume.
         active_mean: Their mean.
         glycolysis: Their mean x volume: total lesion glycolysis, in grams where the values are SUV.
@@ -36,25 +51,36 @@ class Uptake:
     """
 
     name: str
-    percentiles: tuple[float, ...] | None
-    skewness: float | None
-    kurtosis: float | None
-    peak: float | None
-    active_volume_ml: float | None
-    active_mean: float | None
-    glycolysis: float | None
-    threshold: float | None
+    percentiles: tuple[float, ...] | None = None
+    variance: float | None = None
+    skewness: float | None = None
+    kurtosis: float | None = None
+    range: float | None = None
+    interquartile_range: float | None = None
+    mean_absolute_deviation: float | None = None
+    robust_mean_absolute_deviation: float | None = None
+    median_absolute_deviation: float | None = None
+    coefficient_of_variation: float | None = None
+    quartile_coefficient_of_dispersion: float | None = None
+    energy: float | None = None
+    root_mean_square: float | None = None
+    peak: float | None = None
+    local_peak: float | None = None
+    active_volume_ml: float | None = None
+    active_mean: float | None = None
+    glycolysis: float | None = None
+    threshold: float | None = None
 
     def row(self) -> dict[str, float | None]:
         """Its numbers by their names.
 
         Example:
-            >>> Uptake("tumour", None, None, None, 4.5, None, None, None, None).row()["peak"]
+            >>> Uptake("tumour", peak=4.5).row()["peak"]
             4.5
         """
         known = self.percentiles or (None,) * len(PERCENTILES)
         named = {"median" if p == 50 else f"percentile_{p}": v for p, v in zip(PERCENTILES, known, strict=True)}
-        rest = ("skewness", "kurtosis", "peak", "active_volume_ml", "active_mean", "glycolysis", "threshold")
+        rest = [field.name for field in fields(self) if field.name not in ("name", "percentiles")]
         return {**named, **{name: getattr(self, name) for name in rest}}
 
 
@@ -84,7 +110,8 @@ def measure_uptake(
         >>> tumour.percentiles[3], round(tumour.peak, 3), round(tumour.active_volume_ml, 3), round(tumour.glycolysis, 2)
         (6.0, 6.571, 3.375, 20.75)
 
-    Source: IBSI 0F91 (global intensity peak) and its statistics, arXiv:1612.07003; SUVpeak, Wahl et al., J Nucl Med
+    Source: IBSI, families UHIW (intensity-based statistics) and 9ST6 (local intensity), arXiv:1612.07003, checked
+    against the values of its digital phantom and of its CT phantom; SUVpeak, Wahl et al., J Nucl Med
     50:122S (2009), doi:10.2967/jnumed.108.057307; 41 %, Boellaard et al., Eur J Nucl Med Mol Imaging 42:328 (2015),
     doi:10.1007/s00259-014-2961-x.
     """
@@ -99,7 +126,7 @@ def measure_uptake(
     for name, _, box, mask in structures(labels):
         level = np.asarray(values[box][mask], np.float64)
         if not level.size:
-            found.append(Uptake(name, *(None,) * 8))
+            found.append(Uptake(name))
             continue
         if not np.isfinite(level).all():
             raise DataError(f"{name!r}: a value inside is not finite")
@@ -107,26 +134,52 @@ def measure_uptake(
         active = level[level >= least]
         volume = active.size * labels.grid.voxel_volume_mm3 / 1000 if labels.grid.ndim == 3 else None
         mean = float(active.mean()) if active.size else None
-        offset, sd = level - level.mean(), float(level.std())
-        flat = sd <= 1e-12 * max(1.0, float(np.abs(level).max()))
+        peaks = _balls(values, box, mask, labels.grid) if labels.grid.ndim == 3 else None
         found.append(
             Uptake(
                 name,
-                tuple(float(value) for value in np.percentile(level, PERCENTILES)),
-                0.0 if flat else float((offset**3).mean() / sd**3),
-                0.0 if flat else float((offset**4).mean() / sd**4 - 3),
-                _peak(values, box, mask, labels.grid) if labels.grid.ndim == 3 else None,
-                volume,
-                mean,
-                None if volume is None or mean is None else volume * mean,
-                float(least) if np.isfinite(least) else None,
+                **_statistics(level),
+                peak=None if peaks is None else float(peaks.max()),
+                local_peak=None if peaks is None else float(peaks[level == level.max()].max()),
+                active_volume_ml=volume,
+                active_mean=mean,
+                glycolysis=None if volume is None or mean is None else volume * mean,
+                threshold=float(least) if np.isfinite(least) else None,
             )
         )
     return tuple(found)
 
 
-def _peak(values: NDArray[np.generic], box: tuple[slice, ...], mask: NDArray[np.bool_], grid: Grid) -> float:
-    """The largest mean over a ball around a voxel of the mask; of a ball that the image cuts, over what is there."""
+def _statistics(level: NDArray[np.float64]) -> dict[str, Any]:
+    """Those of the IBSI, by the names that `Uptake` has for them."""
+    middle, sd = float(level.mean()), float(level.std())
+    offset = level - middle
+    flat = sd <= 1e-12 * max(1.0, float(np.abs(level).max()))
+    percentiles = tuple(float(value) for value in np.percentile(level, PERCENTILES))
+    _, tenth, lower, median, upper, ninetieth, _ = percentiles
+    robust = level[(level >= tenth) & (level <= ninetieth)]
+    return {
+        "percentiles": percentiles,
+        "variance": sd**2,
+        "skewness": 0.0 if flat else float((offset**3).mean() / sd**3),
+        "kurtosis": 0.0 if flat else float((offset**4).mean() / sd**4 - 3),
+        "range": float(np.ptp(level)),
+        "interquartile_range": upper - lower,
+        "mean_absolute_deviation": float(np.abs(offset).mean()),
+        # Of two values none lies between the percentiles.
+        "robust_mean_absolute_deviation": float(np.abs(robust - robust.mean()).mean()) if robust.size else None,
+        "median_absolute_deviation": float(np.abs(level - median).mean()),
+        "coefficient_of_variation": sd / middle if middle else None,
+        "quartile_coefficient_of_dispersion": (upper - lower) / (upper + lower) if upper + lower else None,
+        "energy": float(level @ level),
+        "root_mean_square": float(np.sqrt(level @ level / level.size)),
+    }
+
+
+def _balls(
+    values: NDArray[np.generic], box: tuple[slice, ...], mask: NDArray[np.bool_], grid: Grid
+) -> NDArray[np.float64]:
+    """The mean over a ball around each voxel of the mask; of a ball that the image cuts, over what is there."""
     # How far a ball reaches along an axis of indices: on a sheared grid farther than its radius.
     reach = np.floor(_PEAK_MM * np.linalg.norm(np.linalg.inv(grid.affine[:3, :3]), axis=1) + 1e-9).astype(int)
     shifts = np.moveaxis(np.indices(2 * reach + 1), 0, -1) - reach
@@ -139,4 +192,5 @@ def _peak(values: NDArray[np.generic], box: tuple[slice, ...], mask: NDArray[np.
     total = oaconvolve(np.where(known, near - middle, 0), ball, mode="same")
     count = oaconvolve(known.astype(np.float64), ball, mode="same")
     own = tuple(slice(s.start - a, s.stop - a) for s, a in zip(box, low, strict=True))
-    return float((total[own][mask] / np.maximum(np.round(count[own][mask]), 1)).max()) + middle
+    means: NDArray[np.float64] = total[own][mask] / np.maximum(np.round(count[own][mask]), 1) + middle
+    return means

@@ -141,6 +141,30 @@ def test_volumes_that_count_parts_of_voxels(tmp_path, told, printed):
     assert "--image" in printed("measure", tmp_path / "labels.npz", "--soft-edge", code=1)
 
 
+def test_the_volumes_of_voxels_surfaces_and_probabilities_in_one_table(tmp_path, told, printed):
+    grid = Grid.from_spacing((30, 30, 24), (1.0, 1.0, 1.2))
+    far = np.linalg.norm(grid.to_points(np.moveaxis(np.indices(grid.shape), 0, -1)) - (14.6, 14.3, 13.9), axis=-1)
+    share = np.clip(10 - far, 0, 1)
+    labels = LabelMap((share > 0.5).astype(int), grid, Labels.of({"cyst": 1, "none": 2}, regions={"all": (1, 2)}))
+    write(labels, tmp_path / "labels.npz")
+    write(Volume(np.stack([1 - share, share, 0 * share]).astype(np.float32), grid), tmp_path / "chances.npz")
+    arguments = (tmp_path / "labels.npz", "--shape", "--mesh", "--probabilities", tmp_path / "chances.npz")
+    cyst, none, both = told("measure", *arguments)["sizes"]
+    known, area = 4 / 3 * np.pi * 9.5**3 / 1000, 4 * np.pi * 9.5**2
+    for name in ("volume_ml", "smooth_volume_ml", "subvoxel_volume_ml", "expected_volume_ml", "mesh_volume_ml"):
+        assert cyst[name] == pytest.approx(known, rel=0.02), name
+    assert (cyst["smooth_area_mm2"], cyst["subvoxel_area_mm2"]) == pytest.approx((area, area), rel=0.01)
+    assert cyst["surface_area_mm2"] > 1.05 * area  # that of the IBSI counts steps
+    assert (none["smooth_volume_ml"], none["subvoxel_area_mm2"]) == (0, 0)
+    assert both["smooth_area_mm2"] == cyst["smooth_area_mm2"]
+    for more, kind in (((), "smooth"), (("--probabilities", tmp_path / "chances.npz"), "subvoxel")):
+        (drawn,) = told("mesh", tmp_path / "labels.npz", *more, "-o", tmp_path / f"{kind}.stl")["surfaces"]
+        assert cyst[f"{kind}_volume_ml"] == pytest.approx(drawn["volume_ml"], rel=1e-12)
+        assert cyst[f"{kind}_area_mm2"] == pytest.approx(drawn["area_mm2"], rel=1e-12)
+    write(LabelMap(np.ones((4, 4), int), Grid.from_spacing((4, 4), (1.0, 1.0)), Labels.of([1])), tmp_path / "flat.nii")
+    assert "3D label maps" in printed("measure", tmp_path / "flat.nii", "--mesh", code=1)
+
+
 def test_a_pet_has_a_metabolic_volume(tmp_path, told, study, monkeypatch):
     labels = phantom_labels()
     suv = np.where(labels.array == 2, 5.0, 1.0)
@@ -170,7 +194,6 @@ def test_a_pet_has_a_metabolic_volume(tmp_path, told, study, monkeypatch):
         (["--tubes", "aorta"], "aorta"),
         (["--distance", "wall", "aorta"], "aorta"),
         (["--planes", "missing.json"], "missing.json"),
-        (["--tubes", "vessel", "-o", "x.dcm", "--source", "ct"], ".json or .csv"),
     ],
 )
 def test_what_does_not_go(model, printed, monkeypatch, arguments, message):

@@ -6,7 +6,34 @@ from ibsi import phantom
 
 from vesalius.errors import DataError, GeometryError
 from vesalius.image import Grid, LabelMap, Labels, Volume
+from vesalius.io import read, read_labels
+from vesalius.metrics.size import measure
 from vesalius.metrics.uptake import measure_uptake
+
+# Value of the digital phantom; value and tolerance of the CT phantom in configuration A. Source: the tables of
+# arXiv:1612.07003, chapters 3.2 and 3.3 (Zwanenburg et al., Radiology 2020).
+IBSI = {
+    "local_peak": (2.6, (-277, 10)),
+    "peak": (3.1, (189, 5)),
+    "mean": (2.15, (13.4, 1.1)),
+    "variance": (3.05, (1.42e4, 400)),
+    "skewness": (1.08, (-2.47, 0.05)),
+    "kurtosis": (-0.355, (5.96, 0.24)),
+    "median": (1, (46, 0.3)),
+    "minimum": (1, (-500, 0)),
+    "percentile_10": (1, (-129, 8)),
+    "percentile_90": (4, (95, 0)),
+    "maximum": (6, (377, 9)),
+    "interquartile_range": (3, (56, 0.5)),
+    "range": (5, (877, 9)),
+    "mean_absolute_deviation": (1.55, (73.6, 1.4)),
+    "robust_mean_absolute_deviation": (1.11, (27.7, 0.8)),
+    "median_absolute_deviation": (1.15, (64.3, 1)),
+    "coefficient_of_variation": (0.812, (8.9, 4.98)),
+    "quartile_coefficient_of_dispersion": (0.6, (0.636, 0.008)),
+    "energy": (567, (1.65e9, 2e7)),
+    "root_mean_square": (2.77, (120, 2)),
+}
 
 LABELS = Labels.of({"tumour": 1, "node": 2})
 
@@ -57,12 +84,51 @@ def test_statistics_and_the_active_part():
     assert (flat.skewness, flat.kurtosis) == (0, 0)
 
 
+def features(roi, size):
+    return roi.row() | {"mean": size.mean, "minimum": size.minimum, "maximum": size.maximum}
+
+
 def test_the_statistics_of_the_ibsi_phantom():
     levels, grid = phantom()
-    (roi,) = measure_uptake(LabelMap((levels > 0).astype(int), grid, Labels.of({"roi": 1})), Volume(levels[None], grid))
-    # Source: arXiv:1612.07003, chapter 3.3: skewness, excess kurtosis, median, 10th and 90th percentile.
-    assert (roi.skewness, roi.kurtosis) == (pytest.approx(1.08, abs=0.005), pytest.approx(-0.355, abs=0.0005))
-    assert (roi.row()["median"], roi.row()["percentile_10"], roi.row()["percentile_90"]) == (1, 1, 4)
+    labels, image = LabelMap((levels > 0).astype(int), grid, Labels.of({"roi": 1})), Volume(levels[None], grid)
+    found = features(*measure_uptake(labels, image), *measure(labels, image))
+    for name, (value, _) in IBSI.items():
+        digits = len(str(value).lstrip("-0.").replace(".", ""))
+        if name not in ("peak", "local_peak"):  # of what lies outside the phantom, which its tables do not show
+            assert float(f"{found[name]:.{digits}g}") == value, name
+
+
+def test_the_statistics_of_the_ibsi_ct_phantom(shared_data):
+    """Configuration A: without interpolation, of the voxels from -500 to 400 HU."""
+    place = shared_data / "lung_ct_rtstruct"
+    image = read(place / "ct")
+    labels = read_labels(next((place / "rtstruct").iterdir()), grid=image.grid)
+    kept = labels.array * ((image.array[0] >= -500) & (image.array[0] <= 400))
+    kept = LabelMap(kept, labels.grid, labels.labels)
+    found = features(*measure_uptake(kept, image), *measure(kept, image))
+    for name, (_, told) in IBSI.items():
+        value, tolerance = told
+        assert found[name] == pytest.approx(value, abs=tolerance + 1e-9, rel=0), name
+
+
+def test_two_values_have_no_robust_middle():
+    grid = Grid.from_spacing((2, 1, 1), (1.0, 1.0, 1.0))
+    labels = LabelMap(np.ones(grid.shape, int), grid, LABELS)
+    tumour = measure_uptake(labels, Volume(np.array([-1.0, 1.0]).reshape(1, 2, 1, 1), grid))[0]
+    assert (tumour.robust_mean_absolute_deviation, tumour.coefficient_of_variation) == (None, None)
+    assert (tumour.variance, tumour.quartile_coefficient_of_dispersion) == (1, None)
+
+
+def test_the_local_peak_is_that_of_the_brightest_voxel():
+    grid = Grid.from_spacing((40, 12, 12), (3.0, 3.0, 3.0))
+    values = np.zeros(grid.shape)
+    values[3:8, 4:9, 4:9] = 5  # broad, and not as bright
+    values[30, 6, 6] = values[20, 6, 6] = 9
+    values[31, 6, 6] = 2
+    labels = LabelMap(np.ones(grid.shape, int), grid, LABELS)
+    tumour = measure_uptake(labels, Volume(values[None], grid))[0]
+    assert tumour.peak == pytest.approx(5)
+    assert tumour.local_peak == pytest.approx(11 / 33)  # voxels of 3 mm whose centres lie within 6.2 mm
 
 
 def test_what_does_not_go():

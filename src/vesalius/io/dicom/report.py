@@ -20,6 +20,7 @@ from vesalius.io.dicom.codes import ANATOMY, meaning_of
 from vesalius.io.dicom.derived import MAKER, begin, reference, save
 from vesalius.io.dicom.header import damage_is_a_format_error, read_header
 from vesalius.io.dicom.origin import Origin
+from vesalius.io.dicom.quantity import code_of, concept, measurement, quantity_of
 from vesalius.io.dicom.quiet import quiet
 
 _REPORTS = "1.2.840.10008.5.1.4.1.1.88."
@@ -50,17 +51,6 @@ _BRIGHTNESS = (  # modality, unit of a `Volume`, what it is, unit by UCUM; the f
     ("MR", "", Concept("110852", "DCM", "MR signal intensity"), "1"),
     ("OT", "", Concept("INTENSITY", "99VESALIUS", "Image intensity"), "1"),
 )
-_UNITS = {
-    "cm3": "cubic centimeter",
-    "mm2": "square millimeter",
-    "mm": "mm",
-    "[hnsf'U]": "Hounsfield unit",
-    "g/ml{SUVbw}": "Standardized Uptake Value body weight",
-    "Bq/ml": "Becquerels/milliliter",
-    "{counts}": "counts",
-    "{counts}/s": "counts per second",
-    "1": "no units",
-}
 
 
 def write_report(
@@ -164,27 +154,24 @@ def brightness(size: Size, value: float, *, derivation: Code) -> Quantity:
         >>> brightness(liver, 55.0, derivation=median).unit
         "[hnsf'U]"
     """
-    concept, unit = _brightness(size.modality, size.unit)
-    known = Code(concept.scheme_designator, concept.value, concept.meaning)
-    return Quantity(known, value, unit, derivation)
+    known, unit = _brightness(size.modality, size.unit)
+    return Quantity(_code(known), value, unit, derivation)
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
-def _quantities(size: Size) -> Iterator[tuple[Concept, float, str, Concept | None]]:
-    """What is known of a structure: what it is, value, unit, derivation."""
-    for field, (concept, unit, _) in _SIZES.items():
+def _quantities(size: Size) -> Iterator[Quantity]:
+    """What is known of a structure."""
+    for field, (known, unit, _) in _SIZES.items():
         value = getattr(size, field)
         if value is not None:
-            yield concept, value, unit, None
-    brightness, unit = _brightness(size.modality, size.unit)
+            yield Quantity(_code(known), value, unit)
     for field, derivation in _DERIVED.items():
         value = getattr(size, field)
         if value is not None:
-            yield brightness, value, unit, derivation
-    for other in size.others:
-        yield _concept(other.concept), other.value, other.unit, _concept(other.derivation) if other.derivation else None
+            yield brightness(size, value, derivation=_code(derivation))
+    yield from size.others
 
 
 def _brightness(modality: str, unit: str) -> tuple[Concept, str]:
@@ -202,20 +189,13 @@ def _tree(sizes: Sequence[Size], origin: Origin, segments: tuple[Dataset, dict[s
     from pydicom.sr.codedict import codes
 
     groups: list[Any] = []
+    space = origin.headers[0].get("FrameOfReferenceUID")
     for size in sizes:
         how: dict[str, Any] = {
             "tracking_identifier": hd.TrackingIdentifier(uid=generate_uid(), identifier=size.name),
-            "finding_type": _concept(meaning_of(Label(size.name, 1, code=size.code)).type),
+            "finding_type": concept(meaning_of(Label(size.name, 1, code=size.code)).type),
             "algorithm_id": hd.AlgorithmIdentification(name=MAKER, version=version("vesalius")),
-            "measurements": [
-                hd.Measurement(
-                    name=concept,
-                    value=float(f"{value:.12g}"),
-                    unit=Concept(unit, "UCUM", _UNITS.get(unit, unit)),
-                    derivation=derivation,
-                )
-                for concept, value, unit, derivation in _quantities(size)
-            ],
+            "measurements": [measurement(one, frame_of_reference=space) for one in _quantities(size)],
         }
         number = segments[1].get(size.name[:64]) if segments else None
         if segments and number is not None:
@@ -273,8 +253,8 @@ def _evidence(origin: Origin, segments: tuple[Dataset, dict[str, int]] | None) -
     return item
 
 
-def _concept(code: Code) -> Concept:
-    return Concept(code.value, code.scheme, code.meaning)
+def _code(known: Concept) -> Code:
+    return Code(known.scheme_designator, known.value, known.meaning)
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -290,18 +270,8 @@ def _containers(item: Dataset, value: str) -> Iterator[Dataset]:
 
 
 def _is(item: Dataset, value: str) -> bool:
-    name = _code(item.get("ConceptNameCodeSequence"))
+    name = code_of(item.get("ConceptNameCodeSequence"))
     return name is not None and (name.scheme, name.value) == ("DCM", value)
-
-
-def _code(sequence: Any) -> Code | None:
-    if not sequence:
-        return None
-    item = sequence[0]
-    value = item.get("CodeValue") or item.get("LongCodeValue") or item.get("URNCodeValue")
-    if not value:
-        return None
-    return Code(str(item.get("CodingSchemeDesignator") or ""), str(value), str(item.get("CodeMeaning") or ""))
 
 
 def _size(group: Dataset, number: int) -> Size:
@@ -312,11 +282,11 @@ def _size(group: Dataset, number: int) -> Size:
         if _is(child, "112039"):  # Tracking Identifier
             name = str(child.get("TextValue") or "").strip()
         elif _is(child, "121071"):  # Finding
-            code = _code(child.get("ConceptCodeSequence"))
+            code = code_of(child.get("ConceptCodeSequence"))
         elif _is(child, "121191"):  # Referenced Segment
             referred = (child.get("ReferencedSOPSequence") or [Dataset()])[0].get("ReferencedSegmentNumber")
             segment = None if referred is None or hasattr(referred, "__len__") else int(referred)
-        elif child.get("ValueType") == "NUM" and (quantity := _quantity(child)) is not None:
+        elif child.get("ValueType") == "NUM" and (quantity := quantity_of(child)) is not None:
             quantities.append(quantity)
     size = Size(name or (code.meaning if code else "") or f"group {number}", segment, code=code)
     if code == ANATOMY:  # that it is a structure goes without saying
@@ -326,37 +296,27 @@ def _size(group: Dataset, number: int) -> Size:
     return size
 
 
-def _quantity(item: Dataset) -> Quantity | None:
-    concept, values = _code(item.get("ConceptNameCodeSequence")), item.get("MeasuredValueSequence")
-    if concept is None or not values:
-        return None  # not measured, which a report may say
-    exact = values[0].get("FloatingPointValue")
-    value = float(values[0].NumericValue if exact is None else exact)
-    unit = _code(values[0].get("MeasurementUnitsCodeSequence"))
-    derivation = next(
-        (
-            _code(child.get("ConceptCodeSequence"))
-            for child in item.get("ContentSequence") or ()
-            if _is(child, "121401")
-        ),
-        None,
-    )
-    return Quantity(concept, value, unit.value if unit else "", derivation)
-
-
 def _entered(size: Size, quantity: Quantity) -> Size:
-    """The size with one more quantity: in its field where it has one that is free, else among the others."""
-    concept = _concept(quantity.concept)  # which also knows the codes of SNOMED RT that older reports have.
-    derivation = None if quantity.derivation is None else _concept(quantity.derivation)
+    """The size with one more quantity: in its field where it has one that is free, and else among the others.
+
+    What says more than a field can hold, such as an interval, is among the others too; what we measured in another than
+    the usual way is there alone.
+    """
+    name = concept(quantity.concept)  # which also knows the codes of SNOMED RT that older reports have.
+    derivation = None if quantity.derivation is None else concept(quantity.derivation)
+    more = replace(size, others=(*size.others, quantity))
+    if quantity.method is not None and quantity.method.scheme == "99VESALIUS":
+        return more
+    rest = more if quantity.method or quantity.points_mm or quantity.low is not None else size
     for field, (known, _, factors) in _SIZES.items():
-        if concept == known and derivation is None and quantity.unit in factors and getattr(size, field) is None:
+        if name == known and derivation is None and quantity.unit in factors and getattr(size, field) is None:
             own: dict[str, Any] = {field: quantity.value * factors[quantity.unit]}
-            return replace(size, **own)
-    field = next((name for name, known in _DERIVED.items() if derivation is not None and derivation == known), "")
+            return replace(rest, **own)
+    field = next((one for one, known in _DERIVED.items() if derivation is not None and derivation == known), "")
     for modality, unit, known, ucum in _BRIGHTNESS:
-        if concept == known and quantity.unit == ucum and field and getattr(size, field) is None:
-            free = all(getattr(size, name) is None for name in _DERIVED)
+        if name == known and quantity.unit == ucum and field and getattr(size, field) is None:
+            free = all(getattr(size, one) is None for one in _DERIVED)
             if free or (size.modality, size.unit) == (modality, unit):
                 found: dict[str, Any] = {field: quantity.value}
-                return replace(size, modality=modality, unit=unit, **found)
-    return replace(size, others=(*size.others, quantity))
+                return replace(rest, modality=modality, unit=unit, **found)
+    return more
