@@ -39,6 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--structure", metavar="NAME", action="append", help="only this one; may be given several times"
     )
+    parser.add_argument(
+        "--values",
+        metavar="NAME",
+        help="which of the values at a mesh's vertices are shown as colours, or none (those that are there)",
+    )
     camera = parser.add_argument_group("from where")
     camera.add_argument(
         "--view", choices=_SIDES, default="anterior", help="the patient's side from which one looks (anterior)"
@@ -100,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
         perspective=args.perspective,
         zoom=args.zoom,
     )
-    surfaces = read_surfaces(args.mesh, args.structure, args.labels)
+    surfaces = _painted(args, read_surfaces(args.mesh, args.structure, args.labels))
     scene = arrange(surfaces, opacity=opacity, clips=args.clip, whole=args.whole)
     if Path(args.output).suffix.lower() == ".png":
         _write_picture(args, scene, camera)
@@ -133,6 +138,24 @@ def _refuse(args: argparse.Namespace) -> None:
             f"a turn-table shows at most {_FASTEST_HZ} pictures a second: {args.frames} take "
             f"{args.frames / _FASTEST_HZ:g} s or longer, not {args.seconds:g}"
         )
+
+
+def _painted(args: argparse.Namespace, surfaces: Sequence[Surface]) -> list[Surface | Painted]:
+    """Surfaces, with the values at their vertices where the file has any."""
+    from vesalius.errors import DataError, unknown_name
+    from vesalius.mesh.files import HOLD, READ, read_painted
+
+    suffix = Path(args.mesh).suffix.lower()
+    found = read_painted(args.mesh) if suffix in HOLD and suffix in READ and args.values != "none" else ()
+    kinds = list(dict.fromkeys(one.name for one in found))
+    if args.values is None and len(kinds) > 1:
+        raise DataError(
+            f"the file has several kinds of values: choose with --values one of {', '.join(kinds)}, or none"
+        )
+    if args.values not in (None, "none", *kinds):
+        raise DataError(unknown_name("kind of values", args.values, (*kinds, "none")))
+    chosen = {one.label.name: one for one in found if one.name == (args.values or kinds[0])}
+    return [chosen.get(surface.label.name, surface) for surface in surfaces]
 
 
 def _write_picture(args: argparse.Namespace, scene: Scene, camera: Camera) -> None:

@@ -139,7 +139,7 @@ def _layer(
     colours: NDArray[np.float32] = np.broadcast_to(plain, (len(r), 3))
     if body.values is not None and scale is not None:
         colours = _painted(body, moved, part, z, scale)
-    colours = lit(colours, normals, part.camera.axes)
+    colours = lit(colours, normals, part.camera.axes, even=body.values is not None)
     flat = cut[r, c]
     colours[flat] = plain
     return _Layer((r + low[1]) * shape[1] + c + low[0], z[r, c], colours, flat)

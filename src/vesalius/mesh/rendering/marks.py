@@ -22,6 +22,12 @@ def text_px(size: tuple[int, int]) -> int:
     return round(min(28, max(10, min(size) / 42)))
 
 
+def margins_px(size: tuple[int, int]) -> tuple[float, float]:
+    """What letters at the edges take of a picture: at left and right, and at top and bottom."""
+    height = _letters_px(size)
+    return 2.8 * height, 2.0 * height
+
+
 def mask_of(text: str, height_px: int, *, bold: bool = False) -> NDArray[np.float32]:
     """Text as a picture of how much of each pixel it covers.
 
@@ -91,7 +97,7 @@ def write(
 def mark_sides(canvas: NDArray[np.float32], projection: Projection, ink: Ink) -> None:
     """Write at each edge of the picture towards which side of the patient it lies."""
     columns, rows = projection.size
-    height = round(1.35 * text_px(projection.size))
+    height = _letters_px(projection.size)
     camera, gap = projection.camera, 0.4 * height
     for direction, at, anchor in (
         (camera.right, (columns - gap, rows / 2), (1.0, 0.5)),
@@ -100,6 +106,10 @@ def mark_sides(canvas: NDArray[np.float32], projection: Projection, ink: Ink) ->
         (-camera.up, (columns / 2, rows - gap / 2), (0.5, 1.0)),
     ):
         write(canvas, letters(direction), at, height_px=height, ink=ink, anchor=anchor, bold=True)
+
+
+def _letters_px(size: tuple[int, int]) -> int:
+    return round(1.35 * text_px(size))
 
 
 def bar_mm(mm_per_px: float, columns: int) -> float:

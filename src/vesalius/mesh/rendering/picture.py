@@ -14,7 +14,7 @@ from vesalius.mesh.rendering.camera import Camera
 from vesalius.mesh.rendering.clip import Clip
 from vesalius.mesh.rendering.compose import compose
 from vesalius.mesh.rendering.legend import draw_cube, draw_panel, panel_px
-from vesalius.mesh.rendering.marks import mark_scale, mark_sides
+from vesalius.mesh.rendering.marks import margins_px, mark_scale, mark_sides
 from vesalius.mesh.rendering.projection import fitted
 from vesalius.mesh.surface import Surface
 
@@ -114,7 +114,9 @@ def picture(
     columns, rows = size
     marked = marked and min(size) >= LEAST_MARKED_PX
     panel = panel_px(scene, size) if marked else 0
-    projection = fitted(scene.points_mm, camera, (columns - panel, rows), turning=turning)
+    size = (columns - panel, rows)
+    margins = margins_px(size) if marked else (0.04 * size[0], 0.04 * size[1])
+    projection = fitted(scene.points_mm, camera, size, margins_px=margins, turning=turning)
     canvas = np.zeros((rows, columns, 4), np.float32)
     canvas[:, : columns - panel] = compose(scene, projection, samples=samples)
     if background is not None:

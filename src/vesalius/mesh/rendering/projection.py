@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from vesalius.mesh.rendering.camera import Camera
 
-_FILLED = 0.88  # of the picture, so that letters at its edges have room
 _SLANT = 0.2  # by which the least and the greatest 1 / z of an orthographic picture differ
 _ANGLE_DEG = 30.0  # of view, with perspective: that of a person who looks at a figure of this size
 
@@ -123,13 +122,21 @@ class Projection:
         return replace(self, size=(columns * samples, rows * samples), mm_per_px=self.mm_per_px / samples)
 
 
-def fitted(points_mm: NDArray[np.float64], camera: Camera, size: tuple[int, int], *, turning: bool) -> Projection:
+def fitted(
+    points_mm: NDArray[np.float64],
+    camera: Camera,
+    size: tuple[int, int],
+    *,
+    margins_px: tuple[float, float] = (0.0, 0.0),
+    turning: bool = False,
+) -> Projection:
     """The projection that shows all points as large as the picture allows.
 
     Args:
         points_mm: ``(n, 3)``, LPS, at least one.
         camera: From where one looks; its zoom is applied on top.
         size: Columns and rows.
+        margins_px: That stay empty at left and right, and at top and bottom.
         turning: Fit the ball around all points instead, which keeps its size from wherever one looks.
     """
     low, high = points_mm.min(axis=0), points_mm.max(axis=0)
@@ -139,7 +146,7 @@ def fitted(points_mm: NDArray[np.float64], camera: Camera, size: tuple[int, int]
         flat = points_mm @ axes.T
         centre = centre + ((flat.min(axis=0) + flat.max(axis=0)) / 2 - centre @ axes.T) @ axes
     radius = max(float(np.linalg.norm(points_mm - centre, axis=1).max()), 1e-3) * 1.001
-    room = np.array(size) * (_FILLED / 2)
+    room = np.maximum(np.array(size) / 2 - margins_px, 0.5)
     if turning:
         # With perspective, the ball's rim is seen a little larger than the ball is.
         grown = 1 / math.cos(math.radians(_ANGLE_DEG / 2)) if camera.perspective else 1.0

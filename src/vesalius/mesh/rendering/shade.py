@@ -8,22 +8,28 @@ from numpy.typing import NDArray
 from vesalius.mesh.rendering.projection import Projection
 from vesalius.mesh.rendering.raster import opencv
 
-_AMBIENT, _KEY, _HEAD = 0.34, 0.52, 0.20  # of the light, from everywhere, from the lamp, from the viewer
-_SHINE, _GLOSS = 0.10, 24  # how bright highlights are, and how small
+# Of the light: from everywhere, from the lamp, from the viewer, and in highlights. Colours that stand for numbers are
+# compared with a bar: their light differs little.
+_LIGHT = (0.40, 0.48, 0.20, 0.10)
+_EVEN_LIGHT = (0.74, 0.20, 0.08, 0.0)
+_GLOSS = 24  # how small highlights are
 _LAMP = (-0.45, 0.55, 0.70)  # to the right, up, towards the viewer: over the viewer's left shoulder, as in atlases
-_DARKEST = 0.45  # of the light stays in hollows
+_DARKEST = 0.55  # of the light stays in hollows
 _NEAR, _DEEP = 0.05, 0.10  # of the figure's radius: how far shadows reach across, and how deep a hollow is wholly dark
 _COARSE = 4  # pixels of a side that shadows are computed for at once
 _REACH = 3.0  # how many standard deviations are looked at
 
 
-def lit(colours: NDArray[np.float32], normals: NDArray[np.float32], axes: NDArray[np.float64]) -> NDArray[np.float32]:
+def lit(
+    colours: NDArray[np.float32], normals: NDArray[np.float32], axes: NDArray[np.float64], *, even: bool = False
+) -> NDArray[np.float32]:
     """Colours in the light of a lamp over the viewer's left shoulder.
 
     Args:
         colours: ``(n, 3)`` or ``(3,)``, 0 to 1.
         normals: ``(n, 3)``, LPS, of any length.
         axes: ``(3, 3)``, the directions right, up and towards the viewer, LPS.
+        even: With little between light and shade, so that colours can be told from each other.
 
     Returns:
         ``(n, 3)``, 0 to 1.
@@ -40,8 +46,9 @@ def lit(colours: NDArray[np.float32], normals: NDArray[np.float32], axes: NDArra
         np.maximum(turned @ (direction @ axes).astype(np.float32), 0)
         for direction in (lamp, np.array([0.0, 0.0, 1.0]), between)
     )
-    light = np.float32(_AMBIENT) + np.float32(_KEY) * by_lamp + np.float32(_HEAD) * by_head
-    shine = np.float32(_SHINE) * by_shine**_GLOSS
+    ambient, key, head, bright = np.array(_EVEN_LIGHT if even else _LIGHT, np.float32)
+    light = ambient + key * by_lamp + head * by_head
+    shine = bright * by_shine**_GLOSS
     found: NDArray[np.float32] = np.clip(colours * light[:, None] + shine[:, None], 0, 1)
     return found
 
