@@ -127,7 +127,9 @@ def _layer(
         cut = behind < z
         r, c = np.nonzero(cut)
         x, y = c + 0.5 + low[0], r + 0.5 + low[1]
-        z[cut] = np.max([part.met(x, y, plane.normal, plane.at_mm) for plane in body.planes], axis=0)
+        met = np.max([part.met(x, y, plane.normal, plane.at_mm) for plane in body.planes], axis=0)
+        cut[r, c] = met > 0  # else a rim that is seen edge-on
+        z[cut] = met[met > 0]
     r, c = np.nonzero(np.isfinite(z))
     if not len(r):
         return None
