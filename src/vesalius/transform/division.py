@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vesalius.errors import FormatError, GeometryError
 from vesalius.image import Label, LabelMap, Labels
-from vesalius.transform.partition import COUINAUD, Plane, partition, plane_through
+from vesalius.transform.partition import COUINAUD, COUINAUD_CODES, Plane, partition, plane_through
 
 _KINDS = "point_mm and normal, or points_mm and towards, or labels and towards"
 
@@ -24,14 +24,16 @@ def divide(labels: LabelMap, path: str | os.PathLike[str]) -> LabelMap:
     The file holds ``organ``, the label or region that is divided; ``planes``, each with a name and either ``point_mm``
     and ``normal``, or ``points_mm`` (landmarks) and ``towards``, or ``labels`` (structures that the plane is laid
     through, such as a vein) and ``towards``; and ``parts``: ``"couinaud"``, or for each part the signs of the planes
-    that matter for it. Points are LPS, mm; ``towards`` is the positive side: left, right, front, back, head or feet.
+    that matter for it, or the labels that it is. With ``"couinaud"`` there may be ``caudate``, signs of planes or a
+    list of labels: segment I, which is taken out first. Points are LPS, mm; ``towards`` is the positive side: left,
+    right, front, back, head or feet.
 
     Args:
         labels: 3D.
         path: The file.
 
     Returns:
-        As of `vesalius.transform.partition.partition`; each part is called ``organ: part``.
+        As of `vesalius.transform.partition.partition`; each part is called ``organ: part``, and Couinaud's have codes.
 
     Raises:
         FormatError: The file cannot be read, or does not hold this.
@@ -57,15 +59,25 @@ def divide(labels: LabelMap, path: str | os.PathLike[str]) -> LabelMap:
         raise FormatError(f"{where.name}: is no JSON file that can be read") from error
     if not isinstance(told, dict) or not isinstance(told.get("organ"), str) or not isinstance(told.get("planes"), dict):
         raise FormatError(f"{where.name}: must hold organ (a name) and planes (by name)")
-    parts = told.get("parts")
-    if parts == "couinaud":
-        parts = COUINAUD
-    if not (parts is None or (isinstance(parts, Mapping) and all(isinstance(one, Mapping) for one in parts.values()))):
-        raise FormatError(f"{where.name}: parts must be couinaud, or the signs of planes for each part")
+    segments = told.get("parts") == "couinaud"
+    parts = told.get("parts") if not segments else COUINAUD
+    if "caudate" in told:
+        if not segments:
+            raise FormatError(f"{where.name}: caudate goes with parts: couinaud; name other parts in parts")
+        parts = {"I": told["caudate"], **COUINAUD}
+    if not (parts is None or (isinstance(parts, Mapping) and all(_is_part(one) for one in parts.values()))):
+        raise FormatError(
+            f"{where.name}: parts must be couinaud, or for a part (and caudate) the signs of planes or a list of labels"
+        )
     planes = {name: _plane(where.name, name, one, labels) for name, one in told["planes"].items()}
     made = partition(labels, told["organ"], planes, parts=parts)
-    names = tuple(Label(f"{told['organ']}: {label.name}", label.value) for label in made.labels.labels)
-    return LabelMap(made.array, made.grid, Labels(names))
+    codes = COUINAUD_CODES if segments else {}
+    named = [Label(f"{told['organ']}: {one.name}", one.value, code=codes.get(one.name)) for one in made.labels.labels]
+    return LabelMap(made.array, made.grid, Labels(tuple(named)))
+
+
+def _is_part(told: Any) -> bool:
+    return isinstance(told, Mapping) or (isinstance(told, list) and all(isinstance(one, str) for one in told))
 
 
 def _plane(file: str, name: str, told: Any, labels: LabelMap) -> Plane:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vesalius.errors import DataError, GeometryError
-from vesalius.image import Label, LabelMap, Labels
+from vesalius.image import Code, Label, LabelMap, Labels
 
 Sign = Literal["+", "-"]
+Part = Mapping[str, Sign] | Sequence[str]
+"""Of an organ: the sides of planes that it lies on, or the labels that it is."""
 
 TOWARDS = {
     "left": (1, 0, 0),
@@ -35,11 +37,26 @@ COUINAUD: Mapping[str, Mapping[str, Sign]] = {
     "VIII": {"right hepatic vein": "+", "middle hepatic vein": "-", "portal vein": "+"},
 }
 """On which side of four planes each segment of the liver lies: those along the hepatic veins (+ is to the patient's
-left) and that through the portal vein's branches (+ is towards the head). Planes do not cut out segment I, the caudate
-lobe.
+left) and that through the portal vein's branches (+ is towards the head). They do not cut out segment I, the caudate
+lobe: name it as a part before these, by a label or by planes of its own.
 
 Source: Couinaud (1957), with Bismuth's division of IV, World J Surg 6:3 (1982), doi:10.1007/BF01656368; the planes as
 in Strasberg's Brisbane terminology, HPB 2:333 (2000), doi:10.1016/S1365-182X(17)30755-4.
+"""
+
+
+COUINAUD_CODES = {
+    "I": Code("SCT", "71133005", "Couinaud hepatic segment I"),
+    "II": Code("SCT", "277956007", "Couinaud hepatic segment II"),
+    "III": Code("SCT", "277957003", "Couinaud hepatic segment III"),
+    "V": Code("SCT", "277959000", "Couinaud hepatic segment V"),
+    "VI": Code("SCT", "277960005", "Couinaud hepatic segment VI"),
+    "VII": Code("SCT", "277961009", "Couinaud hepatic segment VII"),
+    "VIII": Code("SCT", "277962002", "Couinaud hepatic segment VIII"),
+}
+"""The segments in SNOMED CT; IV has one, its halves IVa and IVb have none.
+
+Source: DICOM PS3.16 CID 7170.
 """
 
 
@@ -116,18 +133,20 @@ def partition(
     organ: str,
     planes: Mapping[str, Plane],
     *,
-    parts: Mapping[str, Mapping[str, Sign]] | None = None,
+    parts: Mapping[str, Part] | None = None,
 ) -> LabelMap:
     """Divide a structure by planes.
 
-    A voxel belongs to the side its centre is on; what lies on a plane is on the positive side.
+    A voxel belongs to the side its centre is on; what lies on a plane is on the positive side. A part that planes do
+    not cut out, such as the caudate lobe, may be given as labels; it counts whole, wherever it lies.
 
     Args:
         labels: 3D.
         organ: The label or region that is divided; all else becomes background.
         planes: By name.
-        parts: The sides of each part, of as many planes as matter for it; the first that fits is taken, and what fits
-            none is ``rest``. Left out, every combination of sides that occurs is a part: ``"+a -b"``.
+        parts: The sides of each part, of as many planes as matter for it, or the names of the labels and regions that
+            it is; the first that fits is taken, and what of the organ fits none is ``rest``. Left out, every
+            combination of sides that occurs is a part: ``"+a -b"``.
 
     Returns:
         A label a part, in their order; all parts that were named are declared, with or without voxels.
@@ -148,11 +167,15 @@ def partition(
         raise GeometryError(f"planes divide a volume, and these labels are {labels.grid.ndim}D")
     if not planes:
         raise DataError("there is no plane to divide by")
-    wanted = {part: dict(sides) for part, sides in (parts or {}).items()}
+    wanted = dict(parts or {})
     for part, sides in wanted.items():
-        if wrong := [name for name, sign in sides.items() if name not in planes or sign not in ("+", "-")]:
+        signs = sides.items() if isinstance(sides, Mapping) else ()
+        if wrong := [name for name, sign in signs if name not in planes or sign not in ("+", "-")]:
             raise DataError(f"part {part!r}: {wrong[0]!r} is no plane with a side + or -; planes: {', '.join(planes)}")
-    places = np.argwhere(np.isin(labels.array, labels.labels.members(organ)))
+    given = {part: _values(labels, names) for part, names in wanted.items() if not isinstance(names, Mapping)}
+    organs = labels.labels.members(organ)
+    places = np.argwhere(np.isin(labels.array, [*organs, *(one for values in given.values() for one in values)]))
+    own = labels.array[tuple(places.T)]
     points = labels.grid.to_points(places)
     positive = np.stack([plane.side_mm(points) >= -1e-9 for plane in planes.values()], axis=1)
     if not wanted:
@@ -160,10 +183,11 @@ def partition(
         wanted = {_named(planes, row): dict(zip(planes, _signs(row), strict=True)) for row in combinations}
     value = np.zeros(len(places), np.uint16)
     numbers = {name: k for k, name in enumerate(planes)}
-    for number, sides in enumerate(wanted.values(), start=1):
-        fits = np.all(
-            [positive[:, numbers[name]] == (sign == "+") for name, sign in sides.items()] or [value == 0], axis=0
-        )
+    for number, (part, sides) in enumerate(wanted.items(), start=1):
+        fits = np.isin(own, given.get(part, organs))
+        if isinstance(sides, Mapping):
+            for name, sign in sides.items():
+                fits &= positive[:, numbers[name]] == (sign == "+")
         value[fits & (value == 0)] = number
     names = list(wanted)
     if (value == 0).any():
@@ -172,6 +196,10 @@ def partition(
     array = np.zeros(labels.array.shape, np.uint8 if len(names) < 256 else np.uint16)
     array[tuple(places.T)] = value
     return LabelMap(array, labels.grid, Labels(tuple(Label(name, k) for k, name in enumerate(names, start=1))))
+
+
+def _values(labels: LabelMap, names: Sequence[str]) -> list[int]:
+    return [value for name in names for value in labels.labels.members(name)]
 
 
 def _signs(row: NDArray[np.bool_]) -> list[Sign]:

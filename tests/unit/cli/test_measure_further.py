@@ -203,6 +203,26 @@ def test_what_does_not_go(model, printed, monkeypatch, arguments, message):
     assert set(model.iterdir()) == before
 
 
+def test_the_segments_of_a_liver(model, told, printed, tmp_path, study):
+    planes = {
+        name: {"point_mm": [x, 0, 119], "normal": [1, 0, 0]}
+        for name, x in (("right hepatic vein", -6.5), ("middle hepatic vein", -0.5), ("left hepatic vein", 5.5))
+    }
+    planes["portal vein"] = {"point_mm": [0, 0, 119.5], "normal": [0, 0, 1]}
+    file = {"organ": "wall", "planes": planes, "parts": "couinaud", "caudate": ["lumen"]}
+    (tmp_path / "liver.json").write_text(json.dumps(file))
+    arguments = ("measure", model / "model.npz", "--planes", tmp_path / "liver.json")
+    rows = {row["name"].removeprefix("wall: "): row for row in told(*arguments)["sizes"]}
+    names = ("I", "II", "III", "IVa", "IVb", "V", "VI", "VII", "VIII")
+    assert tuple(rows)[4:] == names
+    assert rows["I"]["voxels"] == rows["lumen"]["voxels"]
+    assert sum(rows[name]["voxels"] for name in names) == rows["organ"]["voxels"]
+    assert (rows["I"]["code"], rows["VIII"]["code"], rows["IVa"]["code"]) == ("SCT:71133005", "SCT:277962002", None)
+    told(*arguments, "-o", tmp_path / "sr.dcm", "--source", study / "ct")
+    codes = {size.name: size.code for size in read_report(tmp_path / "sr.dcm")}
+    assert codes["wall: II"].meaning == "Couinaud hepatic segment II"
+
+
 @pytest.mark.parametrize(
     ("told_planes", "message"),
     [
@@ -213,6 +233,9 @@ def test_what_does_not_go(model, printed, monkeypatch, arguments, message):
         ('{"organ": "organ", "planes": {"a": {"labels": ["aorta"], "towards": "left"}}}', "aorta"),
         ('{"organ": "organ", "planes": {"a": {"points_mm": [[0, 0, 0]], "towards": "left"}}}', "three points"),
         ('{"organ": "organ", "planes": {}, "parts": "Healey"}', "couinaud"),
+        ('{"organ": "organ", "planes": {}, "parts": {"I": "lumen"}}', "list of labels"),
+        ('{"organ": "organ", "planes": {}, "parts": "couinaud", "caudate": "lumen"}', "list of labels"),
+        ('{"organ": "organ", "planes": {}, "caudate": ["lumen"]}', "parts: couinaud"),
     ],
 )
 def test_files_of_planes_that_do_not_go(model, printed, tmp_path, told_planes, message):

@@ -55,6 +55,34 @@ def test_the_segments_of_a_liver():
     assert at["VIII"][2] > 0 > at["V"][2]
 
 
+@pytest.mark.parametrize("how", ["label inside the organ", "label beside it", "planes"])
+def test_the_caudate_lobe_comes_first(how):
+    labels, middle = ball()
+    x, y, z = middle
+    points = labels.grid.to_points(np.moveaxis(np.indices(labels.grid.shape), 0, -1))
+    lobe = (labels.array == 1) & (points[..., 1] > y + 10) & (points[..., 0] > x - 5)
+    planes = {
+        "right hepatic vein": Plane((x - 8, y, z), (1, 0, 0)),
+        "middle hepatic vein": Plane((x, y, z), (1, 0, 0)),
+        "left hepatic vein": Plane((x + 8, y, z), (1, 0, 0)),
+        "portal vein": Plane((x, y, z), (0, 0, 1)),
+        "ligamentum venosum": Plane((x, y + 10, z), (0, 1, 0)),
+        "vena cava": Plane((x - 5, y, z), (1, 0, 0)),
+    }
+    whole = partition(labels, "liver", planes, parts=COUINAUD)
+    array = labels.array.copy()
+    if how != "planes":
+        array[lobe] = 3
+    organ = {"label inside the organ": "organ"}.get(how, "liver")
+    known = Labels.of({"liver": 1, "caudate": 3}, regions={"organ": (1, 3)})
+    own = LabelMap(array, labels.grid, labels.labels if how == "planes" else known)
+    caudate = {"ligamentum venosum": "+", "vena cava": "+"} if how == "planes" else ["caudate"]
+    made = partition(own, organ, planes, parts={"I": caudate, **COUINAUD})
+    assert made.labels.names == ("I", *COUINAUD)
+    np.testing.assert_array_equal(made.array == 1, lobe)
+    np.testing.assert_array_equal(made.array[~lobe], np.where(whole.array, whole.array + 1, 0)[~lobe])
+
+
 def test_planes_of_landmarks():
     rng = np.random.default_rng(0)
     known = Plane((5, -3, 8), (3, 1, -1))
@@ -86,6 +114,11 @@ def test_parts_that_leave_something_out():
             lambda labels: partition(labels, "liver", {"a": Plane((0, 0, 0), (1, 0, 0))}, parts={"x": {"b": "+"}}),
             DataError,
             "'b' is no plane",
+        ),
+        (
+            lambda labels: partition(labels, "liver", {"a": Plane((0, 0, 0), (1, 0, 0))}, parts={"x": ["lobe"]}),
+            DataError,
+            "lobe",
         ),
         (lambda _: Plane((0, 0, 0), (0, 0, 0)), GeometryError, "no length"),
         (lambda _: Plane((0, 0, np.nan), (0, 0, 1)), GeometryError, "finite"),
