@@ -23,19 +23,21 @@ class Study:
         uid: Of the study.
         patient: Whose it is.
         modality: Of the series.
+        frame: Its frame of reference: series of one frame lie in one space.
     """
 
     day: date | None = field(repr=False)
     uid: str = field(repr=False)
     patient: str = field(repr=False)
     modality: str
+    frame: str = field(default="", repr=False)
 
 
 def study_of(folder: Path) -> Study | None:
     """Look at the first DICOM file directly inside a folder.
 
     Args:
-        folder: Of a series.
+        folder: Of a series; or one of its files.
 
     Returns:
         Its study; ``None`` where no file is DICOM. Nothing of it is to be shown: not even in a message.
@@ -43,7 +45,7 @@ def study_of(folder: Path) -> Study | None:
     Raises:
         FormatError: The first DICOM file is damaged.
     """
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.iterdir()) if folder.is_dir() else [folder]:
         if not path.is_file() or path.name.startswith("."):
             continue
         with quiet, damage_is_a_format_error(path):
@@ -51,11 +53,12 @@ def study_of(folder: Path) -> Study | None:
             if header is None:
                 continue
             said = {name: str(header.elements.get(name) or "") for name in _SAID}
-        return Study(_day(said["StudyDate"]), said["StudyInstanceUID"], said["PatientID"], said["Modality"])
+        study, patient, modality, frame = (said[name] for name in _SAID[1:])
+        return Study(_day(said["StudyDate"]), study, patient, modality, frame)
     return None
 
 
-_SAID = ("StudyDate", "StudyInstanceUID", "PatientID", "Modality")
+_SAID = ("StudyDate", "StudyInstanceUID", "PatientID", "Modality", "FrameOfReferenceUID")
 
 
 def _day(text: str) -> date | None:
