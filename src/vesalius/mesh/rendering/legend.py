@@ -15,6 +15,8 @@ from vesalius.mesh.rendering.raster import opencv
 
 _WIDEST = 0.32  # of the picture's width
 _LINE = 1.6  # height of a line to that of its text
+_BAR = 0.34  # of the picture's height is what the colours of values take
+_SMALLEST = 10
 _FACE = (226, 228, 232)
 _LETTER = (40, 44, 52)
 _FINER = 4  # lines within a pixel of the cube
@@ -22,7 +24,7 @@ _FINER = 4  # lines within a pixel of the cube
 
 def panel_px(scene: Scene, size: tuple[int, int]) -> int:
     """How many columns of a picture names and colours take."""
-    height = text_px(size)
+    height, _ = _lines(scene, size)
     widths = [mask_of(body.name, height).shape[1] for body in scene.bodies]
     if scene.scale is not None:
         widths.append(mask_of(scene.title, height).shape[1])
@@ -32,13 +34,12 @@ def panel_px(scene: Scene, size: tuple[int, int]) -> int:
 def draw_panel(canvas: NDArray[np.float32], scene: Scene, ink: Ink, columns: int) -> None:
     """Draw the names of structures, and the colours of values below, into the right end of a picture.
 
-    Names that are too long for the panel are cut, and the last line says how many more there are than it can hold.
+    Many names are written smaller. Those that are too long for the panel are cut, and the last line says how many more
+    there are than it can hold.
     """
     rows, whole, _ = canvas.shape
-    height = text_px((whole, rows))
+    height, room = _lines(scene, (whole, rows))
     left, line = whole - columns + round(0.4 * height), _LINE * height
-    bar_rows = round(0.34 * rows) if scene.scale is not None else 0
-    room = max(1, int((rows - 2 * line - bar_rows - _cube_px((whole, rows))) / line))
     shown = scene.bodies if len(scene.bodies) <= room else scene.bodies[: room - 1]
     for number, body in enumerate(shown):
         top = round(line * (0.7 + number))
@@ -52,7 +53,18 @@ def draw_panel(canvas: NDArray[np.float32], scene: Scene, ink: Ink, columns: int
         write(canvas, f"+ {len(scene.bodies) - len(shown)}", (left, top), height_px=height, ink=ink)
     if scene.scale is not None:
         top = round(line * (1.2 + min(len(scene.bodies), room)))
-        _draw_scale(canvas, scene.scale, scene.title, ink, (left, top), bar_rows)
+        _draw_scale(canvas, scene.scale, scene.title, ink, (left, top), round(_BAR * rows))
+
+
+def _lines(scene: Scene, size: tuple[int, int]) -> tuple[int, int]:
+    """How high names are written, and how many there is room for."""
+    bar = _BAR * size[1] if scene.scale is not None else 0
+    free = size[1] - bar - _cube_px(size)
+    for height in range(text_px(size), _SMALLEST - 1, -1):
+        room = int(free / (_LINE * height)) - 2
+        if room >= len(scene.bodies):
+            break
+    return height, max(1, room)
 
 
 def fitting(text: str, columns: int, height_px: int) -> str:
