@@ -11,7 +11,7 @@ from scipy.spatial import ConvexHull
 from vesalius.image import Grid
 from vesalius.metrics.feret import diameters_mm, shortest_mm
 from vesalius.metrics.shape import shape_of
-from vesalius.metrics.size import axes_mm
+from vesalius.metrics.size import axes_mm, slice_axis
 
 PROFILE = settings(deadline=None, max_examples=50)
 SPACINGS = st.sampled_from([0.5, 1.0, 1.4, 3.0])
@@ -40,24 +40,27 @@ def halves(mask):
     return np.array(found)
 
 
-def recist(mask, grid):
-    """Long and short axis: of each piece the farthest pair, then the longest chord across, corner by corner."""
-    best = (0.0, 0.0)
-    pieces, count = ndimage.label(mask, np.ones((3, 3)))
-    for number in range(1, count + 1):
-        points = halves(pieces == number) @ grid.affine[:2, :2].T
-        apart = np.linalg.norm(points[:, None] - points[None], axis=-1)
-        pairs = np.argwhere(apart >= apart.max() - 1e-9)
-        shorts = []
-        for one, other in pairs:
-            way = (points[other] - points[one]) / apart.max()
-            along, across = points @ way, points @ np.array([-way[1], way[0]])
-            ring = ConvexHull(np.stack([along, across], 1)).vertices
-            chords = [np.ptp(_cut(along[ring], across[ring], at)) for at in along]
-            shorts.append(max(chords))
-        if apart.max() > best[0] + 1e-9:
-            best = (apart.max(), shorts)
-    return best
+def recist(planes, step):
+    """Long axis, and all short ones: of each piece the farthest pairs, then the longest chord across, corner by corner.
+
+    Of several longest ones any may be taken, of other pieces and slices, too.
+    """
+    best, shorts = 0.0, []
+    for plane in planes:
+        pieces, count = ndimage.label(plane, np.ones((3, 3)))
+        for number in range(1, count + 1):
+            points = halves(pieces == number) @ step.T
+            apart = np.linalg.norm(points[:, None] - points[None], axis=-1)
+            if apart.max() < best - 1e-9:
+                continue
+            if apart.max() > best + 1e-9:
+                best, shorts = apart.max(), []
+            outline = points[ConvexHull(points).vertices]
+            for one, other in np.argwhere(apart >= best - 1e-9):
+                way = (points[other] - points[one]) / apart[one, other]
+                along, across = outline @ way, outline @ np.array([-way[1], way[0]])
+                shorts.append(max(np.ptp(_cut(along, across, at)) for at in along))
+    return best, shorts
 
 
 def _cut(along, across, at):
@@ -78,11 +81,35 @@ def _cut(along, across, at):
 def test_long_and_short_axis(made):
     mask, grid = made
     long, short = axes_mm(mask, grid)
-    known, shorts = recist(mask, grid)
+    known, shorts = recist([mask], grid.affine[:2, :2])
     assert long == pytest.approx(known, rel=1e-9)
-    # Of several longest ones any may be taken; of pieces as long as each other, too.
-    if ndimage.label(mask, np.ones((3, 3)))[1] == 1:
-        assert any(short == pytest.approx(one, rel=1e-6) for one in shorts)
+    assert any(short == pytest.approx(one, rel=1e-6) for one in shorts)
+
+
+@PROFILE
+@given(structures(3))
+def test_long_and_short_axis_within_slices(made):
+    mask, grid = made
+    axis = slice_axis(grid)
+    steps = np.delete(grid.affine[:3, :3], axis, axis=1)
+    square = np.linalg.qr(steps)[1]  # the same lengths and angles in a plane
+    long, short = axes_mm(mask, grid)
+    known, shorts = recist(np.moveaxis(mask, axis, 0), square)
+    assert long == pytest.approx(known, rel=1e-9)
+    assert any(short == pytest.approx(one, rel=1e-6) for one in shorts)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 10**6), SPACINGS, SPACINGS)
+def test_axes_of_lesions_with_holes_islands_and_cut_by_the_border(seed, first, second):
+    rng = np.random.default_rng(seed)
+    smooth = ndimage.gaussian_filter(rng.normal(size=(28, 24)), 2.0, mode="nearest")
+    mask = smooth > np.quantile(smooth, rng.uniform(0.5, 0.9))
+    long, short = axes_mm(mask, Grid.from_spacing(mask.shape, (first, second)))
+    known, shorts = recist([mask], np.diag([first, second]))
+    assert long == pytest.approx(known, rel=1e-9)
+    assert any(short == pytest.approx(one, rel=1e-6) for one in shorts)
+    assert short <= long + 1e-9
 
 
 @PROFILE

@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ibsi import phantom
+from scipy.spatial.distance import pdist
 
 from vesalius.errors import DataError, GeometryError
 from vesalius.image import Grid
 from vesalius.io import read_labels
 from vesalius.io.dicom import read_origin
 from vesalius.metrics.shape import measure_shapes, shape_of
+from vesalius.metrics.size import axes_mm, border_points
 from vesalius.metrics.surfels import shares_inside
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "pyradiomics"
@@ -124,6 +126,29 @@ def test_the_published_values_of_pyradiomics(case):
     }
     for name, value in mesh.items():
         assert value == pytest.approx(told[name], rel=1e-10 if case in ("breast1", "lung1") else 1.2e-3), name
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_published_volumes_and_diameters_in_planes_of_pyradiomics(case):
+    """The rest of its features. Its diameters are those between vertices of its mesh in one plane across an axis: the
+    points of our border, those half-way between slices too. `axes_mm` has those of one piece in one slice.
+    """
+    with np.load(FIXTURES / "masks.npz") as masks:
+        mask, spacing = masks[case], masks[f"{case}_spacing_mm"]
+    told = json.loads((FIXTURES / "shape.json").read_text(encoding="utf-8"))[case]
+    assert mask.sum() * np.prod(spacing) == pytest.approx(told["VoxelVolume"], rel=1e-12)
+    places = border_points(mask)
+    for axis, name in enumerate(("Row", "Column", "Slice")):
+        found = 0.0
+        for at in np.unique(places[:, axis]):
+            points = np.delete(places[places[:, axis] == at] * spacing, axis, axis=1)
+            found = max(found, pdist(points).max(initial=0))
+        assert found == pytest.approx(told[f"Maximum2DDiameter{name}"], rel=1e-10), name
+    long, _ = axes_mm(mask, Grid.from_spacing(mask.shape, spacing))
+    if case in ("brain2", "breast1", "lung2"):  # where one slice holds it, in one piece
+        assert long == pytest.approx(told["Maximum2DDiameterSlice"], rel=1e-10)
+    else:
+        assert long < told["Maximum2DDiameterSlice"]
 
 
 def test_the_cells_of_a_pattern_and_of_its_opposite_fill_a_voxel():
