@@ -20,9 +20,9 @@ from vesalius.privacy.inside import vault_of
 if TYPE_CHECKING:
     from vesalius.privacy.vault.loan import Loan, Wish
 
-READERS = ("index", "plan", "fit", "segment", "measure", "convert", "evaluate", "show")
+READERS = ("index", "plan", "fit", "segment", "measure", "picture", "convert", "evaluate", "show")
 """Verbs that take members of a vault."""
-_WRITERS = ("index", "segment", "measure", "convert", "evaluate")  # and put their results into one
+_WRITERS = ("index", "segment", "measure", "picture", "convert", "evaluate")  # and put their results into one
 _RESULTS = ("output", "b", "manifest")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vesalius.image import LabelMap
+    from vesalius.image import Grid, LabelMap
     from vesalius.mesh import Surface
 
 # As in `vesalius.mesh.files`, without its imports.
@@ -118,17 +118,17 @@ def read_surfaces(path: str, names: Sequence[str] | None, labels: str | None = N
     return [interfaces.of(name) for name in (names or drawn.labels.names)]
 
 
-def named_labels(path: str, labels: str | None) -> LabelMap:
-    """A label map, its values named by ``--labels`` where that is given."""
+def named_labels(path: str, labels: str | None, *, grid: Grid | None = None) -> LabelMap:
+    """A label map, its values named by ``--labels`` where that is given; of contours, on a grid."""
     from vesalius.cli.arguments import label_values
     from vesalius.image import Labels
     from vesalius.io import read_labels
 
     if labels is None:
-        return read_labels(path)
+        return read_labels(path, grid=grid)
     values = label_values(labels)
     ignore = values.pop("ignore", None)
-    return read_labels(path, Labels.of(values, ignore=ignore))
+    return read_labels(path, Labels.of(values, ignore=ignore), grid=grid)
 
 
 def opacities(args: argparse.Namespace) -> dict[str, float]:

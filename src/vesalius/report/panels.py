@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vesalius.image import Labels
+from vesalius.mesh.rendering.marks import bar_mm
 from vesalius.report.canvas import DPI, figure, render
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ _GAP, _HEAD, _LEGEND, _NARROWEST = 6, 26, 30, 360
 _INK, _PAPER = "#f4f1ea", "#101113"
 _FILL = 0.38  # how much of a structure's colour its pixels get
 _SMALL = 150  # pixels of width below which only the first panel has letters
-_BAR = 0.3  # of the panel's width at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +91,8 @@ def draw_panels(
     arrangement: Arrangement = "lead",
     compared: bool = False,
     bar: bool = False,
+    told: Iterable[int] = (),
+    plain: bool = False,
 ) -> NDArray[np.uint8]:
     """Draw panels on one scale, pixels in their true proportions.
 
@@ -103,26 +105,30 @@ def draw_panels(
         arrangement: Of the panels.
         compared: Whether fills are a prediction and contours a reference, which the legend tells then.
         bar: Whether the first panel has a bar of some millimetres.
+        told: Labels that the legend tells though they are not seen, as in another picture of a series.
+        plain: Without letters, bar, names, title and legend.
 
     Returns:
         ``(rows, columns, 3)``, uint8; the same for the same panels.
     """
     sizes = [panel.size_mm for panel in panels]
     places, inner_width, inner_height = (_lead if arrangement == "lead" else _rows)(sizes, size)
-    told = _told(panels, labels, names or {})
-    head = _HEAD if title else 0
-    legend = _LEGEND if told or compared else 0
-    width = max(inner_width + 2 * _GAP, _NARROWEST)
+    entries = [] if plain else _told(panels, labels, names or {}, told)
+    head = _HEAD if title and not plain else 0
+    legend = _LEGEND if entries or (compared and not plain) else 0
+    width = max(inner_width + 2 * _GAP, 0 if plain else _NARROWEST)
     height = inner_height + 2 * _GAP + head + legend
     made = figure(width, height, _PAPER)
     for number, (panel, (x, y, w, h)) in enumerate(zip(panels, places, strict=True)):
         left, top = (width - inner_width) / 2 + x, head + _GAP + y
         axes = made.add_axes((left / width, 1 - (top + h) / height, w / width, h / height))
         _show(axes, panel, labels, w)
+        if plain:
+            continue
         _annotate(axes, panel, lettered=number == 0 or w >= _SMALL)
         if bar and number == 0:
-            _draw_bar(axes, panel)
-    if title:
+            _draw_bar(axes, panel, w)
+    if head:
         made.text(
             _GAP / width,
             1 - 0.5 * (head + _GAP) / height,
@@ -132,7 +138,8 @@ def draw_panels(
             va="center",
             parse_math=False,
         )
-    _legend(made, told, compared=compared)
+    if legend:
+        _legend(made, entries, compared=compared)
     return render(made)
 
 
@@ -254,21 +261,9 @@ def _annotate(axes: Axes, panel: Panel, *, lettered: bool) -> None:
         )
 
 
-def bar_mm(width_mm: float) -> float:
-    """The length of a bar of scale: 1, 2 or 5 times a power of ten, at most 0.3 of the width.
-
-    Example:
-        >>> bar_mm(500.0), bar_mm(30.0), bar_mm(0.5)
-        (100.0, 5.0, 0.1)
-    """
-    longest = _BAR * width_mm
-    power = 10.0 ** np.floor(np.log10(longest))
-    return float(max(step * power for step in (1, 2, 5) if step * power <= longest * (1 + 1e-9)))
-
-
-def _draw_bar(axes: Axes, panel: Panel) -> None:
+def _draw_bar(axes: Axes, panel: Panel, width_px: float) -> None:
     width, height = panel.size_mm
-    length = bar_mm(width)
+    length = bar_mm(width / width_px, round(width_px))
     right, low = 0.97 * width, height - 0.03 * width
     axes.plot(
         [right - length, right], [low, low], color=_INK, linewidth=2, solid_capstyle="butt", path_effects=_halo(4)
@@ -286,12 +281,14 @@ def _draw_bar(axes: Axes, panel: Panel) -> None:
     )
 
 
-def _told(panels: Sequence[Panel], labels: Labels, names: Mapping[int, str]) -> list[tuple[str, Colour, bool]]:
+def _told(
+    panels: Sequence[Panel], labels: Labels, names: Mapping[int, str], more: Iterable[int]
+) -> list[tuple[str, Colour, bool]]:
     """Name and colour of all that is seen, and whether it is filled: labels by value, then lines as they come."""
     called = {**names, **{one.value: one.name for one in labels.labels}}
     if labels.ignore is not None:
         called[labels.ignore] = "ignored"
-    values = sorted(set().union(*(panel.present for panel in panels)))
+    values = sorted(set(more).union(*(panel.present for panel in panels)))
     found = [(called.get(value, str(value)), _rgb(labels, value), True) for value in values]
     lines = dict.fromkeys((line.name, line.colour) for panel in panels for line in panel.lines)
     return [*found, *((*line, False) for line in lines if not any(line == known[:2] for known in found))]

@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from vesalius.errors import DataError, GeometryError
 from vesalius.image import Grid, LabelMap, Labels, Volume
+from vesalius.image.labels import wheel
+from vesalius.mesh.rendering.camera import letters
 from vesalius.mesh.section import section
 from vesalius.mesh.surface import Surface
 from vesalius.report.display import grey, is_colour
@@ -39,7 +41,6 @@ Source: DICOM PS3.3 C.7.6.1.1.1 (letters); the two conventions as in nibabel's "
 """
 
 _OPPOSITE = {"L": "R", "R": "L", "P": "A", "A": "P", "S": "I", "I": "S"}
-_ASLANT = 0.26  # of a direction, from which on a second letter is named: 15 degrees
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +53,7 @@ class Scene:
         channel: The one that is shown; colour pictures show all three.
         fill: Labels that tint the image, on its grid.
         contour: Labels whose outlines are drawn, on its grid.
+        hidden: Labels that are not drawn, on its grid; structures are looked for in them where no others are drawn.
         surfaces: Cut by the slices that are shown; 3D.
         convention: Where the patient's right is.
         inverted: Whether high values are dark, as PET is often shown.
@@ -66,13 +68,14 @@ class Scene:
     channel: int = 0
     fill: LabelMap | None = None
     contour: LabelMap | None = None
+    hidden: LabelMap | None = None
     surfaces: tuple[Surface, ...] = ()
     convention: Convention = "radiological"
     inverted: bool = False
 
     def __post_init__(self) -> None:
         volume = self.volume
-        for name, one in (("prediction", self.fill), ("reference", self.contour)):
+        for name, one in (("prediction", self.fill), ("reference", self.contour), ("label map", self.hidden)):
             if one is not None and not one.grid.is_close(volume.grid, tolerance_mm=0.1):
                 raise GeometryError(
                     f"the {name} {one.grid.shape} lies on another grid than the image {volume.grid.shape}: resample it "
@@ -86,7 +89,7 @@ class Scene:
         if volume.grid.ndim == 2 and self.surfaces:
             raise GeometryError("surfaces are cut by the planes of a volume, and the image is a flat picture")
         object.__setattr__(self, "volume", reorient(volume))
-        for field in ("fill", "contour"):
+        for field in ("fill", "contour", "hidden"):
             if (one := getattr(self, field)) is not None:
                 object.__setattr__(self, field, reorient(one))
 
@@ -97,6 +100,11 @@ class Scene:
             if one is not None:
                 return one.labels
         return Labels(())
+
+    @property
+    def drawn(self) -> LabelMap | None:
+        """The labels in which structures are looked for: those that tint, if there are any."""
+        return next((one for one in (self.fill, self.contour, self.hidden) if one is not None), None)
 
     def shown(self, values: NDArray[np.generic]) -> NDArray[np.float64]:
         """Values as they are displayed, 0 to 1."""
@@ -109,12 +117,12 @@ def flat_panel(scene: Scene) -> Panel:
     volume = scene.volume
     values = volume.array.transpose(2, 1, 0) if is_colour(volume) else volume.array[scene.channel].T
     across, down = tuple(volume.grid.axis_codes)
-    letters = (_OPPOSITE[across], across, _OPPOSITE[down], down) if volume.meta.calibrated else ("", "", "", "")
+    sides = (_OPPOSITE[across], across, _OPPOSITE[down], down) if volume.meta.calibrated else ("", "", "", "")
     return Panel(
         "",
         scene.shown(values),
         (volume.grid.spacing_mm[1], volume.grid.spacing_mm[0]),
-        letters,
+        sides,
         None if scene.fill is None else scene.fill.array.T,
         None if scene.contour is None else scene.contour.array.T,
     )
@@ -170,7 +178,7 @@ def panel_of(
         letters_of(grid),
         None if fill is None else fill.array[:, :, 0].T,
         None if contour is None else contour.array[:, :, 0].T,
-        tuple(line for surface in scene.surfaces for line in _lines(surface, grid)),
+        tuple(line for number, surface in enumerate(scene.surfaces) for line in _lines(surface, number, scene, grid)),
         None if cross is None else (float(cross[0]), float(cross[1])),
     )
 
@@ -200,13 +208,12 @@ def letters_of(grid: Grid) -> tuple[str, str, str, str]:
     """
     ends = []
     for way in grid.direction[:, :2].T:
-        named = [axis for axis in np.argsort(-np.abs(way), stable=True).tolist() if abs(way[axis]) >= _ASLANT]
-        towards = "".join(("LR", "PA", "SI")[axis][0 if way[axis] > 0 else 1] for axis in named)
-        ends += ["".join(_OPPOSITE[letter] for letter in towards), towards]
+        ends += [letters(-way), letters(way)]
     return ends[0], ends[1], ends[2], ends[3]
 
 
-def _lines(surface: Surface, grid: Grid) -> list[Line]:
-    red, green, blue = Labels((surface.label,)).colour(surface.label.value)
+def _lines(surface: Surface, number: int, scene: Scene, grid: Grid) -> list[Line]:
+    # Surfaces without a colour of their own get those that come after the labels'.
+    red, green, blue = surface.label.colour or wheel(len(scene.labels) + number)
     colour = (red / 255, green / 255, blue / 255)
     return [Line(surface.label.name, colour, on_panel(grid, cut)) for cut in section(surface, plane_of(grid))]

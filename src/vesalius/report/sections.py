@@ -224,7 +224,7 @@ def centre_mm(scene: Scene, values: Sequence[int]) -> NDArray[np.float64]:
 
 def _amount(scene: Scene, direction: Direction, values: Sequence[int]) -> NDArray[np.integer]:
     """How many voxels of some labels each slice has."""
-    drawn = scene.contour if scene.fill is None else scene.fill
+    drawn = scene.drawn
     if drawn is None:
         raise DataError("a structure is looked for in a segmentation, and there is none")
     inside = drawn.array == values[0] if len(values) == 1 else np.isin(drawn.array, values)
