@@ -21,6 +21,7 @@ HELP = "draw structures as surfaces, from the patient's sides: a picture, or a t
 # As in `vesalius.mesh.rendering`, without its imports.
 _SIDES = ("anterior", "posterior", "left", "right", "superior", "inferior")
 _FORMATS = (".png", ".gif", ".mp4")
+_FRAMES, _SECONDS = 60, 6.0
 _FASTEST_HZ = 50
 _COLOURS = {"white": (255, 255, 255), "black": (0, 0, 0), "grey": (128, 128, 128), "transparent": None}
 
@@ -33,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="OUT", required=True, help="a picture (.png), or a turn-table (.gif, .mp4)"
     )
-    parser.add_argument("--frames", type=int, default=60, metavar="N", help="pictures of a turn-table (60)")
-    parser.add_argument("--seconds", type=float, default=6.0, metavar="S", help="that a turn takes (6)")
+    parser.add_argument("--frames", type=int, metavar="N", help=f"pictures of a turn-table ({_FRAMES})")
+    parser.add_argument("--seconds", type=float, metavar="S", help=f"that a turn takes ({_SECONDS:g})")
     parser.add_argument("--labels", metavar="NAME=VALUE,…", help="what a label map's values mean")
     parser.add_argument(
         "--structure", metavar="NAME", action="append", help="only this one; may be given several times"
@@ -122,22 +123,33 @@ def _refuse(args: argparse.Namespace) -> None:
     from vesalius.mesh.rendering.raster import opencv
     from vesalius.mesh.rendering.turn import refuse_frames
 
-    opencv()
-    refuse_size(args.size)
     target = Path(args.output)
     suffix = target.suffix.lower()
     if suffix not in _FORMATS:
         raise FormatError(f"{target.name}: pictures of surfaces are written as {', '.join(_FORMATS)}")
+    opencv()
+    refuse_size(args.size)
     if suffix == ".png":
+        if args.frames is not None or args.seconds is not None:
+            raise DataError("--frames and --seconds are of a turn-table: write a .gif or .mp4")
         return
-    refuse_frames(args.frames, args.size)
+    frames, seconds = _pace(args)
+    refuse_frames(frames, args.size)
     if args.background is None:
         raise DataError(f"a {suffix[1:].upper()} has no transparent background: choose a colour with --background")
-    if not (args.seconds > 0 and 0 < args.frames / args.seconds <= _FASTEST_HZ):
+    if not (seconds > 0 and frames / seconds <= _FASTEST_HZ):
         raise DataError(
-            f"a turn-table shows at most {_FASTEST_HZ} pictures a second: {args.frames} take "
-            f"{args.frames / _FASTEST_HZ:g} s or longer, not {args.seconds:g}"
+            f"a turn-table shows at most {_FASTEST_HZ} pictures a second: {frames} take {frames / _FASTEST_HZ:g} s or "
+            f"longer, not {seconds:g}"
         )
+
+
+def _pace(args: argparse.Namespace) -> tuple[int, float]:
+    """How many pictures a turn-table has, and how long it takes."""
+    return (
+        _FRAMES if args.frames is None else args.frames,
+        _SECONDS if args.seconds is None else args.seconds,
+    )
 
 
 def _painted(args: argparse.Namespace, surfaces: Sequence[Surface]) -> list[Surface | Painted]:
@@ -172,16 +184,15 @@ def _write_turn(args: argparse.Namespace, scene: Scene, camera: Camera) -> None:
     from vesalius.mesh.rendering import turn
 
     drawn = []
+    frames, seconds = _pace(args)
     with counting("pictures", shown=not args.json) as progress:
-        pictures = turn(
-            scene, camera, frames=args.frames, size=args.size, background=args.background, marked=not args.plain
-        )
+        pictures = turn(scene, camera, frames=frames, size=args.size, background=args.background, marked=not args.plain)
         for one in pictures:
             drawn.append(one)
             if progress is not None:
-                progress(len(drawn), args.frames)
+                progress(len(drawn), frames)
     colours = [body.colour for body in scene.bodies]
-    write_animation(drawn, args.output, rate_hz=args.frames / args.seconds, kept=[args.background, *colours])
+    write_animation(drawn, args.output, rate_hz=frames / seconds, kept=[args.background, *colours])
 
 
 def _tell(args: argparse.Namespace, surfaces: Sequence[Surface | Painted], scene: Scene) -> None:
