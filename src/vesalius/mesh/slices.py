@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
 
 from vesalius.image import Grid, LabelMap
 from vesalius.transform.between_slices import interpolate_slices
@@ -22,7 +24,8 @@ def between_slices(labels: LabelMap) -> LabelMap:
 
     Returns:
         The label map with as many slices in place of each as make voxels nearly as long as wide, at most 10; itself
-        where no axis is twice as coarse as the finest. The first and the last slices reach as far as they did.
+        where no axis is twice as coarse as the finest. The first and the last slices reach as far as they did. No piece
+        of a slice is lost: a lone voxel is there in the middle of its slice, where it would end at once.
     """
     spacing = np.asarray(labels.grid.spacing_mm)
     axis = int(np.argmax(spacing))
@@ -40,8 +43,23 @@ def between_slices(labels: LabelMap) -> LabelMap:
         spacing_mm=(flat[0], flat[1]),
         values=[value for value in labels.counts() if value not in (0, ignored)],
     )
+    if count % 2 == 0:  # else one of those that were made is the slice itself
+        for k, own in enumerate(stack):
+            _keep(own, fine[k * count + count // 2 - 1], fine[k * count + count // 2])
     affine = labels.grid.affine.copy()
     affine[:3, axis] /= count
     affine[:3, 3] -= affine[:3, axis] * (count - 1) / 2
     array = np.moveaxis(fine, 0, axis)
     return LabelMap(np.ascontiguousarray(array), Grid(array.shape, affine), labels.labels)
+
+
+def _keep(own: NDArray[np.integer], low: NDArray[np.integer], high: NDArray[np.integer]) -> None:
+    """Give a slice's two middle ones the pieces that are in neither of them."""
+    gone = (own != 0) & (low != own) & (high != own)
+    if not gone.any():
+        return
+    for value in np.unique(own[gone]).tolist():
+        pieces, count = ndimage.label(own == value, structure=np.ones((3, 3)))
+        kept = np.unique(pieces[~gone])
+        lost = np.isin(pieces, np.setdiff1d(np.arange(1, count + 1), kept))
+        low[lost] = high[lost] = value
