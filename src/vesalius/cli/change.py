@@ -168,19 +168,18 @@ def _tell(args: argparse.Namespace, structures: Sequence[Changed], told: dict[st
     from rich.console import Console
     from rich.table import Table
 
-    heads = ("before, ml", "after, ml", "change", "mean, mm", "95 %, mm", "out, mm", "in, mm")
     table = Table("structure", box=None, pad_edge=False)
-    for head in heads:
-        table.add_column(head, justify="right")
-    table.add_column("")
+    for head in ("before ml", "after ml", "change", "mean mm", "out mm", "in mm"):
+        table.add_column(head, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
     for one in structures:
         percent = one.difference_percent
         row = [f"{one.before_ml:.4g}", f"{one.after_ml:.4g}", "" if percent is None else f"{percent:+.1f} %"]
         if one.moved is None:
-            row += [""] * 4
+            row += [""] * 3
         else:
-            far = one.moved.outwards.distance_mm, one.moved.inwards.distance_mm
-            row += [f"{one.moved.mean_mm:+.2f}", f"{one.moved.p95_mm:.2f}", *(f"{mm:+.2f}" for mm in far)]
+            far = one.moved.mean_mm, one.moved.outwards.distance_mm, one.moved.inwards.distance_mm
+            row += [f"{mm:+.1f}" for mm in far]
         table.add_row(one.name, *row, one.verdict)
     Console(highlight=False, markup=False).print(table)
     for doubt in told["doubts"]:

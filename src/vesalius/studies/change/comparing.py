@@ -12,7 +12,8 @@ from vesalius.errors import DataError, unknown_name
 from vesalius.image import LabelMap, Meta, Volume
 from vesalius.mesh import Painted, Surface, extract
 from vesalius.mesh.colours import ColourScale
-from vesalius.register import Alignment, Fitness, jacobian, register
+from vesalius.register import Alignment, Fitness, align, jacobian, register
+from vesalius.register.levels import content
 from vesalius.studies.change.measuring import (
     Changed,
     changes_of,
@@ -22,13 +23,14 @@ from vesalius.studies.change.measuring import (
     summary,
     volumes,
 )
-from vesalius.studies.change.placing import Placed, Scan, put
+from vesalius.studies.change.placing import Placed, Scan, put, whole
 
 LIMITS_MM = (1.0, 2.0, 5.0)
 """Beyond which shares of a surface are told."""
 
 _THICKER = 1.5  # times, from which slices are of another thickness
 _THICK = 3.0  # times as thick as pixels are wide
+_CLIPPED = (0.1, 99.9)  # percentiles beyond which brightness says nothing
 _SHOWN = 0.99  # of the distances lie within the scale of colours
 
 
@@ -39,10 +41,12 @@ class Growth:
     Args:
         factor: On the first scan's grid: by how much each place's volume has grown; 1 where it stayed.
         fitness: Of the deformation; ``fitness.folded`` is the share of places where it folds, and means nothing.
+        shown: Where the first scan shows something rather than air, and the second one shows it too.
     """
 
     factor: Volume
     fitness: Fitness
+    shown: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,8 +111,8 @@ def compare(
         >>> balls = [(np.square(x).sum(axis=0) <= r * r).astype(np.uint8) for r in (6, 8)]
         >>> before, after = (Scan(LabelMap(ball, grid, Labels.of({"cyst": 1}))) for ball in balls)
         >>> (cyst,) = compare(before, after, Alignment(np.eye(4))).structures
-        >>> cyst.verdict, round(cyst.moved.mean_mm, 1), cyst.lost_ml
-        ('grown', 2.0, 0.0)
+        >>> cyst.verdict, round(cyst.moved.mean_mm), cyst.lost_ml
+        ('grown', 2, 0.0)
     """
     chosen = _chosen(before, after, names)
     if growth and (before.image is None or after.image is None):
@@ -175,7 +179,9 @@ def grown(before: Scan, after: Scan, alignment: Alignment, *, seed: int = 0) -> 
     assert found.fitness is not None
     factor = jacobian(found.displacement) * np.linalg.det(found.matrix)
     image = Volume(factor[None].astype(np.float32), before.image.grid, Meta(notes=("local growth factor; 1 is none",)))
-    return Growth(image, found.fitness)
+    low, high = np.percentile(before.image.array[0], _CLIPPED)
+    bright = content(before.image.with_array(np.clip(before.image.array, low, high)))
+    return Growth(image, found.fitness, bright & (align(whole(after.labels.grid), found, before.image.grid).array > 0))
 
 
 def _chosen(before: Scan, after: Scan, names: Sequence[str] | None) -> list[str]:
@@ -242,9 +248,10 @@ def _odd(structures: Sequence[Changed]) -> list[str]:
             share = 0.0 if one.moved is None else one.moved.measured
             said.append(f"{one.name} is cut off by the end of a scan: {share:.0%} of its surface could be measured")
         if one.moved is not None and one.moved.is_within_error:
+            sure = "" if one.verdict == "unchanged" else f", though as a whole it has {one.verdict}"
             said.append(
-                f"{one.name}: its surface has moved by no more than the voxels' size explains "
-                f"({one.moved.error_mm:.2g} mm)"
+                f"{one.name}: no place of its surface has moved by more than the voxels' size explains "
+                f"({one.moved.error_mm:.2g} mm){sure}"
             )
     return said
 

@@ -77,7 +77,7 @@ class Moved:
 
     @property
     def is_within_error(self) -> bool:
-        """Whether no more of the surface has moved than the voxels' size explains."""
+        """Whether the voxels' size explains how far each place has moved; all together may have moved for sure."""
         return self.beyond_error <= _BY_CHANCE
 
 

@@ -133,8 +133,7 @@ def put(before: Scan, after: Scan, alignment: Alignment) -> Placed:
     if growth < 0:
         raise GeometryError("the transform mirrors the patient")
     grid = before.labels.grid
-    whole = LabelMap(np.ones(after.labels.grid.shape, np.uint8), after.labels.grid, _SHOWN)
-    seen = align(whole, alignment, grid).array > 0
+    seen = align(whole(after.labels.grid), alignment, grid).array > 0
     if not seen.any():
         raise DataError("the scans do not cover each other anywhere: are they in one space, or of one region?")
     doubts = [] if alignment.fitness is None else list(alignment.fitness.doubts)
@@ -149,6 +148,11 @@ def put(before: Scan, after: Scan, alignment: Alignment) -> Placed:
         seen,
         tuple(doubts),
     )
+
+
+def whole(grid: Grid) -> LabelMap:
+    """All of a grid, labelled: what is left of it elsewhere is what it shows there."""
+    return LabelMap(np.ones(grid.shape, np.uint8), grid, _SHOWN)
 
 
 def _judged(found: Alignment, steady: Sequence[str], changing: set[str]) -> Fitness:

@@ -3,40 +3,27 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vesalius import __version__
-from vesalius.errors import MissingDependencyError
-from vesalius.image import Volume
 from vesalius.io import write
 from vesalius.io.atomic import atomic_folder, make_folder, write_text
-from vesalius.mesh import Painted
-from vesalius.mesh.colours import ColourScale
 from vesalius.mesh.files import write_mesh
 from vesalius.register import write_alignment
 from vesalius.report import Section, story_html
-from vesalius.report.before_after import checkerboard, fusion, nearest_inside, over, tinted
 from vesalius.report.canvas import write_png
 from vesalius.studies.change.comparing import Change
+from vesalius.studies.change.drawing import Kind, Picture, draw_change, file_names
 from vesalius.studies.change.measuring import Changed, Place
 from vesalius.studies.change.placing import Scan
 
-if TYPE_CHECKING:
-    from vesalius.mesh.rendering.camera import View
-
 TITLE = "Before and after"
 
-_SHOWN = 6  # structures with pictures of their own, those that changed most
-_VIEWS: tuple[View, ...] = ("anterior", "left", "posterior", "right")
-_VIEW_PX = (520, 420)
-_KINDS = ("surface", "scans", "growth")
 _HEADS = (
     "structure", "before, ml", "after, ml", "change, ml", "change", "gained, ml", "lost, ml", "mean, mm", "rms, mm",
     "95 %, mm", "farthest out, mm", "farthest in, mm", "beyond error", "growth", "verdict",
@@ -89,14 +76,14 @@ def write_change(
     """
     told = told_of(change, notes)
     with atomic_folder(out) as folder:
-        pictures, missing = _pictures(before, change)
+        pictures, missing = draw_change(before, change)
         told["pictures"] = missing or "drawn"
         for picture in pictures:
             write_png(picture.drawn, folder / picture.file)
         if change.distances:
             for ending in formats:
                 write_mesh(change.distances, folder / f"distance.{ending}")
-        names = _file_names(change.maps)
+        names = file_names(change.maps)
         make_folder(folder / "maps")
         for name, one in change.maps.items():
             write(one, folder / "maps" / f"{names[name]}.nii.gz")
@@ -140,7 +127,7 @@ def told_of(change: Change, notes: Sequence[str] = ()) -> dict[str, Any]:
             row["moved"]["is_within_error"] = one.moved.is_within_error
         told["structures"].append(row)
     if change.growth is not None:
-        factor = change.growth.factor.array[0][change.placed.seen]
+        factor = change.growth.factor.array[0][change.growth.shown]
         low, middle, high = (float(value) for value in np.percentile(factor, (5, 50, 95)))
         told["growth"] = {"p5": low, "median": middle, "p95": high, "folded": change.growth.fitness.folded}
     return told
@@ -159,7 +146,7 @@ def _lead(change: Change) -> str:
     return f"{count} structure{'s' if count > 1 else ''} compared{': ' if said else '; none changed'}{', '.join(said)}."
 
 
-def _sections(change: Change, pictures: Sequence[_Picture], missing: str, doubts: Sequence[str]) -> list[Section]:
+def _sections(change: Change, pictures: Sequence[Picture], missing: str, doubts: Sequence[str]) -> list[Section]:
     found = [Section("What may be wrong", [f"{one[0].upper()}{one[1:]}." for one in doubts])] if doubts else []
     found.append(Section("What has changed", table=_table(change.structures)))
     places = [row for one in change.structures for row in _places(one)]
@@ -169,7 +156,7 @@ def _sections(change: Change, pictures: Sequence[_Picture], missing: str, doubts
     beyond = _beyond(change.structures)
     if len(beyond) > 1:
         found.append(Section("How much of the surface has moved farther than", table=beyond))
-    by_kind = {kind: {one.caption: one.drawn for one in pictures if one.kind == kind} for kind in _KINDS}
+    by_kind = {kind: {one.caption: one.drawn for one in pictures if one.kind == kind} for kind in get_args(Kind)}
     if by_kind["surface"] or missing:
         text = "Orange-red has moved outwards, blue inwards; dark grey places were not measured."
         found.append(
@@ -233,83 +220,3 @@ def _beyond(structures: Sequence[Changed]) -> list[list[str]]:
         if one.moved is not None
     ]
     return rows
-
-
-@dataclass(frozen=True, eq=False)
-class _Picture:
-    file: str
-    kind: Literal["surface", "scans", "growth"]
-    caption: str
-    drawn: NDArray[np.uint8]
-
-
-def _pictures(before: Scan, change: Change) -> tuple[list[_Picture], str]:
-    """The pictures, and why the surface was not drawn, if it was not."""
-    found: list[_Picture] = []
-    missing = ""
-    if change.distances:
-        try:
-            said = "From the front, from the left, from behind and from the right"
-            found.append(_Picture("distance.png", "surface", said, _drawn(change.distances)))
-        except MissingDependencyError as error:
-            missing = f"The surface was not drawn: {error}"
-    names = _file_names(change.maps)
-    most = sorted(change.structures, key=lambda one: -abs(one.difference_ml))[:_SHOWN]
-    for one in most:
-        at = nearest_inside(before.labels.grid, _centre(before, change, one))
-        pair = [change.surfaces[one.name]] if one.name in change.surfaces else []
-        drawn = {}
-        if before.image is not None and change.placed.image is not None:
-            images = before.image, change.placed.image
-            said = "before in blue, after in orange, what is alike in grey; outlines of both"
-            drawn["fusion"] = said, fusion(*images, pair, at, title=one.name)
-            said = "before and after in squares by turns"
-            drawn["squares"] = said, checkerboard(*images, pair, at, title=one.name)
-        said = "after, and what became of each voxel"
-        drawn["change"] = said, over(change.placed.image, change.maps[one.name], pair, at, title=one.name)
-        found += [
-            _Picture(f"{word}-{names[one.name]}.png", "scans", f"{one.name}: {said}", picture)
-            for word, (said, picture) in drawn.items()
-        ]
-    if change.growth is not None and before.image is not None:
-        at = nearest_inside(before.labels.grid, _centre(before, change, most[0]))
-        found.append(_Picture("growth.png", "growth", "On the first scan", _grown(before.image, change, at)))
-    return found, missing
-
-
-def _grown(image: Volume, change: Change, at: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """The growth map over the first scan, on a scale around 1."""
-    assert change.growth is not None
-    factor = np.where(change.placed.seen, change.growth.factor.array[0].astype(np.float64), np.nan)
-    most = float(np.nanquantile(np.abs(factor - 1), 0.99))
-    wide = max(0.05, float(np.ceil(most * 20) / 20))
-    return tinted(image, factor, ColourScale(1 - wide, 1 + wide, "diverging"), at, name="growth factor (1 = none)")
-
-
-def _drawn(distances: Sequence[Painted]) -> NDArray[np.uint8]:
-    """The surfaces from four sides."""
-    from vesalius.mesh.rendering import Camera, arrange, picture
-
-    scene = arrange(distances)
-    views = [picture(scene, Camera.of(view), size=_VIEW_PX) for view in _VIEWS]
-    return np.concatenate([np.concatenate(views[:2], axis=1), np.concatenate(views[2:], axis=1)])
-
-
-def _centre(before: Scan, change: Change, one: Changed) -> NDArray[np.float64]:
-    """Where a structure is looked at: where its surface has moved farthest, else in the middle of what came or went."""
-    if one.moved is not None:
-        place = max(one.moved.outwards, one.moved.inwards, key=lambda place: abs(place.distance_mm))
-        return np.asarray(place.at_mm)
-    changes = change.maps[one.name].array
-    there = np.argwhere(changes) if changes.any() else np.asarray([np.asarray(changes.shape) / 2])
-    return before.labels.grid.to_points(there[len(there) // 2])
-
-
-def _file_names(names: Mapping[str, object]) -> dict[str, str]:
-    """Names of files, in letters that all systems allow, each once whatever the case."""
-    found: dict[str, str] = {}
-    for number, name in enumerate(names, start=1):
-        plain = re.sub(r"[^\w.-]+", "_", name).strip("._") or f"structure_{number}"
-        taken = {one.lower() for one in found.values()}
-        found[name] = plain if plain.lower() not in taken else f"{plain}_{number}"
-    return found
