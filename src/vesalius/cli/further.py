@@ -199,7 +199,7 @@ def _threshold(text: str) -> dict[str, float]:
 
 
 def _shown(value: object) -> str:
-    if value is None:
+    if value is None or (isinstance(value, tuple) and None in value):
         return ""
     if isinstance(value, (tuple, list)):
         return " ".join(f"{one:.1f}" for one in value)

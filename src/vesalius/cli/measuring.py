@@ -112,14 +112,17 @@ def add_expected(found: Further, labels: LabelMap, probabilities: Volume) -> Non
 
 
 def add_wall(found: Further, labels: LabelMap, wall: str, cavity: str | None, *, in_slices: bool) -> None:
-    """How thick a wall is."""
+    """How thick a wall is; nothing of one without a voxel."""
     from vesalius.metrics.thickness import wall_thickness
     from vesalius.report.quantities import wall_quantities
 
+    if _is_empty(labels, wall):
+        found.columns[wall] |= {f"wall_{name}_mm": None for name in ("mean", "sd", "minimum", "maximum")}
+        return
     thick = wall_thickness(labels, wall, cavity, within="slices" if in_slices else "space")
     values = {"mean": thick.mean_mm, "sd": thick.sd_mm, "minimum": thick.minimum_mm, "maximum": thick.maximum_mm}
-    found.columns[thick.name] |= {f"wall_{name}_mm": value for name, value in values.items()}
-    found.quantities[thick.name] += wall_quantities(thick)
+    found.columns[wall] |= {f"wall_{name}_mm": value for name, value in values.items()}
+    found.quantities[wall] += wall_quantities(thick)
 
 
 def add_promises(found: Further, sizes: tuple[Size, ...], bundle: str) -> None:
@@ -162,13 +165,26 @@ def add_branches(found: Further, labels: LabelMap, names: list[str]) -> None:
 
 
 def add_distances(found: Further, labels: LabelMap, pairs: list[list[str]]) -> None:
-    """A row for each pair of structures."""
+    """A row for each pair of structures; without a distance, where one of both has no voxel."""
     from vesalius.metrics.clearance import clearance
     from vesalius.report.quantities import distance_size
 
-    nearest = [clearance(labels, one, other) for one, other in pairs]
-    found.tables["distances"] = [asdict(one) for one in nearest]
-    found.groups.extend(distance_size(one) for one in nearest)
+    rows = found.tables["distances"] = []
+    nowhere = (None,) * labels.grid.ndim
+    for one, other in pairs:
+        if {name for name in (one, other) if _is_empty(labels, name)}:  # which looks at both names
+            row = {"one": one, "other": other, "distance_mm": None}
+            rows.append({**row, "point_mm": nowhere, "other_point_mm": nowhere})
+            continue
+        nearest = clearance(labels, one, other)
+        rows.append(asdict(nearest))
+        found.groups.append(distance_size(nearest))
+
+
+def _is_empty(labels: LabelMap, name: str) -> bool:
+    import numpy as np
+
+    return not np.isin(labels.array, labels.labels.members(name)).any()
 
 
 def _add_volume(found: Further, name: str, how: Literal["soft edge", "expected"], volume: PartialVolume | None) -> None:

@@ -131,9 +131,8 @@ def wall_thickness(
         found = [_across(np.take(solid, k, axis), holes[k], steps) for k in planes]
     apart = np.concatenate(found)
     if not len(apart):
-        raise DataError(
-            f"{wall!r} lies nowhere between a cavity and an outside: it is not hollow, or {cavity!r} is not in it"
-        )
+        why = "it encloses nothing" if cavity is None else f"it is not hollow, or {cavity!r} is not in it"
+        raise DataError(f"{wall!r} lies nowhere between a cavity and an outside: {why}")
     return Thickness(wall, float(apart.mean()), float(apart.std()), float(apart.min()), float(apart.max()), len(apart))
 
 
