@@ -171,6 +171,9 @@ def test_results_can_go_into_the_vault(house, tmp_path, capsys):
     assert all(image["done_before"] for image in again["images"])
     assert dict(open_vault(vault, read_key(key)).members) == dict(held)
     told(capsys, "measure", vault / "found" / "case0.nii.gz", "-o", vault / "sizes.csv", "--key", key)
+    seen = ["picture", vault / "images" / "case0.nii.gz", "--seg", vault / "found" / "case0.nii.gz"]
+    told(capsys, *seen, "-o", vault / "seen.png", "--key", key)
+    assert "seen.png" in open_vault(vault, read_key(key)).members
     manifest = told(capsys, "index", vault / "images", "--no-check", "--manifest", vault / "all.csv", "--key", key)
     listed = told(capsys, "index", vault / "all.csv", "--key", key)
     assert listed["cases"][0]["images"] == manifest["cases"][0]["images"] == [str(vault / "images" / "case0.nii.gz")]

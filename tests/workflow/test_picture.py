@@ -104,6 +104,13 @@ def test_what_is_shown_is_what_was_asked_for(house, told, arguments, panel):
     assert said["panels"] == [panel]
 
 
+def test_a_single_slice_is_shown_alone(house, told):
+    grid = Grid.from_spacing((1, 20, 30), (5.0, 1.0, 1.0))
+    write(Volume(np.ones((1, *grid.shape), np.int16), grid), "one.nii.gz")
+    said, _ = told("one.nii.gz", "-o", "a.png")
+    assert said["panels"] == ["sagittal 1/1, x = 0.0 mm"]
+
+
 def test_a_montage_and_its_structure(house, told):
     said, _ = told("ct.nii.gz", "--montage", "5", "--plane", "coronal", "-o", "a.png")
     assert [name.split()[1] for name in said["panels"]] == [f"{n}/36," for n in (4, 11, 19, 26, 33)]

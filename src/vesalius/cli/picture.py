@@ -125,15 +125,17 @@ def _panels(args: argparse.Namespace, scene: Scene) -> list[Panel]:
         return montage(scene, args.plane or "axial", args.montage, values=values)
     if args.normal is not None:
         return [slanted_panel(scene, _point(args, scene), args.normal)]
-    if args.plane in (None, "three"):
+    thin = [way for way, axis in AXIS.items() if scene.volume.grid.shape[axis] == 1]
+    if args.plane == "three" or (args.plane is None and not thin):
         return three_planes(scene, _point(args, scene))
+    plane: Direction = args.plane or thin[0]
     if args.slice is not None:
         index = args.slice - 1
     elif args.at == "largest" or (args.at is None and values is not None):
-        index = largest_slice(scene, args.plane, values or ())
+        index = largest_slice(scene, plane, values or ())
     else:
-        index = index_of(scene.volume.grid, _point(args, scene))[AXIS[args.plane]]
-    return [slice_panel(scene, args.plane, index)]
+        index = index_of(scene.volume.grid, _point(args, scene))[AXIS[plane]]
+    return [slice_panel(scene, plane, index)]
 
 
 def _point(args: argparse.Namespace, scene: Scene) -> NDArray[np.float64]:
@@ -207,7 +209,8 @@ def _write(args: argparse.Namespace, scene: Scene, panels: list[Panel]) -> tuple
 
         told = sorted(set().union(*(panel.present for panel in panels)))
         drawn = [draw_panels([panel], scene.labels, told=told, **options) for panel in panels]
-        write_animation(drawn, args.output, rate_hz=len(drawn) / args.seconds)
+        colours = [scene.labels.colour(value) for value in told]
+        write_animation(drawn, args.output, rate_hz=len(drawn) / args.seconds, kept=colours)
     return drawn[0].shape[1], drawn[0].shape[0]
 
 

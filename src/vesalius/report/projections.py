@@ -210,7 +210,7 @@ def projection_panel(scene: Scene, found: Projection) -> Panel:
         found.name,
         image,
         (spacing[1], spacing[0]),
-        letters_of(found.grid),
+        letters_of(found.grid) if scene.volume.meta.calibrated else ("", "", "", ""),
         None if scene.fill is None else seen,
         None if scene.contour is None else seen,
     )

@@ -175,7 +175,7 @@ def panel_of(
         name,
         scene.shown(values),
         (grid.spacing_mm[1], grid.spacing_mm[0]),
-        letters_of(grid),
+        letters_of(grid) if scene.volume.meta.calibrated else ("", "", "", ""),
         None if fill is None else fill.array[:, :, 0].T,
         None if contour is None else contour.array[:, :, 0].T,
         tuple(line for number, surface in enumerate(scene.surfaces) for line in _lines(surface, number, scene, grid)),

@@ -196,3 +196,11 @@ def test_a_surface_is_cut_where_it_lies():
     flat = Volume(np.zeros((1, 4, 4)), Grid.from_spacing((4, 4), (1, 1)))
     with pytest.raises(GeometryError, match="flat picture"):
         Scene(flat, (0, 1), surfaces=(cube,))
+
+
+def test_what_has_no_place_in_a_patient_has_no_letters():
+    scene = spotted()
+    stack = Volume(scene.volume.array, scene.volume.grid, Meta("OT", calibrated=False))
+    panel = slice_panel(Scene(stack, (0, 9)), "axial", 3)
+    assert panel.letters == ("", "", "", "")
+    assert panel.name == "axial 4/28"
