@@ -1,4 +1,4 @@
-"""``vesalius render SURFACES -o OUT``: pictures of structures as surfaces, without a display."""
+"""``vesalius render SURFACES -o OUT``: pictures of structures as surfaces, and a page to turn them in."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from vesalius.mesh.painted import Painted
     from vesalius.mesh.rendering import Camera, Clip, Scene
 
-HELP = "draw structures as surfaces, from the patient's sides: a picture, or a turn-table as GIF or video"
+HELP = "draw structures as surfaces, from the patient's sides: a picture, a turn-table, or a page to turn them in"
 
 # As in `vesalius.mesh.rendering`, without its imports.
 _SIDES = ("anterior", "posterior", "left", "right", "superior", "inferior")
-_FORMATS = (".png", ".gif", ".mp4")
+_FORMATS = (".png", ".gif", ".mp4", ".html")
 _FRAMES, _SECONDS = 60, 6.0
+_SIZE = (1024, 768)
 _FASTEST_HZ = 50
 _COLOURS = {"white": (255, 255, 255), "black": (0, 0, 0), "grey": (128, 128, 128), "transparent": None}
 
@@ -32,8 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "mesh", metavar="SURFACES", help="a mesh (.stl, .3mf, .ply, .obj, .glb), or a 3D label map in any format"
     )
     parser.add_argument(
-        "-o", "--output", metavar="OUT", required=True, help="a picture (.png), or a turn-table (.gif, .mp4)"
+        "-o",
+        "--output",
+        metavar="OUT",
+        required=True,
+        help="a picture (.png), a turn-table (.gif, .mp4), or a page that any browser opens and turns (.html)",
     )
+    parser.add_argument("--title", metavar="TEXT", help="heading of a page (3D view); give it no patient's name")
     parser.add_argument("--frames", type=int, metavar="N", help=f"pictures of a turn-table ({_FRAMES})")
     parser.add_argument("--seconds", type=float, metavar="S", help=f"that a turn takes ({_SECONDS:g})")
     parser.add_argument("--labels", metavar="NAME=VALUE,…", help="what a label map's values mean")
@@ -58,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--perspective", action="store_true", help="what is nearer looks larger; there is no scale bar then"
     )
     look = parser.add_argument_group("how it looks")
-    look.add_argument("--size", type=_size, default=(1024, 768), metavar="WxH", help="in pixels (1024x768)")
+    look.add_argument("--size", type=_size, default=_SIZE, metavar="WxH", help="in pixels (1024x768)")
     look.add_argument(
         "--background",
         type=_background,
@@ -95,6 +101,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read, draw, write."""
+    from vesalius.mesh.painted import surface_of
     from vesalius.mesh.rendering import Camera, arrange
 
     _refuse(args)
@@ -107,12 +114,19 @@ def run(args: argparse.Namespace) -> int:
         zoom=args.zoom,
     )
     surfaces = _painted(args, read_surfaces(args.mesh, args.structure, args.labels))
+    if Path(args.output).suffix.lower() == ".html":
+        from vesalius.report.view import view_html
+
+        view_html(surfaces, args.output, title=args.title or "3D view", opacity=opacity, camera=camera)
+        shown = [one for one in surfaces if not one.is_empty]
+        _tell(args, surfaces, [one.label.name for one in shown], sum(len(surface_of(one).faces) for one in shown))
+        return 0
     scene = arrange(surfaces, opacity=opacity, clips=args.clip, whole=args.whole)
     if Path(args.output).suffix.lower() == ".png":
         _write_picture(args, scene, camera)
     else:
         _write_turn(args, scene, camera)
-    _tell(args, surfaces, scene)
+    _tell(args, surfaces, [body.name for body in scene.bodies], sum(len(body.faces) for body in scene.bodies))
     return 0
 
 
@@ -127,6 +141,11 @@ def _refuse(args: argparse.Namespace) -> None:
     suffix = target.suffix.lower()
     if suffix not in _FORMATS:
         raise FormatError(f"{target.name}: pictures of surfaces are written as {', '.join(_FORMATS)}")
+    if suffix == ".html":
+        _refuse_page(args)
+        return
+    if args.title is not None:
+        raise DataError("--title is the heading of a page: write an .html")
     opencv()
     refuse_size(args.size)
     if suffix == ".png":
@@ -142,6 +161,17 @@ def _refuse(args: argparse.Namespace) -> None:
             f"a turn-table shows at most {_FASTEST_HZ} pictures a second: {frames} take {frames / _FASTEST_HZ:g} s or "
             f"longer, not {seconds:g}"
         )
+
+
+def _refuse_page(args: argparse.Namespace) -> None:
+    """Refuse what only pictures have."""
+    from vesalius.errors import DataError
+
+    usual: dict[str, object] = {"frames": None, "seconds": None, "size": _SIZE, "background": _COLOURS["white"]}
+    usual |= {"plain": False, "clip": [], "whole": []}
+    given = [name for name, value in usual.items() if getattr(args, name) != value]
+    if given:
+        raise DataError(f"--{given[0]} is of pictures: a page is sized, coloured and cut by who looks at it")
 
 
 def _pace(args: argparse.Namespace) -> tuple[int, float]:
@@ -195,19 +225,18 @@ def _write_turn(args: argparse.Namespace, scene: Scene, camera: Camera) -> None:
     write_animation(drawn, args.output, rate_hz=frames / seconds, kept=[args.background, *colours])
 
 
-def _tell(args: argparse.Namespace, surfaces: Sequence[Surface | Painted], scene: Scene) -> None:
-    shown = [body.name for body in scene.bodies]
+def _tell(args: argparse.Namespace, surfaces: Sequence[Surface | Painted], shown: list[str], triangles: int) -> None:
     told = {
         "output": args.output,
-        "size": args.size,
+        "size": None if Path(args.output).suffix.lower() == ".html" else args.size,
         "structures": shown,
         "left_out": [name for one in surfaces if (name := one.label.name) not in shown],
-        "triangles": sum(len(body.faces) for body in scene.bodies),
+        "triangles": triangles,
     }
     if args.json:
         print(json.dumps(told))
         return
-    print(f"{len(shown)} structures, {told['triangles']:,} triangles")
+    print(f"{len(shown)} structures, {triangles:,} triangles")
     if told["left_out"]:
         print(f"nothing to see of: {', '.join(told['left_out'])}")
     print(f"written to {args.output}")

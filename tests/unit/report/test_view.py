@@ -15,6 +15,7 @@ from vesalius.image import Grid, Label, LabelMap, Labels
 from vesalius.mesh import Surface, extract
 from vesalius.mesh.colours import ColourScale
 from vesalius.mesh.painted import Painted
+from vesalius.mesh.rendering import Camera
 from vesalius.report.view import page as page_module
 from vesalius.report.view import view_html
 from vesalius.report.view.packing import pack
@@ -244,6 +245,13 @@ def test_what_cannot_be_shown_is_refused_and_nothing_is_written(tmp_path, monkey
         monkeypatch.undo()
         view_html([box()], tmp_path / "nowhere" / "view.html")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_first_camera_stands_in_the_page(tmp_path):
+    camera = Camera.of("left", perspective=True, zoom=2.0)
+    told = json.loads(Elements(written(tmp_path, [box()], camera=camera)).text["scene"])
+    assert told["first"] == {"axes": [0, 1, 0, 0, 0, 1, 1, 0, 0], "perspective": True, "zoom": 2.0}
+    assert told["views"]["left"] == told["first"]["axes"]
 
 
 def test_empty_structures_are_left_out(tmp_path):

@@ -50,6 +50,7 @@ function makeArtist(canvas, scene, surfaces, extent) {
     gl.uniform3fv(card.at.u_nothing, scene.nothing.map((part) => part / 255));
     gl.uniform1i(card.at.u_structures, 0);
     gl.uniform1i(card.at.u_scales, 1);
+    gl.uniform1i(card.at.u_clear, 0);
     gl.activeTexture(gl.TEXTURE0);
     gl.bindTexture(gl.TEXTURE_2D, card.structures);
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA32F, scene.structures.length, 2, 0, gl.RGBA, gl.FLOAT, tableOf(scene, look));
@@ -57,7 +58,7 @@ function makeArtist(canvas, scene, surfaces, extent) {
     gl.bindTexture(gl.TEXTURE_2D, card.scales);
     gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, simple ? card.simple : card.corners);
     drawOpaque(look, drawn.parts);
-    drawClear(camera, look, drawn);
+    drawClear(camera, look, drawn, simple);
   }
 
   /** The time when what was asked for has been drawn. */
@@ -88,17 +89,18 @@ function makeArtist(canvas, scene, surfaces, extent) {
     });
   }
 
-  function drawClear(camera, look, drawn) {
+  function drawClear(camera, look, drawn, simple) {
     const clear = drawn.parts.filter((_, k) => isClear(look.structures[k]));
     if (clear.length === 0) return;
     gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, card.sorted);
     const eye = camera.perspective && [camera.target, camera.half];
-    const key = JSON.stringify([camera.axes, eye, clear.map(({ start, count }) => [start, count])]);
+    const key = JSON.stringify([simple, camera.axes, eye, clear.map(({ start, count }) => [start, count])]);
     if (key !== sorted.key) {
       const corners = fromFarToNear(scene, drawn, clear, camera);
       gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, corners, gl.DYNAMIC_DRAW);
       sorted = { key, count: corners.length };
     }
+    gl.uniform1i(card.at.u_clear, 1);
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
     gl.depthMask(false);
@@ -143,7 +145,7 @@ function putOnCard(gl, scene, surfaces) {
   gl.linkProgram(program);
   if (!gl.getProgramParameter(program, gl.LINK_STATUS) && !gl.isContextLost())
     throw new Error(gl.getProgramInfoLog(program) || "the graphics driver refused the shaders");
-  const names = ["step", "start", "project", "turn", "structures", "hidden", "cut", "scales", "nothing"];
+  const names = ["step", "start", "project", "turn", "structures", "hidden", "cut", "clear", "scales", "nothing"];
   const at = Object.fromEntries(names.map((name) => [`u_${name}`, gl.getUniformLocation(program, `u_${name}`)]));
   const arrays = gl.createVertexArray();
   gl.bindVertexArray(arrays);

@@ -114,7 +114,7 @@ function run(scene, surfaces, extent, artist) {
     artist.prepare();
     view.redraw();
   });
-  setPerspective(scene.perspective);
+  setPerspective(scene.first.perspective);
   document.body.classList.add("ready");
   element("status").textContent = "";
 }

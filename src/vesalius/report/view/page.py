@@ -51,7 +51,7 @@ def view_html(
     *,
     title: str = "3D view",
     opacity: Mapping[str, float] | None = None,
-    perspective: bool = False,
+    camera: Camera | None = None,
 ) -> None:
     """Write a page that shows surfaces in three dimensions: one file that any browser opens from disk.
 
@@ -63,7 +63,7 @@ def view_html(
         path: The HTML file to write.
         title: Heading of the page. Give it no patient's name: pages get passed on.
         opacity: By the structure's name, 0 to 1: what the sliders show at first.
-        perspective: Whether what is nearer looks larger at first.
+        camera: From where one looks at first, and after Reset; from the front when left out.
 
     Raises:
         DataError: There is nothing to show, too much of it, or an opacity is not between 0 and 1 or of a structure that
@@ -90,11 +90,11 @@ def view_html(
     package = resources.files("vesalius.report.view")
     script = _script()
     style = package.joinpath("page.css").read_text(encoding="utf-8").strip()
-    packed, scales = pack(shown), _scales(shown)
+    packed, scales, first = pack(shown), _scales(shown), camera or Camera()
     scene: dict[str, Any] = {
         "origin": packed.origin_mm,
         "step": packed.step_mm,
-        "perspective": perspective,
+        "first": {"axes": first.axes.ravel().tolist(), "perspective": first.perspective, "zoom": first.zoom},
         "views": {name: Camera.of(name).axes.ravel().tolist() for name in get_args(View)},
         "nothing": NOTHING,
         "scales": list(scales.values()),

@@ -37,6 +37,7 @@ in float v_known;
 flat in vec4 v_colour;
 flat in vec4 v_scale;  // row of the colours or -1, value of the first colour, steps of the value a colour, closed
 uniform vec3 u_hidden;  // 1: what is beyond is hidden, -1: what is before, 0: nothing
+uniform bool u_clear;
 uniform vec3 u_cut;  // where, mm from the start of the lattice
 uniform sampler2D u_scales;
 uniform vec3 u_nothing;
@@ -52,7 +53,9 @@ void main() {
   }
   vec3 normal = normalize(v_normal);
   bool inside = !gl_FrontFacing;
-  if (inside && v_scale.w > 0.5 && any(notEqual(u_hidden, vec3(0.0)))) {
+  bool cut = any(notEqual(u_hidden, vec3(0.0)));
+  if (u_clear && inside && v_scale.w > 0.5 && !cut) discard;  // of what is clear, the wall towards the viewer is seen
+  if (!u_clear && inside && v_scale.w > 0.5 && cut) {
     paint = mix(v_colour.rgb, vec3(1.0), 0.12);  // the first of a body that is seen is its inside: here it is cut through
   } else {
     normal = inside ? -normal : normal;

@@ -151,19 +151,20 @@ function extentOf(scene, { places }) {
 }
 
 /**
- * The corners of simpler surfaces, for slow machines while something moves: vertices in one cell of a coarse lattice become
- * one, and triangles that have lost a corner fall away.
+ * The corners of simpler surfaces, for slow machines while something moves: vertices in one cell of a coarse lattice that
+ * look the same way become one, and triangles that have lost a corner fall away.
  *
  * Source: J. Rossignac, P. Borrel, Multi-resolution 3D approximations for rendering complex scenes, 1993.
  */
-function simpler({ places, corners, parts }, most) {
+function simpler({ places, normals, corners, parts }, most) {
   for (let coarse = 8; ; coarse++) {
     const made = { corners: [], parts: [] };
     for (const { start, count } of parts) {
       const first = new Map();
       const merged = (corner) => {
         const at = 4 * corner;
-        const cell = ((places[at] >> coarse) * 256 + (places[at + 1] >> coarse)) * 256 + (places[at + 2] >> coarse);
+        let cell = 0;
+        for (let k = at; k < at + 3; k++) cell = (cell * 256 + (places[k] >> coarse)) * 2 + (normals[k] < 0 ? 1 : 0);
         if (!first.has(cell)) first.set(cell, corner);
         return first.get(cell);
       };

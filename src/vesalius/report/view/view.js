@@ -14,9 +14,11 @@ function makeView(scene, surfaces, extent, artist, { canvas, svg, overlay, drawn
     background: [0, 0, 0],
   };
   const size = () => ({ width: canvas.clientWidth, height: canvas.clientHeight });
-  const fitted = (name, perspective) =>
-    fittedCamera(scene.views[name], extent, size().width / size().height, perspective);
-  const view = { look, camera: fitted("anterior", scene.perspective), lost: false };
+  const fitted = (perspective) => {
+    const camera = fittedCamera(scene.first.axes, extent, size().width / size().height, perspective);
+    return { ...camera, half: camera.half / scene.first.zoom };
+  };
+  const view = { look, camera: fitted(scene.first.perspective), lost: false };
   let [waiting, moving, timer, pictures, slow] = [false, false, 0, 0, false];
 
   function draw() {
@@ -79,7 +81,7 @@ function makeView(scene, surfaces, extent, artist, { canvas, svg, overlay, drawn
     size,
     pickAt,
     from: (name) => see({ ...view.camera, axes: scene.views[name] }),
-    reset: () => see(fitted("anterior", view.camera.perspective)),
+    reset: () => see(fitted(view.camera.perspective)),
     turn: (x, y, around) => see(turnedCamera(view.camera, x, y, around)),
     shift: (x, y) => see(movedCamera(view.camera, x, y, size().height)),
     zoom(factor) {
