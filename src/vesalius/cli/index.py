@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -134,9 +135,23 @@ def _print_tables(found: Survey) -> None:
     console.print()
     for note in dataset.notes:
         console.print(f"note: {note}")
+    if dataset.layout == "visits":
+        for patient, folders in _time_points(dataset).items():
+            console.print(f"order: {patient}: {', '.join(folders)}")
     for reason, names in _by_reason(dataset).items():
         shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
         console.print(f"left out: {shown}: {reason}")
+
+
+def _time_points(dataset: Dataset) -> dict[str, list[str]]:
+    """The folders of each patient's time points, the first one first: their order, and no date of a header."""
+    found: dict[str, list[str]] = {}
+    for patient in dataset.patients:
+        images = [record.images[0] for record in dataset.records if record.patient == patient]
+        if len(images) > 1:
+            shared = Path(os.path.commonpath(images))
+            found[patient] = [path.relative_to(shared).parts[0] for path in images]
+    return found
 
 
 def _geometry(found: Survey) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """The ways in which data sets are arranged in folders: recognise one, find its cases, check them.
 
 A layout is a module with ``LOOKS_FOR``, ``recognise(folder)`` and ``scan(folder, reference=…)``; to add one, write the
-file and give it a line in `LAYOUTS`.
+file and give it a line in `LAYOUTS`. One that names alone do not always show may have ``fits(folder)``, too, which is
+asked where the layout is named.
 """
 
 from __future__ import annotations
@@ -211,7 +212,7 @@ def _recognise(root: Path, layout: str) -> tuple[str, Layout]:
         if layout not in LAYOUTS:
             raise DataError(unknown_name("layout", layout, ["auto", *LAYOUTS]))
         module = _module(layout)
-        if not module.recognise(root):
+        if not getattr(module, "fits", module.recognise)(root):  # who asks for it may mean what names do not show
             raise DataError(f"{root.name}: not of layout {layout}, which looks for {module.LOOKS_FOR}")
         return layout, module
     if root.is_file() and not _module("manifest").recognise(root):

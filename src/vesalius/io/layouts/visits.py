@@ -100,6 +100,14 @@ def recognise(folder: Path) -> bool:
     return folder.is_dir() and (bool(_dated(folder)) or any(_dated(place) for place in subfolders(folder)))
 
 
+def fits(folder: Path) -> bool:
+    """Whether there are folders that are named by dates, or DICOM series of which some folder may be a patient's.
+
+    Files are looked into, so this is for who asks for the layout: not every folder of DICOM is one of time points.
+    """
+    return recognise(folder) or (folder.is_dir() and bool(_with_studies(folder)))
+
+
 def scan(folder: Path, *, reference: str | None = None) -> Found:
     """Find the time points as cases of their patients, with the images that all of them have as channels.
 

@@ -1,9 +1,13 @@
 """Patients over time: dates become days, and files find their places."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from pydicom.uid import MRImageStorage
 
+from vesalius.cli import main
 from vesalius.errors import DataError
 from vesalius.image import Grid, LabelMap, Labels, Volume
 from vesalius.io import write
@@ -81,7 +85,8 @@ def scanned(dicom, ramp):
     def scan(patient, study, name, date, *, uid=None, **elements):
         # A study has one UID, whatever its series.
         uid = uid or f"1.2.826.0.1.3680043.10.{abs(hash((patient, study))) % 10**9}"
-        slices = dicom.stack(ramp, storage=MRImageStorage, StudyDate=date, StudyInstanceUID=uid, **elements)
+        other = (ramp + int(date or 0) % 7).astype(ramp.dtype)  # no study shows what another does
+        slices = dicom.stack(other, storage=MRImageStorage, StudyDate=date, StudyInstanceUID=uid, **elements)
         for number, made in enumerate(slices):
             made.PatientID = patient
             dicom.write(made, f"data/{patient}/{study}/{name}/{number}.dcm")
@@ -103,6 +108,32 @@ def test_the_dates_of_dicom_studies_become_days(scanned):
     assert left_out == ()
     ((alone,), _) = find_patients(data / "p")  # a single patient's own folder
     assert [visit.day for visit in alone.visits] == [0, 30]
+
+
+def test_index_puts_dicom_studies_in_order_when_asked_to(scanned, capsys):
+    """Another order than that of the folders' names; the note says how to ask; nobody tells a date."""
+    scanned("p", "b9", "FLAIR", "20240131")
+    data = scanned("p", "a1", "FLAIR", "20240301")
+    guessed = index(data)
+    assert guessed.layout == "images"
+    assert [
+        note for note in guessed.notes if "visits puts them in the order" in note and note.startswith("of a patient")
+    ]
+    assert main(["index", str(data), "--layout", "visits"]) == 0
+    said = capsys.readouterr().out
+    assert "order: p: b9, a1" in said
+    assert "2024" not in said + " ".join(guessed.notes)
+    assert main(["index", str(data), "--layout", "visits", "--json"]) == 0
+    cases = json.loads(capsys.readouterr().out)["cases"]
+    assert [(case["id"], Path(case["images"][0]).parent.name) for case in cases] == [("p_1", "b9"), ("p_2", "a1")]
+
+
+def test_studies_without_dates_have_no_order(scanned):
+    scanned("p", "b9", "FLAIR", "20240131")
+    data = scanned("p", "a1", "FLAIR", None)
+    assert not [note for note in index(data).notes if "visits" in note]
+    with pytest.raises(DataError, match="1 of 2 studies have no study date"):
+        index(data, "visits")
 
 
 def test_series_under_pseudonyms_are_known_by_their_modality(scanned):
