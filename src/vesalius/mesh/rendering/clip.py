@@ -86,13 +86,13 @@ def clipped(
         plane: What is taken away.
 
     Returns:
-        Vertices, faces and attributes of what is left. Faces keep their side.
+        Vertices (with those that no face has any more), faces and attributes of what is left. Faces keep their side.
 
     Example:
         >>> corners = np.array([[0.0, 0, 0], [4, 0, 0], [0, 4, 0]])
         >>> plane = Plane(np.array([1.0, 0, 0]), 1.0)
         >>> left, faces, numbers = clipped(corners, np.array([[0, 1, 2]], np.int32), corners[:, :1], plane)
-        >>> len(faces), float(left.max(axis=0)[0]), float(numbers.max())
+        >>> len(faces), float(left[faces][..., 0].max()), float(numbers[faces].max())
         (2, 1.0, 1.0)
     """
     above = vertices @ plane.normal - plane.at_mm

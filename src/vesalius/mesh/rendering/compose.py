@@ -14,7 +14,7 @@ from vesalius.mesh.rendering.projection import Projection
 from vesalius.mesh.rendering.raster import Facing, rasterise
 from vesalius.mesh.rendering.shade import hollows, lit, reach_px
 
-_BAND_PX = 1 << 23  # pixels that are drawn at once: about 300 MiB
+_BAND_PX = 1 << 23  # pixels that are drawn at once, besides those around: about 400 MiB
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,9 @@ class _Layer:
     cut: NDArray[np.bool_]
 
 
-def compose(scene: Scene, projection: Projection, *, samples: int = 2) -> NDArray[np.float32]:
+def compose(
+    scene: Scene, projection: Projection, *, samples: int = 2, out: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
     """Draw all structures.
 
     Opaque structures hide each other by depth, pixel by pixel. Of one that can be seen through, the nearest wall is
@@ -46,6 +48,7 @@ def compose(scene: Scene, projection: Projection, *, samples: int = 2) -> NDArra
         scene: What is drawn.
         projection: Of the picture.
         samples: So many pixels are drawn for each one, in both directions, and averaged.
+        out: Where to draw it; an array of its own if left out.
 
     Returns:
         ``(rows, columns, 4)``: red, green, blue times opacity, and opacity, 0 to 1.
@@ -54,7 +57,7 @@ def compose(scene: Scene, projection: Projection, *, samples: int = 2) -> NDArra
     as screens have them).
     """
     fine = projection.finer(samples)
-    found = np.empty((projection.size[1], projection.size[0], 4), np.float32)
+    found = np.empty((projection.size[1], projection.size[0], 4), np.float32) if out is None else out
     placed = [fine.project(body.vertices) for body in scene.bodies]
     # Shadows reach across bands, and are computed for blocks: a band is drawn with what lies around it.
     reach = -(-reach_px(fine) // samples)
@@ -62,8 +65,8 @@ def compose(scene: Scene, projection: Projection, *, samples: int = 2) -> NDArra
         first = max(0, start - reach) // 4 * 4
         last = min(projection.size[1], end + reach)
         part = replace(fine, offset=(0, first * samples))
-        drawn = _drawn(scene, part, placed, (last - first) * samples)
-        kept = drawn[(start - first) * samples : (end - first) * samples]
+        wanted = ((start - first) * samples, (end - first) * samples)
+        kept = _drawn(scene, part, placed, (last - first) * samples, wanted)
         found[start:end] = sum(kept[row::samples, column::samples] for row, column in np.ndindex(samples, samples))
     found /= samples**2
     return found
@@ -71,20 +74,24 @@ def compose(scene: Scene, projection: Projection, *, samples: int = 2) -> NDArra
 
 def _bands(size: tuple[int, int], samples: int, layers: int) -> Iterator[tuple[int, int]]:
     columns, rows = size
-    high = max(16, _BAND_PX // (columns * samples**2 * max(1, layers // 4))) // 4 * 4
+    high = max(16, _BAND_PX // (columns * samples**2 * max(1, layers // 2))) // 4 * 4
     for start in range(0, rows, high):
         yield start, min(rows, start + high)
 
 
-def _drawn(scene: Scene, part: Projection, placed: list[NDArray[np.float64]], rows: int) -> NDArray[np.float32]:
-    """Rows of the picture, ``(rows, columns, 4)``."""
+def _drawn(
+    scene: Scene, part: Projection, placed: list[NDArray[np.float64]], rows: int, wanted: tuple[int, int]
+) -> NDArray[np.float32]:
+    """The wanted ones of some rows of the picture, ``(rows, columns, 4)``."""
     columns = part.size[0]
     picture = np.zeros((rows * columns, 4), np.float32)
     nearest = np.full(rows * columns, np.inf, np.float32)
     dull = np.zeros(rows * columns, bool)
     clear: list[tuple[_Layer, float]] = []
     for body, corners in zip(scene.bodies, placed, strict=True):
-        layer = _layer(body, corners - (0, part.offset[1], 0), part, (rows, columns), scene.scale)
+        # What can be seen through throws no shadow: of it, the rows around are not needed.
+        span = wanted if body.opacity < 1 else (0, rows)
+        layer = _layer(body, corners - (0, part.offset[1], 0), part, span, scene.scale)
         if layer is None:
             continue
         if body.opacity < 1:
@@ -100,19 +107,19 @@ def _drawn(scene: Scene, part: Projection, placed: list[NDArray[np.float64]], ro
     picture *= light[:, None]
     picture[:, 3] = np.isfinite(nearest)
     _lay_over(picture, nearest, clear)
-    return picture.reshape(rows, columns, 4)
+    return picture.reshape(rows, columns, 4)[slice(*wanted)]
 
 
 def _layer(
     body: Body,
     corners: NDArray[np.float64],
     part: Projection,
-    shape: tuple[int, int],
+    span: tuple[int, int],
     scale: ColourScale | None,
 ) -> _Layer | None:
-    """The nearest wall of a structure; ``None`` where it is not in the picture."""
-    low = np.maximum(np.floor(corners[:, :2].min(axis=0)) - 1, 0).astype(int)
-    high = np.minimum(np.ceil(corners[:, :2].max(axis=0)) + 1, shape[::-1]).astype(int)
+    """The nearest wall of a structure in a span of rows; ``None`` where it is not in the picture."""
+    low = np.maximum(np.floor(corners[:, :2].min(axis=0)) - 1, (0, span[0])).astype(int)
+    high = np.minimum(np.ceil(corners[:, :2].max(axis=0)) + 1, (part.size[0], span[1])).astype(int)
     if (high <= low).any():
         return None
     columns, rows = (high - low).tolist()
@@ -144,7 +151,7 @@ def _layer(
     colours = lit(colours, normals, part.camera.axes, even=body.values is not None)
     flat = cut[r, c]
     colours[flat] = plain
-    return _Layer((r + low[1]) * shape[1] + c + low[0], z[r, c], colours, flat)
+    return _Layer((r + low[1]) * part.size[0] + c + low[0], z[r, c], colours, flat)
 
 
 def _painted(

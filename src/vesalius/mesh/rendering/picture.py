@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +19,11 @@ from vesalius.mesh.rendering.marks import margins_px, mark_scale, mark_sides
 from vesalius.mesh.rendering.projection import fitted
 from vesalius.mesh.surface import Surface
 
-WIDEST_PX = 16_384
-LARGEST_PX = 1 << 26
-"""Columns or rows, and pixels, that a picture may have: 64 million pixels take about 2 GiB while they are drawn."""
+WIDEST_PX = 8192
+LARGEST_PX = 1 << 24
+"""Columns or rows, and pixels, that a picture may have: 4096 x 4096 are drawn within about 2 GiB."""
+
+_PART_PX = 1 << 20
 
 LEAST_MARKED_PX = 160
 """Pictures with fewer columns or rows have no letters: they would cover all of it."""
@@ -118,9 +121,10 @@ def picture(
     margins = margins_px(size) if marked else (0.04 * size[0], 0.04 * size[1])
     projection = fitted(scene.points_mm, camera, size, margins_px=margins, turning=turning)
     canvas = np.zeros((rows, columns, 4), np.float32)
-    canvas[:, : columns - panel] = compose(scene, projection, samples=samples)
+    compose(scene, projection, samples=samples, out=canvas[:, : columns - panel])
     if background is not None:
-        canvas += (1 - canvas[..., 3:]) * np.array([*background, 255], np.float32) / 255
+        for part in _parts(canvas):  # large pictures would be there several times
+            part += (1 - part[..., 3:]) * np.array([*background, 255], np.float32) / 255
     if marked:
         # By the luma of Rec. 601: dark on what is light.
         luma = 255.0 if background is None else float(np.dot(background, (0.299, 0.587, 0.114)))
@@ -147,10 +151,18 @@ def refuse_size(size: tuple[int, int]) -> None:
 
 
 def _whole_numbers(canvas: NDArray[np.float32], *, opaque: bool) -> NDArray[np.uint8]:
-    shown = canvas[..., :3]
-    if not opaque:
-        share = canvas[..., 3:]
-        plain = np.divide(shown, share, out=np.zeros_like(shown), where=share > 0)
-        shown = np.concatenate([plain, share], axis=2)
-    found: NDArray[np.uint8] = np.clip(np.rint(shown * 255), 0, 255).astype(np.uint8)
+    found = np.empty((*canvas.shape[:2], 3 if opaque else 4), np.uint8)
+    for part, made in zip(_parts(canvas), _parts(found), strict=True):
+        shown = part[..., :3]
+        if not opaque:
+            share = part[..., 3:]
+            plain = np.divide(shown, share, out=np.zeros_like(shown), where=share > 0)
+            shown = np.concatenate([plain, share], axis=2)
+        made[:] = np.clip(np.rint(shown * 255), 0, 255)
     return found
+
+
+def _parts(pixels: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Rows of a picture, some at a time."""
+    rows = max(1, _PART_PX // pixels.shape[1])
+    return (pixels[start : start + rows] for start in range(0, len(pixels), rows))

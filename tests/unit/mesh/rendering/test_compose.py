@@ -178,9 +178,10 @@ def test_values_have_the_colours_of_their_scale():
 
 def test_bands_make_no_difference(monkeypatch):
     surfaces = [ring(20.0, 6.0), ball(8.0, name="ball", value=2)]
-    whole, _ = drawn(surfaces, Camera(20, 30), opacity={"ball": 0.5}, size=(200, 400))
+    how = {"opacity": {"ball": 0.5}, "clips": [Clip("superior", 0.3), Clip("anterior", 0.4)], "size": (200, 400)}
+    whole, _ = drawn(surfaces, Camera(20, 30), **how)
     monkeypatch.setattr(module, "_BAND_PX", 1)
-    bands, _ = drawn(surfaces, Camera(20, 30), opacity={"ball": 0.5}, size=(200, 400))
+    bands, _ = drawn(surfaces, Camera(20, 30), **how)
     # Places in a band are rounded otherwise than those in the whole picture: far less than a shade of 255.
     np.testing.assert_allclose(bands, whole, atol=1e-4)
 

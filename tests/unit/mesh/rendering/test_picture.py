@@ -146,7 +146,7 @@ def test_what_cannot_be_drawn():
         {"whole": ["bal"]},
         {"size": (0, 10)},
         {"size": (20_000, 10)},
-        {"size": (16_000, 16_000)},
+        {"size": (8000, 8000)},
         {"samples": 0},
         {"samples": 9},
         {"background": (0, 0, 300)},
