@@ -182,6 +182,10 @@ def test_flat_pictures_and_several_channels(house, told, refused):
     assert reddish(picture[-30:]).any()  # the legend
     assert "flat picture" in refused("eye.png", "--plane", "axial", "-o", "b.png")
     assert "flat picture" in refused("eye.png", "--surface", "spleen.stl", "-o", "b.png")
+    assert "nothing tells" in refused("eye.png", "--convention", "neurological", "-o", "b.png")
+    before = Path("eye.png").read_bytes()
+    assert "would replace" in refused("eye.png", "-o", "eye.png")
+    assert Path("eye.png").read_bytes() == before
     frames = Volume(rng.random((6, 8, 8, 4)).astype(np.float32), Grid.from_spacing((8, 8, 4), (1, 1, 2)))
     write(frames, "cine.nii.gz")
     assert "6 channels or time points" in refused("cine.nii.gz", "-o", "b.png")

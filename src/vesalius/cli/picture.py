@@ -81,8 +81,7 @@ def run(args: argparse.Namespace) -> int:
 
     _refuse(args)
     scene = read_scene(args)
-    if scene.volume.grid.ndim == 2:
-        _refuse_flat(args)
+    _refuse_unplaced(args, scene)
     if args.project is None:
         panels = _panels(args, scene)
     else:
@@ -222,6 +221,8 @@ def _refuse(args: argparse.Namespace) -> None:
     suffix = target.suffix.lower()
     if suffix not in _FORMATS:
         raise FormatError(f"{target.name}: pictures are written as {', '.join(_FORMATS)}")
+    if target.resolve() in {Path(path).resolve() for path in (args.image, args.seg, *args.surface) if path}:
+        raise DataError(f"the picture would replace {target.name} itself: choose another name")
     single = args.plane not in (None, "three")
     rules = [
         (suffix != ".png" and args.project is None, "an animation is a turn of a projection: it wants --project"),
@@ -265,13 +266,15 @@ def _refuse(args: argparse.Namespace) -> None:
         raise DataError(f"a turn shows at most {_FASTEST_HZ} pictures a second, in more than 0 s")
 
 
-def _refuse_flat(args: argparse.Namespace) -> None:
-    """Refuse what a flat picture does not have."""
+def _refuse_unplaced(args: argparse.Namespace, scene: Scene) -> None:
+    """Refuse what a flat picture does not have, and sides where nothing tells them."""
     from vesalius.errors import DataError
 
     given = [args.plane, args.at, args.slice, args.normal, args.montage, args.project]
-    if any(one is not None for one in given):
+    if scene.volume.grid.ndim == 2 and any(one is not None for one in given):
         raise DataError("the image is a flat picture: it has no planes, slices or projections")
+    if (scene.volume.grid.ndim == 2 or not scene.volume.meta.calibrated) and args.convention != "radiological":
+        raise DataError("nothing tells where the patient's sides are in this image: leave out --convention")
 
 
 def _is_turn(args: argparse.Namespace) -> bool:

@@ -40,8 +40,6 @@ CODES: dict[Convention, dict[Direction, str]] = {
 Source: DICOM PS3.3 C.7.6.1.1.1 (letters); the two conventions as in nibabel's "Radiological and neurological".
 """
 
-_OPPOSITE = {"L": "R", "R": "L", "P": "A", "A": "P", "S": "I", "I": "S"}
-
 
 @dataclass(frozen=True, eq=False)
 class Scene:
@@ -113,16 +111,14 @@ class Scene:
 
 
 def flat_panel(scene: Scene) -> Panel:
-    """A 2D image as it is stored: index i to the right and j down."""
+    """A 2D image as it is stored: index i to the right and j down. Where the patient's sides are, nothing tells."""
     volume = scene.volume
     values = volume.array.transpose(2, 1, 0) if is_colour(volume) else volume.array[scene.channel].T
-    across, down = tuple(volume.grid.axis_codes)
-    sides = (_OPPOSITE[across], across, _OPPOSITE[down], down) if volume.meta.calibrated else ("", "", "", "")
     return Panel(
         "",
         scene.shown(values),
         (volume.grid.spacing_mm[1], volume.grid.spacing_mm[0]),
-        sides,
+        ("", "", "", ""),
         None if scene.fill is None else scene.fill.array.T,
         None if scene.contour is None else scene.contour.array.T,
     )
