@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,11 @@ from vesalius.io.dicom import read_origin, read_series
 from vesalius.io.dicom.header import damage_is_a_format_error
 from vesalius.io.dicom.quiet import quiet
 from vesalius.server.queue import Result, Work
-from vesalius.server.rules import RESULTS, Rule, Segment
+from vesalius.server.rules import RESULTS, Promising, Rule, Segment
 
 if TYPE_CHECKING:
+    from vesalius.bundle.calibration import Calibration
+    from vesalius.image import Size
     from vesalius.io.dicom.origin import Origin
 
 
@@ -29,7 +32,8 @@ def make_results(work: Work, rule: Rule, series: Path, folder: Path, segment: Se
     """Carry out a rule on a series.
 
     The UIDs are those of the work, not drawn: made again, the objects have the same. And once they are there they are
-    not made again, so that one UID never stands for two contents. A report comes with the segmentation it measures.
+    not made again, so that one UID never stands for two contents. A report comes with the segmentation it measures, and
+    has the intervals that a calibrated bundle promises.
 
     Args:
         work: Which.
@@ -51,7 +55,8 @@ def make_results(work: Work, rule: Rule, series: Path, folder: Path, segment: Se
             labels = segment(image)
             if not any(labels.counts().get(label.value) for label in labels.labels.labels):
                 raise DataError("nothing was found in the series, so that there is nothing to send")
-            _write_all(work, rule, temporary, labels, image, read_origin(series))
+            promised = segment.calibration if isinstance(segment, Promising) else None
+            _write_all(work, rule, temporary, Made(labels, image, read_origin(series), promised))
     return tuple(
         _described(path, kind)
         for number, kind in enumerate(RESULTS)
@@ -71,34 +76,63 @@ def path_of(folder: Path, work: str, number: int, kind: str) -> Path:
     return folder / work / f"{number}-{kind}.dcm"
 
 
-def _write_all(work: Work, rule: Rule, folder: Path, labels: LabelMap, image: Volume, origin: Origin) -> None:
+@dataclass(frozen=True, eq=False)
+class Made:
+    """What results are written from.
+
+    Args:
+        labels: That were found.
+        image: In which they were.
+        origin: Its series.
+        promised: How wrong their sizes may be, where that is known.
+    """
+
+    labels: LabelMap
+    image: Volume
+    origin: Origin
+    promised: Calibration | None = None
+
+
+def _write_all(work: Work, rule: Rule, folder: Path, made: Made) -> None:
     def path(kind: str) -> Path:
         return path_of(folder.parent, folder.name, RESULTS.index(kind), kind)
 
     for kind in RESULTS:
         # A report measures segments and refers to them.
         if kind in rule.results or (kind == "segmentation" and "report" in rule.results):
-            _WRITERS[kind](path, labels, image, origin)
+            _WRITERS[kind](path, made)
             _rename(path(kind), work.uid(kind), work.uid(f"series of {kind}"))
 
 
-def _segmentation(path: Callable[[str], Path], labels: LabelMap, _: Volume, origin: Origin) -> None:
+def _segmentation(path: Callable[[str], Path], made: Made) -> None:
     from vesalius.io.dicom.segmentation import write_seg
 
-    write_seg(labels, path("segmentation"), origin)
+    write_seg(made.labels, path("segmentation"), made.origin)
 
 
-def _report(path: Callable[[str], Path], labels: LabelMap, image: Volume, origin: Origin) -> None:
+def _report(path: Callable[[str], Path], made: Made) -> None:
     from vesalius.io.dicom.report import write_report
     from vesalius.metrics.size import measure
 
-    write_report(measure(labels, image), path("report"), origin, segmentation=path("segmentation"))
+    sizes = measure(made.labels, made.image)
+    if made.promised is not None:
+        sizes = tuple(_with_interval(size, made.promised) for size in sizes)
+    write_report(sizes, path("report"), made.origin, segmentation=path("segmentation"))
 
 
-def _contours(path: Callable[[str], Path], labels: LabelMap, _: Volume, origin: Origin) -> None:
+def _with_interval(size: Size, promised: Calibration) -> Size:
+    from vesalius.report.quantities import promised_quantity
+
+    found = size.volume_ml if size.area_mm2 is None else size.area_mm2
+    both = None if found is None else promised.interval(size.name, found)
+    quantity = None if both is None else promised_quantity(size, *both, promised.level)
+    return size if quantity is None else replace(size, others=(*size.others, quantity))
+
+
+def _contours(path: Callable[[str], Path], made: Made) -> None:
     from vesalius.io.dicom.structures import write_rtstruct
 
-    write_rtstruct(labels, path("contours"), origin)
+    write_rtstruct(made.labels, path("contours"), made.origin)
 
 
 _WRITERS: dict[str, Callable[..., None]] = {

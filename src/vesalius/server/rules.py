@@ -11,17 +11,38 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vesalius.errors import DataError, FormatError, VesaliusError, unknown_name
 from vesalius.image import LabelMap, Volume
 from vesalius.server.described import LEVELS
 from vesalius.server.node.peers import Peer
 
+if TYPE_CHECKING:
+    from vesalius.bundle.calibration import Calibration
+
 log = logging.getLogger(__name__)
 
 Segment = Callable[[Volume], LabelMap]
 """The step in the middle: an image of the series' grid in, labels on the same grid out."""
+
+
+@dataclass(frozen=True, eq=False)
+class Promising:
+    """A step in the middle of which it is known how wrong its sizes may be.
+
+    Args:
+        step: That finds the labels.
+        calibration: What is promised of their sizes.
+    """
+
+    step: Segment
+    calibration: Calibration
+
+    def __call__(self, image: Volume) -> LabelMap:
+        """The labels of an image."""
+        return self.step(image)
+
 
 RESULTS = ("segmentation", "report", "contours")
 """What a rule can make: DICOM SEG, SR with measurements (TID 1500), RTSTRUCT; sent in this order."""
@@ -199,7 +220,7 @@ def segmenter_of(rule: Rule) -> Segment:
         rule: What it names is loaded at once, so that a mistake shows when the node starts.
 
     Returns:
-        A function that gives labels on the image's own grid.
+        A function that gives labels on the image's own grid; that of a bundle which is calibrated is `Promising`.
 
     Raises:
         VesaliusError: The bundle cannot be loaded, or the method does not take such arguments.
@@ -217,7 +238,8 @@ def segmenter_of(rule: Rule) -> Segment:
             tell()
             return predict(image, segmenter).labels
 
-        return segmented
+        promised = segmenter.bundle.card.calibration
+        return segmented if promised is None else Promising(segmented, promised)
     import inspect
 
     from vesalius.classical import find

@@ -10,7 +10,7 @@ from vesalius.bundle.lineage import mark_withdrawn
 from vesalius.errors import DataError, FormatError, VesaliusError
 from vesalius.image import Grid, Volume
 from vesalius.server.node.peers import Peer
-from vesalius.server.rules import Rule, Rules, read_rules, segmenter_of, values_of
+from vesalius.server.rules import Promising, Rule, Rules, read_rules, segmenter_of, values_of
 
 PEER = {"ae_title": "PACS", "host": "10.0.0.7", "port": 104}
 RULE = {"name": "chest", "when": {"Modality": "CT"}, "segment": {"method": "otsu"}, "send_to": ["pacs"]}
@@ -140,6 +140,14 @@ def test_a_bundle_is_the_step_in_the_middle():
     found = segmenter_of(rule)(image)
     assert found.grid == grid
     assert found.labels.names
+
+
+def test_what_a_bundle_promises_goes_with_it():
+    rule = Rule(**RULE | {"segment": {"bundle": "hippocampus", "device": "cpu", "backend": "torch-float32"}})
+    ready = segmenter_of(rule)
+    assert isinstance(ready, Promising)
+    assert ready.calibration == Bundle.load("hippocampus").card.calibration
+    assert not isinstance(segmenter_of(Rule(**RULE)), Promising)
 
 
 def test_a_marked_bundle_is_told_when_it_is_loaded_and_when_the_mark_is_made(tmp_path, caplog):

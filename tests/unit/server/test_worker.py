@@ -3,19 +3,22 @@
 import sqlite3
 import time
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import pydicom
 import pytest
 
+from vesalius.bundle.calibration import Calibration
 from vesalius.errors import GeometryError
 from vesalius.image import LabelMap, Labels
+from vesalius.io.dicom import read_report
 from vesalius.io.dicom.segments import read_seg
 from vesalius.server import queue, worker
 from vesalius.server.node.commitment import Report
 from vesalius.server.node.peers import Caller, Peer, PeerError, RefusedError
 from vesalius.server.node.send import Sent
-from vesalius.server.rules import Rule, Rules
+from vesalius.server.rules import Promising, Rule, Rules
 from vesalius.server.store import Store
 
 RULE = Rule("dense", {"Modality": "CT"}, {"method": "otsu"}, ("pacs",), results=("segmentation",), settle_s=0.0)
@@ -96,6 +99,20 @@ def test_from_images_to_the_peer(store, ct, pacs):
     assert str(pydicom.dcmread(path).SOPInstanceUID) == uid
     assert read_seg(path).array.sum() == 5 * 5 * 3
     assert pacs.asked == 0
+
+
+def test_a_calibrated_bundle_promises_sizes_in_the_report(store, ct, pacs):
+    promised = Calibration(on="9 cases", cases=9, persons=9, level=0.8, factors={"block": (0.75, 1.5)})
+    rules = replace(RULES, rules=(replace(RULE, results=("report",)),))
+    fill(store, ct)
+    all_done(shop(store, rules, Promising(dense, promised)))
+    (path,) = store.results.rglob("*-report.dcm")
+    (block,) = read_report(path)
+    (interval,) = block.others
+    assert (interval.low, interval.high, interval.level) == pytest.approx(
+        (0.75 * block.volume_ml, 1.5 * block.volume_ml, 0.8)
+    )
+    assert (interval.method.value, interval.unit) == ("CONFORMAL", "cm3")
 
 
 def test_made_anew_in_another_store_it_is_the_same_object(tmp_path, store, ct, pacs):
