@@ -92,6 +92,15 @@ class Painted:
 def paint(surface: Surface, values: NDArray[np.float64], *, name: str, unit: str) -> Painted:
     """A surface with values, on the scale that fits them: see `vesalius.mesh.colours.scale_for`.
 
+    Args:
+        surface: The triangles.
+        values: ``(V,)``, one for each vertex; NaN where there is none.
+        name: What they are, in a few words.
+        unit: As UCUM writes it; empty for a share or a factor.
+
+    Raises:
+        DataError: As for `Painted`.
+
     Example:
         >>> corner = Surface(np.eye(3), [[0, 1, 2]], Label("corner", 1))
         >>> paint(corner, np.array([-1.0, 0.0, 3.0]), name="distance", unit="mm").scale.low

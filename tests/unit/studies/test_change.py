@@ -92,6 +92,19 @@ def test_growth_to_one_side_is_found_there(way, side, flips):
     assert cyst.moved.inwards.distance_mm > -0.3
 
 
+def test_a_lobe_that_is_gone_is_measured_from_where_it_was():
+    """The surface after lies but half a lobe's width from the one before; its tip was 8 mm away."""
+    whole = scan(FINE, (7, (0, 0, 0), 1), (3, (-8, 0, 0), 1), (3, (-12, 0, 0), 1))
+    rest = scan(FINE, (7, (0, 0, 0), 1))
+    (gone,) = compare(whole, rest, STILL).structures
+    assert gone.moved.inwards.distance_mm > -3.6
+    assert gone.moved.receded.distance_mm == pytest.approx(-8.0, abs=0.3)
+    assert gone.moved.receded.side == "right"
+    (came,) = compare(rest, whole, STILL).structures
+    assert came.moved.outwards.distance_mm == pytest.approx(-gone.moved.receded.distance_mm, abs=1e-9)
+    assert came.moved.receded.distance_mm > -0.1
+
+
 def test_the_second_surface_is_moved_and_not_resampled():
     """However the second scan lies, the distances stay what they were, to the last digits."""
     turn = np.eye(4)

@@ -20,6 +20,7 @@ from vesalius.studies.change.measuring import (
     distances_mm,
     errors,
     moved_surface,
+    receded,
     summary,
     volumes,
 )
@@ -134,7 +135,10 @@ def compare(
             found[name], measured[name] = pair, distances_mm(*pair, *grids, alignment)
             explained = errors(pair[1], *grids, alignment)
             middle = pair[0].vertices[np.unique(pair[0].faces)].mean(axis=0)
-            one = replace(one, moved=summary(pair[1], measured[name], middle, explained, limits_mm))
+            moved = summary(pair[1], measured[name], middle, explained, limits_mm)
+            if moved is not None:
+                moved = replace(moved, receded=receded(*pair, *grids, alignment, middle))
+            one = replace(one, moved=moved)
         if deformed is not None and one.before_ml:
             inside = before.mask(name) & placed.seen
             mean = float(deformed.factor.array[0][inside].mean()) if inside.any() else None

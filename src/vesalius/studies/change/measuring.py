@@ -63,6 +63,8 @@ class Moved:
         error_mm: What the size of the voxels of both scans explains at most in 95 of 100 places; of the median place.
         beyond_error: The share of the surface that has moved farther than that.
         measured: The share that could be measured: not at the end of an image, nor beyond the first one's.
+        receded: The place of the surface before that lies farthest from the surface after, negative where it lies
+            outside: a lobe that is gone leaves no surface behind from which its length could be told.
     """
 
     mean_mm: float
@@ -74,6 +76,7 @@ class Moved:
     error_mm: float
     beyond_error: float
     measured: float
+    receded: Place | None = None
 
     @property
     def is_within_error(self) -> bool:
@@ -144,8 +147,8 @@ def volumes(before: Scan, after: Scan, alignment: Alignment, changes: LabelMap, 
     before_ml, after_ml = float(first.sum()) * sizes[0] / 1000, float(second.sum()) * sizes[1] / 1000
     errors = [volume_error_ml(_boxed(mask), size) for mask, size in zip((first, second), sizes, strict=True)]
     counts, unit = changes.counts(), changes.grid.voxel_volume_mm3 / 1000
-    index = before.labels.grid.to_index(alignment.inverse().to_moving(after.labels.grid.to_points(np.argwhere(second))))
-    outside = ((index < -0.5) | (index > np.asarray(before.labels.grid.shape) - 0.5)).any(axis=1)
+    points = alignment.inverse().to_moving(after.labels.grid.to_points(np.argwhere(second)))
+    outside = _beyond(before.labels.grid, points)
     fate: Fate = "kept" if before_ml and after_ml else "vanished" if before_ml else "appeared"
     said = verdict(before_ml, after_ml, error_before_ml=errors[0], error_now_ml=errors[1], least_change=0.0)
     stable, gained, lost, unseen = (counts.get(value, 0) * unit for value in CHANGES.values)
@@ -184,10 +187,26 @@ def distances_mm(first: Surface, second: Surface, grid: Grid, other: Grid, align
         the nearest place of the first one was, and beyond the first image.
     """
     found = nearest(first, second.vertices)
-    closed = _at_end(other, alignment.to_moving(second.vertices)) | _at_end(grid, found.points)
-    index = grid.to_index(second.vertices)
-    beyond = ((index < -0.5) | (index > np.asarray(grid.shape) - 0.5)).any(axis=1)
-    return np.where(closed | beyond, np.nan, found.distance_mm)
+    closed = _beyond(other, alignment.to_moving(second.vertices), -_RIM) | _beyond(grid, found.points, -_RIM)
+    return np.where(closed | _beyond(grid, second.vertices), np.nan, found.distance_mm)
+
+
+def receded(
+    first: Surface, second: Surface, grid: Grid, other: Grid, alignment: Alignment, middle: NDArray[np.float64]
+) -> Place | None:
+    """Where the surface before lies farthest outside the one after; arguments as for `distances_mm` and `summary`.
+
+    Returns:
+        The place, its distance negative where it lies outside; ``None`` where nothing could be measured.
+    """
+    found = nearest(second, first.vertices)
+    there = alignment.to_moving(first.vertices)
+    closed = _beyond(grid, first.vertices, -_RIM) | _beyond(other, alignment.to_moving(found.points), -_RIM)
+    known = ~(closed | _beyond(other, there))
+    if not known.any():
+        return None
+    value = -found.distance_mm[known]
+    return _place(value, first.vertices[known], int(value.argmin()), middle)
 
 
 def summary(
@@ -265,9 +284,10 @@ def _areas(surface: Surface) -> NDArray[np.float64]:
     return found
 
 
-def _at_end(grid: Grid, points: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _beyond(grid: Grid, points: NDArray[np.float64], margin: float = 0.0) -> NDArray[np.bool_]:
+    """Which points lie beyond the outer voxels' ends, or nearer to them than a negative margin of a voxel."""
     index = grid.to_index(points)
-    return np.asarray(((index < -0.5 + _RIM) | (index > np.asarray(grid.shape) - 0.5 - _RIM)).any(axis=1))
+    return np.asarray(((index < -0.5 - margin) | (index > np.asarray(grid.shape) - 0.5 + margin)).any(axis=1))
 
 
 def _boxed(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -106,7 +106,12 @@ def write_change(
 
 
 def told_of(change: Change, notes: Sequence[str] = ()) -> dict[str, Any]:
-    """A change in plain numbers and words, for JSON."""
+    """A change in plain numbers and words, for JSON.
+
+    Args:
+        change: As `compare` gave it.
+        notes: More doubts, a sentence each; they come first.
+    """
     alignment = change.placed.alignment
     fitness = alignment.fitness
     told: dict[str, Any] = {
@@ -205,6 +210,8 @@ def _places(one: Changed) -> list[list[str]]:
     if one.moved is None:
         return []
     pairs: list[tuple[str, Place]] = [("farthest out", one.moved.outwards), ("farthest in", one.moved.inwards)]
+    if one.moved.receded is not None:
+        pairs.append(("farthest left behind", one.moved.receded))
     return [
         [one.name, word, f"{place.distance_mm:+.2f}", *(f"{mm:.1f}" for mm in place.at_mm), place.side]
         for word, place in pairs
