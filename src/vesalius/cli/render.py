@@ -236,7 +236,7 @@ def _tell(args: argparse.Namespace, surfaces: Sequence[Surface | Painted], shown
     if args.json:
         print(json.dumps(told))
         return
-    print(f"{len(shown)} structures, {triangles:,} triangles")
+    print(f"{len(shown)} structure{'s' * (len(shown) != 1)}, {triangles:,} triangles")
     if told["left_out"]:
         print(f"nothing to see of: {', '.join(told['left_out'])}")
     print(f"written to {args.output}")
