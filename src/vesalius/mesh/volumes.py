@@ -53,19 +53,39 @@ def sheets(net: Net, faces: NDArray[np.int32], sides: NDArray[np.int32]) -> Shee
         faces: ``(F, 3)``, its triangles; vertices from ``net.size`` on were added, and never come first.
         sides: ``(F, 2)``, the labels on both sides.
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     corners = corner_labels(net.array, net.cells)
     top = np.iinfo(corners.dtype).max
     main = np.where(corners == 0, top, corners).min(axis=0)[net.owners]
-    labels = int(net.array.max(initial=0)) + 1
+    return _sheets(main, int(net.array.max(initial=0)) + 1, faces, sides)
+
+
+def sheets_of(size: int, faces: NDArray[np.int32], sides: NDArray[np.int32]) -> Sheets:
+    """Find the pieces of surfaces that come from no net.
+
+    Args:
+        size: How many vertices there are.
+        faces: ``(F, 3)``.
+        sides: ``(F, 2)``, the labels on both sides.
+    """
+    top = np.iinfo(np.int32).max
+    main = np.full(size, top, np.int32)
+    for side in (0, 1):
+        told = np.where(sides[:, side] == 0, top, sides[:, side])
+        for k in range(3):
+            np.minimum.at(main, faces[:, k], told)
+    return _sheets(main, int(sides.max(initial=0)) + 1, faces, sides)
+
+
+def _sheets(main: NDArray[np.integer], labels: int, faces: NDArray[np.int32], sides: NDArray[np.int32]) -> Sheets:
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     further, links = [], []
     for side in (0, 1):
         shown = np.flatnonzero(sides[:, side])
         for k in range(3):
             at = faces[shown, k]
-            real = at < net.size
+            real = at < len(main)
             at, label = at[real], sides[shown[real], side]
             beside = main[at] != label
             further.append(np.unique(at[beside].astype(np.int64) * labels + label[beside]))
@@ -74,10 +94,10 @@ def sheets(net: Net, faces: NDArray[np.int32], sides: NDArray[np.int32]) -> Shee
         shown = np.flatnonzero(sides[:, side])
         first = made.pairs(faces[shown, 0], sides[shown, side])
         for k in (1, 2):
-            real = faces[shown, k] < net.size
+            real = faces[shown, k] < len(main)
             links.append(np.stack([first[real], made.pairs(faces[shown[real], k], sides[shown[real], side])]))
     one, other = np.concatenate(links, axis=1)
-    size = net.size + len(made.others)
+    size = len(main) + len(made.others)
     graph = coo_array((np.ones(len(one), np.int8), (one, other)), shape=(size, size))
     count, pieces = connected_components(graph, directed=False)
     return Sheets(main, made.others, labels, pieces.astype(np.int32), int(count))
