@@ -75,7 +75,7 @@ def test_what_is_no_wall():
     array = np.zeros(grid.shape, int)
     array[2:5, 2:5, 2:5] = 1
     labels = LabelMap(array, grid, LABELS)
-    with pytest.raises(DataError, match="not hollow"):
+    with pytest.raises(DataError, match="it encloses nothing"):
         wall_thickness(labels, "wall")
     with pytest.raises(DataError, match="'cavity' is not in it"):
         wall_thickness(labels, "wall", "cavity")
