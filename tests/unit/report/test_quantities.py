@@ -2,12 +2,23 @@
 
 import numpy as np
 import pytest
+from pydicom.sr._concepts_dict import concepts
 
 from vesalius.image import Code, Grid, LabelMap, Labels, Meta, Size, Volume
 from vesalius.metrics.branches import Branch
 from vesalius.metrics.clearance import Clearance
+from vesalius.metrics.shape import shape_of
+from vesalius.metrics.thickness import Thickness
 from vesalius.metrics.uptake import Uptake, measure_uptake
-from vesalius.report.quantities import branch_sizes, distance_size, promised_quantity, uptake_quantities
+from vesalius.report.quantities import (
+    branch_sizes,
+    distance_size,
+    promised_quantity,
+    surface_quantities,
+    uptake_quantities,
+    wall_quantities,
+)
+from vesalius.transform.partition import COUINAUD_CODES
 
 
 def uptake(threshold=None):
@@ -33,6 +44,24 @@ def test_every_statistic_has_a_code(modality, unit, one, square):
     assert (units["126031"], units["126051"], units["C1711260"]) == (one, "1", square)
     assert all(len(quantity.unit) <= 16 for quantity in told)  # what a code value holds
     assert all(len(code.value) <= 16 and len(code.meaning) <= 64 for code in rows)
+
+
+def test_codes_are_called_as_dicom_calls_them():
+    """Against pydicom's tables of PS3.16; the IBSI's statistics of intensity and our own codes are not in them."""
+    grid = Grid.from_spacing((4, 5, 6), (1.0, 1.0, 2.0))
+    mask = np.random.default_rng(1).random(grid.shape) < 0.6
+    shape = shape_of(mask, grid, np.arange(mask.size, dtype=float).reshape(mask.shape))
+    told = [quantity.concept for quantity in (*shape.quantities(), *surface_quantities(1.0, 2.0, "smooth"))]
+    told += [one.derivation for one in uptake_quantities(uptake(), Size("lesion", modality="CT", unit="HU"))]
+    told += [one.derivation for one in wall_quantities(Thickness("wall", 1, 1, 1, 1, 9))]
+    told += [one.concept for one in distance_size(Clearance("a", "b", 2.0, (0.0,) * 3, (2.0,) * 3)).others]
+    told += COUINAUD_CODES.values()
+    known = 0
+    for code in told:
+        names = [of_cid[code.value][0] for of_cid in concepts.get(code.scheme, {}).values() if code.value in of_cid]
+        assert not names or code.meaning in names, (code, names)
+        known += bool(names)
+    assert known >= 45
 
 
 def test_what_is_active():
