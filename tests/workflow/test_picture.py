@@ -213,6 +213,9 @@ def test_labels_of_another_grid_and_of_elsewhere(house, told, refused, capsys):
         "no.nii.gz",
     )
     told("ct.nii.gz", "--seg", "no.nii.gz", "-o", "b.png")  # nothing there is nothing drawn
+    assert "no voxel counts" in refused(
+        "ct.nii.gz", "--seg", "no.nii.gz", "--project", "mean", "--within", "-o", "c.png"
+    )
 
 
 @pytest.mark.parametrize(
@@ -241,6 +244,7 @@ def test_labels_of_another_grid_and_of_elsewhere(house, told, refused, capsys):
         ("-o a.png --project mean --surface spleen.stl", "a projection shows none"),
         ("-o a.png --project mean --montage 3", "has no --slice"),
         ("-o a.png --project mean --within", "name it with --seg"),
+        ("-o a.png --plane axial --plain --convention neurological", "must say that it is one"),
         ("-o a.png --montage 0", "one slice or more"),
         ("-o a.png --montage 3 --at 120", "leave out"),
         ("-o a.png --structure spleen", "name it with --seg"),

@@ -165,17 +165,19 @@ def _point(args: argparse.Namespace, scene: Scene) -> NDArray[np.float64]:
 def _projections(args: argparse.Namespace, scene: Scene) -> list[Projection]:
     """One projection, or those of a turn."""
     from vesalius.cli.progress import counting
+    from vesalius.errors import DataError
     from vesalius.mesh.rendering.camera import Camera
     from vesalius.report.projections import cropped_to, project_along, project_from, turn_around
 
     within = chosen_values(scene) if args.within else None
+    if args.within and within is None:
+        raise DataError("the segmentation is empty: no voxel counts")
     at = None if args.slab is None else _point(args, scene)
     scene = scene if within is None else cropped_to(scene, within)
     if not (_is_turn(args) or _is_aslant(args)):
         return [project_along(scene, args.project, args.plane or "coronal", slab_mm=args.slab, at_mm=at, within=within)]
-    camera = Camera.of(
-        args.view or "anterior", azimuth_deg=args.azimuth or 0.0, elevation_deg=args.elevation or 0.0
-    )  # fmt: skip
+    side, azimuth, elevation = args.view or "anterior", args.azimuth or 0.0, args.elevation or 0.0
+    camera = Camera.of(side, azimuth_deg=azimuth, elevation_deg=elevation)
     if not _is_turn(args):
         return [project_from(scene, args.project, camera, slab_mm=args.slab, at_mm=at, within=within)]
     found = []
@@ -251,6 +253,10 @@ def _refuse(args: argparse.Namespace) -> None:
         (
             args.montage is not None and (args.plane == "three" or (args.normal or args.at or args.slice) is not None),
             "a montage shows slices of one plane through the whole: leave out --normal, --at and --slice",
+        ),
+        (
+            args.plain and args.convention != "radiological",
+            "a mirrored picture must say that it is one: leave out --plain or --convention",
         ),
         (args.normal is not None and args.plane is not None, "--normal and --plane both say how: choose one"),
         (isinstance(args.at, float) and not single, "one number is a place along one plane's axis: say which --plane"),
