@@ -90,7 +90,8 @@ def arrange(
             raise DataError(unknown_name("structure", name, names))
         if not 0 <= share <= 1:
             raise DataError(f"the opacity of {name} must be between 0 and 1, not {share:g}")
-    for name in whole:
+    kept_whole = frozenset(whole)
+    for name in sorted(kept_whole):
         if name not in names:
             raise DataError(unknown_name("structure", name, names))
     shown = [one for one in surfaces if not one.is_empty and (opacity or {}).get(one.label.name, 1.0) > 0]
@@ -100,7 +101,6 @@ def arrange(
     bounds = np.array([surface_of(one).bounds_mm for one in shown])
     low, high = bounds[:, 0].min(axis=0), bounds[:, 1].max(axis=0)
     planes = tuple(plane_of(clip, low, high) for clip in clips)
-    kept_whole = set(whole)
     bodies = [
         _body(one, (opacity or {}).get(one.label.name, 1.0), planes=() if one.label.name in kept_whole else planes)
         for one in shown

@@ -24,6 +24,7 @@ VIEWS = {
 }
 """Azimuth and elevation of each view, degrees. Seen from above or below, the front is at the top of the picture."""
 
+_CLOSEST = 1000.0
 _LETTERS = (("L", "R"), ("P", "A"), ("S", "I"))  # where each axis of LPS points, and where it comes from
 _SHARE = math.sin(math.radians(15))  # an axis that is less than this in a direction is not told
 
@@ -36,10 +37,10 @@ class Camera:
         azimuth_deg: Around the patient's long axis: 0 in front of the patient, 90 at the patient's left.
         elevation_deg: -90 (below the feet) to 90 (above the head).
         perspective: What is nearer looks larger. Left out, the picture is orthographic and lengths in it are true.
-        zoom: 1 fits the figure into the picture; 2 is twice as large.
+        zoom: 1 fits the figure into the picture; 2 is twice as large. 0.001 to 1000.
 
     Raises:
-        DataError: A number is not finite, the elevation is beyond the poles, or the zoom is not more than 0.
+        DataError: A number is not finite or out of range.
 
     Example:
         >>> Camera().right.tolist()  # the patient's left is at the viewer's right
@@ -58,8 +59,8 @@ class Camera:
             raise DataError(f"the azimuth must be a number of degrees, not {self.azimuth_deg}")
         if not -90 <= self.elevation_deg <= 90:
             raise DataError(f"the elevation must be -90 to 90 degrees, not {self.elevation_deg:g}")
-        if not (math.isfinite(self.zoom) and self.zoom > 0):
-            raise DataError(f"the zoom must be more than 0, not {self.zoom:g}")
+        if not 1 / _CLOSEST <= self.zoom <= _CLOSEST:
+            raise DataError(f"the zoom must be {1 / _CLOSEST:g} to {_CLOSEST:g}, not {self.zoom:g}")
 
     @classmethod
     def of(

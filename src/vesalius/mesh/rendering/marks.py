@@ -32,7 +32,8 @@ def mask_of(text: str, height_px: int, *, bold: bool = False) -> NDArray[np.floa
     """Text as a picture of how much of each pixel it covers.
 
     Args:
-        text: One line, in any script that OpenCV's own font holds (Latin, Greek, Cyrillic, Chinese).
+        text: In any script that OpenCV's own font holds (Latin, Greek, Cyrillic, Chinese). What cannot be printed,
+            such as the end of a line, becomes a space.
         height_px: Of the type.
         bold: Heavier.
 
@@ -40,6 +41,7 @@ def mask_of(text: str, height_px: int, *, bold: bool = False) -> NDArray[np.floa
         ``(rows, columns)``, 0 to 1; all texts of one height have as many rows, and stand on one line.
     """
     cv2 = opencv()
+    text = "".join(one if one.isprintable() else " " for one in text)
     font, weight = cv2.FontFace("sans"), 700 if bold else 400
     rows = math.ceil(1.5 * height_px)
     at = (2, math.ceil(1.1 * height_px))

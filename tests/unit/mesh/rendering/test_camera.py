@@ -51,7 +51,15 @@ def test_letters_between_sides():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"elevation_deg": 91}, {"azimuth_deg": np.nan}, {"zoom": 0}, {"zoom": np.inf}, {"elevation_deg": np.nan}],
+    [
+        {"elevation_deg": 91},
+        {"azimuth_deg": np.nan},
+        {"zoom": 0},
+        {"zoom": np.inf},
+        {"zoom": 1e4},
+        {"zoom": -1},
+        {"elevation_deg": np.nan},
+    ],
 )
 def test_what_is_no_camera(wrong):
     with pytest.raises(DataError):

@@ -97,6 +97,16 @@ def test_many_and_long_names_are_cut_and_told():
     np.testing.assert_array_equal(found[-26:, -26:], few[-26:, -26:])
 
 
+def test_names_of_files_of_others_are_written_on_one_line():
+    """A name that ends a line, or turns the way of writing, does not reach into its neighbours."""
+    one = ball(10.0, steps=12)
+    plain, odd = (
+        render([Surface(one.vertices, one.faces, Label(name, 1))], size=(300, 200))
+        for name in ("a b c d", "a\nb\x00c\u202ed")
+    )
+    np.testing.assert_array_equal(plain, odd)
+
+
 def test_values_bring_a_bar_of_their_colours():
     one = ball(10.0, steps=24)
     painted = paint(one, one.vertices[:, 2], name="height", unit="mm")
