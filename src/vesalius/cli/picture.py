@@ -176,8 +176,8 @@ def _projections(args: argparse.Namespace, scene: Scene) -> list[Projection]:
     scene = scene if within is None else cropped_to(scene, within)
     if not (_is_turn(args) or _is_aslant(args)):
         return [project_along(scene, args.project, args.plane or "coronal", slab_mm=args.slab, at_mm=at, within=within)]
-    side, azimuth, elevation = args.view or "anterior", args.azimuth or 0.0, args.elevation or 0.0
-    camera = Camera.of(side, azimuth_deg=azimuth, elevation_deg=elevation)
+    azimuth, elevation = args.azimuth or 0.0, args.elevation or 0.0
+    camera = Camera.of(args.view or "anterior", azimuth_deg=azimuth, elevation_deg=elevation)
     if not _is_turn(args):
         return [project_from(scene, args.project, camera, slab_mm=args.slab, at_mm=at, within=within)]
     found = []
