@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -22,6 +23,7 @@ _BLUE, _ORANGE = (0.05, 0.45, 0.85), (0.95, 0.55, 0.15)  # together they are whi
 _LINES = ((86, 180, 233), (230, 159, 0))  # Source: Okabe and Ito, Color Universal Design (2008)
 _SQUARES = 8  # along the shorter side of the first panel
 _TINT = 0.62
+_NUMBER = re.compile(r" \d+/\d+")
 _BAR_PX = 58
 _INK, _PAPER = "#f4f1ea", "#101113"  # as in panels
 
@@ -111,7 +113,7 @@ def over(
     shown = image or Volume(np.zeros((1, *changes.grid.shape), np.uint8), changes.grid)
     window = (0.0, 1.0) if image is None else shown_window(image, 0)
     scene = Scene(shown, window, fill=changes, surfaces=_outlines(surfaces))
-    return draw_panels(three_planes(scene, point_mm), changes.labels, title=title, bar=True)
+    return draw_panels(_planes(scene, point_mm), changes.labels, title=title, bar=True)
 
 
 def tinted(
@@ -145,10 +147,10 @@ def tinted(
     known = np.isfinite(numbers)
     held = Volume(np.where(known, numbers, 0.0)[None].astype(np.float32), image.grid)
     there = Volume(known[None].astype(np.float32), image.grid)
-    greys = three_planes(Scene(image, shown_window(image, 0)), point_mm)
+    greys = _planes(Scene(image, shown_window(image, 0)), point_mm)
     low, high = scale.low, scale.high
-    values = three_planes(Scene(held, (low, high)), point_mm)
-    where = three_planes(Scene(there, (0.0, 1.0)), point_mm)
+    values = _planes(Scene(held, (low, high)), point_mm)
+    where = _planes(Scene(there, (0.0, 1.0)), point_mm)
     panels = []
     for grey, value, seen in zip(greys, values, where, strict=True):
         colour = scale.colours(low + value.image * (high - low)) / 255
@@ -191,7 +193,12 @@ def _pairs(
         raise GeometryError("the images lie on different grids: bring one onto the other first")
     first = Scene(before, shown_window(before, 0), surfaces=_outlines(surfaces))
     second = Scene(after, shown_window(after, 0))
-    return list(zip(three_planes(first, point_mm), three_planes(second, point_mm), strict=True))
+    return list(zip(_planes(first, point_mm), _planes(second, point_mm), strict=True))
+
+
+def _planes(scene: Scene, point_mm: ArrayLike) -> list[Panel]:
+    """The three planes, without the slices' numbers: these images may be parts of others, where numbers differ."""
+    return [replace(one, name=_NUMBER.sub("", one.name)) for one in three_planes(scene, point_mm)]
 
 
 def _outlines(surfaces: Sequence[tuple[Surface, Surface]]) -> tuple[Surface, ...]:

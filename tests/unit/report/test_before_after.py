@@ -41,6 +41,7 @@ def test_what_is_alike_is_grey_and_what_is_not_has_a_colour(panels):
     picture = before_after.fusion(ct(240.0, right=-160.0), ct(240.0), [], CENTRE, title="x")
     assert picture.dtype == np.uint8
     axial = panels[0].image
+    assert [panel.name for panel in panels] == ["axial\nz = 12.0 mm", "coronal\ny = 16.0 mm", "sagittal\nx = 20.0 mm"]
     assert axial.shape == (32, 40, 3)
     np.testing.assert_allclose(axial[10, 35], 1.0)  # the patient's left lies on the right of the picture
     red, green, blue = axial[10, 5]

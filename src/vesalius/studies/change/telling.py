@@ -26,7 +26,7 @@ TITLE = "Before and after"
 
 _HEADS = (
     "structure", "before, ml", "after, ml", "change, ml", "change", "gained, ml", "lost, ml", "mean, mm", "rms, mm",
-    "95 %, mm", "farthest out, mm", "farthest in, mm", "beyond error", "growth", "verdict",
+    "95 %, mm", "out, mm", "in, mm", "beyond error", "growth", "verdict",
 )  # fmt: skip
 _RULES = (
     "Everything lies in the space of the first scan, onto which the second one was moved as a whole; left, right, "
