@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 _AT_ONCE = 1 << 20  # pairs that are looked at together
 _FLAT = 1e-10  # of the size of a pair: nearer to a plane than that is in it
+_THIN = 1e-6  # of the same: where seen from above they lie beside each other, they do not cut
 
 Points = NDArray[np.float64]
 Faces = NDArray[np.int32]
@@ -119,6 +120,9 @@ def _cut(vertices: Points, one: Faces, other: Faces) -> NDArray[np.bool_]:
     near = left[~apart & ~level]
     crossed = _pierced(a[near], b[near], above[near], theirs[rest[near]])
     crossed |= _pierced(b[near], a[near], below[~apart & ~level], mine[rest[near]])
+    # In nearly one plane, a corner that counts as in it may stand for a line that goes through elsewhere.
+    thin = np.flatnonzero(crossed & (np.abs(above[near]).max(axis=1) <= _THIN * size[near] ** 3))
+    crossed[thin] = _overlap(a[near[thin]], b[near[thin]])
     cut[rest[near]] = crossed
     planar = left[level]
     cut[rest[planar]] = _overlap(a[planar], b[planar])

@@ -63,6 +63,23 @@ def test_triangles_with_common_corners_and_planes(points, faces, cut):
         assert (len(crossings(turned, np.asarray(faces, np.int32))) > 0) is cut
 
 
+def test_triangles_beside_each_other_in_nearly_one_plane_do_not_cut():
+    """From a smoothed wall: they are 10⁻⁹ mm off its plane, and 0.8 mm from each other."""
+    off = np.asarray([1.98348e-10, -1.008491e-9, -8.29902e-10, -7.37935e-10, -6.27654e-10, -2.455889e-9])
+    plane = [
+        (1.7555725872516632, 3.7141790064051747),
+        (2.4630959145724773, 3.700500939041376),
+        (2.449340634047985, 5.126362077891827),
+        (1.6730940490961075, 5.106194481253624),
+        (2.446564741432667, 6.7499999941012385),
+        (1.6568707078695297, 6.750000001310935),
+    ]
+    points = np.column_stack([6.5 + off, plane])
+    assert len(crossings(points, np.asarray([[0, 1, 2], [3, 4, 5]], np.int32))) == 0
+    points[3, 1:] = 2.2, 4.0  # now one lies over the other
+    assert len(crossings(points, np.asarray([[0, 1, 2], [3, 4, 5]], np.int32))) == 1
+
+
 def test_a_sound_surface_is_proven_by_manifold3d_as_well():
     proof = check(Surface(CORNERS, FACES, BALL))
 
