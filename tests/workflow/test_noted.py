@@ -31,6 +31,12 @@ NOTED = {
     "pixels segment": ["segmented", "segment data/a.nii --classifier start -o out.nii", "data/a.nii start", "out.nii"],
     "measure": ["read", "data/b.nii --image data/a.nii -o out.csv", "data/b.nii data/a.nii", "out.csv"],
     "change": ["exported", "data/a.nii data/b.nii -o out", "data/a.nii data/b.nii", "out"],
+    "stack": [
+        "changed",
+        "data/a.nii --images data/b.nii -o out.nii --image-out c.nii",
+        "data/a.nii data/b.nii",
+        "out.nii c.nii",
+    ],
     "mesh": ["exported", "data/a.nii -o out", "data/a.nii", "out"],
     "print": ["exported", "data/a.nii -o out.stl", "data/a.nii", "out.stl"],
     "render": ["exported", "data/a.nii -o out.png", "data/a.nii", "out.png"],

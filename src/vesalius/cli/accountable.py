@@ -30,6 +30,7 @@ _ACTS: Mapping[str, tuple[Act, str]] = {
     "import": ("view", "imported"),
     "preprocess": ("view", "changed"),
     "register": ("view", "changed"),
+    "stack": ("view", "changed"),
     "change": ("view", "exported"),
     "mesh": ("view", "exported"),
     "print": ("view", "exported"),
@@ -44,7 +45,7 @@ _ACTS: Mapping[str, tuple[Act, str]] = {
     "audit": ("audit", "audit"),
 }
 _OUTPUTS = (
-    "output", "b", "manifest", "save", "save_transform", "report", "quarantine", "links", "store", "cache",
+    "output", "b", "manifest", "save", "save_transform", "report", "quarantine", "links", "store", "cache", "image_out",
 )  # fmt: skip
 _MOST = 200  # hashes of names in an entry; the count tells of more
 
