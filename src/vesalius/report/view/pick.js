@@ -53,9 +53,12 @@ function nearest(scene, { places, corners, values, parts }, from, direction, { e
       const v = (dx * rx + dy * ry + dz * rz) / size;
       if (v < 0 || u + v > 1) continue;
       const far = (qx * rx + qy * ry + qz * rz) / size;
-      if (far < Math.max(enter, 0) || far > leave || (best !== null && far >= best.far)) continue;
+      if (far < Math.max(enter, 0) || far > leave) continue;
       const inside = size < 0; // the triangle is seen from behind
-      best = { far, structure, inside, value: valueAt(scene, structure, values, corners, k, u, v) };
+      // Where bodies touch, the inside of the one that is cut goes first, as in the picture: by a step of the lattice.
+      const order = cut && inside && scene.structures[structure].closed ? far - 1 : far;
+      if (best !== null && order >= best.order) continue;
+      best = { far, order, structure, inside, value: valueAt(scene, structure, values, corners, k, u, v) };
     }
   });
   // The inside of a body is seen where it is cut through: the point is on the cut.
