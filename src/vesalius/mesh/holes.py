@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_MOST_EDGES = 1_500  # around a hole: time grows with the third power, memory with the second
+MOST_EDGES = 1_500
+"""Around a hole that is closed: time grows with their third power, memory with the second."""
 
 Points = NDArray[np.float64]
 Faces = NDArray[np.int32]
@@ -54,7 +55,7 @@ def fill(vertices: Points, faces: Faces, *, largest_mm: float) -> Filled:
         >>> open_ = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2]], np.int32)
         >>> made = fill(corners, open_, largest_mm=20)
         >>> made.faces[-1].tolist(), round(made.largest_mm, 1)
-        ([3, 1, 2], 12.7)
+        ([1, 2, 3], 12.7)
     """
     size = len(vertices)
     ends = np.stack([faces, np.roll(faces, -1, axis=1)], axis=2).reshape(-1, 2).astype(np.int64)
@@ -62,9 +63,9 @@ def fill(vertices: Points, faces: Faces, *, largest_mm: float) -> Filled:
     patches, largest, left, largest_left = [], 0.0, 0, 0.0
     touched, fresh = np.zeros(size, np.bool_), np.zeros(0, np.int64)
     for ring in _rings(ends, size):
-        across = float(np.linalg.norm(np.ptp(vertices[ring], axis=0)))
+        across = _across(vertices[ring])
         patch = None
-        if across <= largest_mm and len(ring) <= _MOST_EDGES:
+        if across <= largest_mm and len(ring) <= MOST_EDGES:
             # Two holes must not make the same edge.
             patch = _least(vertices, ring, known, fresh if touched[ring].sum() > 1 else fresh[:0], size)
         if patch is None:
@@ -76,6 +77,13 @@ def fill(vertices: Points, faces: Faces, *, largest_mm: float) -> Filled:
         sides = np.stack([patch, np.roll(patch, -1, axis=1)], axis=2).reshape(-1, 2).astype(np.int64)
         fresh = np.concatenate([fresh, sides.min(axis=1) * size + sides.max(axis=1)])
     return Filled(np.concatenate([faces, *patches]), len(patches), largest, left, largest_left)
+
+
+def _across(points: Points) -> float:
+    """The largest distance between two points; between the corners of their box, where they are many."""
+    from scipy.spatial.distance import pdist
+
+    return float(pdist(points).max() if len(points) <= MOST_EDGES else np.linalg.norm(np.ptp(points, axis=0)))
 
 
 def _rings(ends: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vesalius.errors import DataError
 from vesalius.mesh.crossings import crossings
 from vesalius.mesh.fans import oriented, split
-from vesalius.mesh.holes import fill
+from vesalius.mesh.holes import MOST_EDGES, fill
 from vesalius.mesh.soundness import check
 from vesalius.mesh.surface import Surface, compacted
 from vesalius.mesh.welding import apart, unflattened, unrepeated, welded
@@ -98,7 +98,8 @@ def repair(
             sound whatever was done.
 
     Example:
-        >>>         >>> corners = np.array([[0, 0, 0], [9, 0, 0], [0, 9, 0], [0, 0, 9.0]])
+        >>> from vesalius.image import Label
+        >>> corners = np.array([[0, 0, 0], [9, 0, 0], [0, 9, 0], [0, 0, 9.0]])
         >>> made = repair(Surface(corners, [[0, 2, 1], [0, 3, 1], [1, 2, 3]], Label("open, one face turned", 1)))
         >>> made.filled_holes, made.turned_faces, round(made.surface.volume_ml, 4)
         (1, 1, 0.1215)
@@ -138,6 +139,11 @@ def _closed(surface: Surface, largest_hole_mm: float, weld_mm: float) -> Repaire
     vertices, faces = split(vertices, faces)
     faces, _, turned = oriented(faces)
     holes = fill(vertices, faces, largest_mm=largest_hole_mm)
+    if holes.left and holes.largest_left_mm <= largest_hole_mm:
+        raise DataError(
+            f"{surface.label.name} has a hole {holes.largest_left_mm:.1f} mm across that cannot be closed: more than "
+            f"{MOST_EDGES:,} edges lie around it, or every way to close it uses an edge that is there already"
+        )
     if holes.left:
         raise DataError(
             f"{surface.label.name} has a hole {holes.largest_left_mm:.1f} mm across: closing it would be a guess; "

@@ -36,7 +36,7 @@ def surroundings(labels: LabelMap, names: Sequence[str]) -> tuple[LabelMap, tupl
         >>> drawn = LabelMap(array, Grid.from_spacing(array.shape, (1, 1, 1)), Labels.of([1, 2, 3]))
         >>> small, box = surroundings(drawn, ["label 1"])
         >>> small.grid.shape, box[0], sorted(small.counts())
-        ((21, 9, 9), slice(0, 21, None), [0, 1, 2])
+        ((20, 5, 5), slice(1, 21, None), [0, 1, 2])
     """
     members = sorted({value for name in names for value in labels.labels.members(name)})
     wanted = np.isin(labels.array, members)

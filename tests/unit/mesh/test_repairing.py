@@ -39,11 +39,11 @@ def test_holes_are_closed(rng):
 def test_a_large_flat_hole_is_closed_flat_if_that_is_allowed():
     below = BALL.vertices[BALL.faces][..., 2].max(axis=1) < 2
     bowl = Surface(BALL.vertices, BALL.faces[below], BODY)
-    with pytest.raises(DataError, match=r"hole 2\d\.\d mm across"):
-        repair(bowl)
+    with pytest.raises(DataError, match=r"hole (19|20)\.\d mm across"):
+        repair(bowl, largest_hole_mm=10)
     made = repair(bowl, largest_hole_mm=40)
 
-    assert made.largest_hole_mm == pytest.approx(2 * np.sqrt(2) * np.sqrt(100 - 4), rel=0.1)  # of the box around it
+    assert made.largest_hole_mm == pytest.approx(2 * np.sqrt(100 - 4), rel=0.05)
     height = 10 + made.surface.bounds_mm[1][2]
     assert made.surface.volume_ml * 1000 == pytest.approx(np.pi * height**2 * (10 - height / 3), rel=0.04)
     assert made.surface.bounds_mm[1][2] < 2
@@ -180,6 +180,11 @@ def test_what_cannot_be_mended_is_refused():
         repair(flat)
     with pytest.raises(DataError, match="is empty"):
         repair(Surface(np.zeros((0, 3)), np.zeros((0, 3), int), BODY))
+    turn = np.arange(1600) / 1600 * 2 * np.pi
+    rim = np.column_stack([np.cos(turn), np.sin(turn), 0 * turn]) * 9
+    cone = np.stack([np.roll(np.arange(1600), -1), np.arange(1600), np.full(1600, 1600)], axis=1)
+    with pytest.raises(DataError, match="more than 1,500 edges"):
+        repair(Surface(np.concatenate([rim, [[0, 0, 5]]]), cone, BODY), largest_hole_mm=50)
     with pytest.raises(DataError, match="0 mm or more"):
         repair(BALL, largest_hole_mm=-1)
     # A strip with one side, closed by nothing.
