@@ -52,13 +52,18 @@ def ours(surface: Surface, size: tuple[int, int], *, marked: bool) -> tuple[Draw
 
 def vtk(surface: Surface, size: tuple[int, int]) -> tuple[Drawing, Drawing]:
     """VTK, off-screen."""
-    import vtkmodules.vtkRenderingOpenGL2  # noqa: F401  # the classes that draw
-    from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray, vtk_to_numpy
-    from vtkmodules.vtkCommonCore import vtkPoints
-    from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
-    from vtkmodules.vtkFiltersCore import vtkPolyDataNormals
-    from vtkmodules.vtkRenderingCore import vtkActor, vtkPolyDataMapper, vtkRenderer, vtkRenderWindow
-    from vtkmodules.vtkRenderingCore import vtkWindowToImageFilter as Shot
+    from vtk import (
+        vtkActor,
+        vtkCellArray,
+        vtkPoints,
+        vtkPolyData,
+        vtkPolyDataMapper,
+        vtkPolyDataNormals,
+        vtkRenderer,
+        vtkRenderWindow,
+        vtkWindowToImageFilter,
+    )
+    from vtk.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray, vtk_to_numpy
 
     def window() -> vtkRenderWindow:
         points = vtkPoints()
@@ -97,7 +102,7 @@ def vtk(surface: Surface, size: tuple[int, int]) -> tuple[Drawing, Drawing]:
 
     def shot(made: vtkRenderWindow) -> NDArray[np.uint8]:
         made.Render()
-        taken = Shot()
+        taken = vtkWindowToImageFilter()
         taken.SetInput(made)
         taken.ReadFrontBufferOff()
         taken.Update()

@@ -161,7 +161,7 @@ def closure(names: Iterable[str]) -> set[str]:
             SOURCES,
             (
                 *("demo", "monai", "tune", "tracking", "cluster", "export", "stream", "classical", "litert"),
-                *("executorch", "mesh", "privacy", "server"),
+                *("executorch", "mesh", "pictures", "privacy", "server"),
             ),
         ),
         (BENCHMARKS, ("benchmarks", "nnunet")),

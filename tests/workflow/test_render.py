@@ -157,6 +157,7 @@ def test_values_of_a_file_are_shown_and_can_be_left_out(tmp_path, capsys):
         (["-o", "a.png", "--opacity", "ball=0", "--opacity", "box=0"], 1, "nothing to draw"),
         (["-o", "a.png", "--whole", "x"], 1, "ball, box"),
         (["-o", "a.png", "--size", "0x9"], 1, "0 x 9"),
+        (["-o", "a.png", "--zoom", "0"], 1, "0.001 to 1000"),
         (["-o", "a.png", "--size", "99999x99999"], 1, "pixels"),
         (["-o", "a.png", "--size", "9"], 2, "1024x768"),
         (["-o", "a.png", "--clip", "front"], 2, "anterior"),

@@ -142,7 +142,7 @@ def test_two_cuts_show_each_their_own_face():
 def test_what_stays_whole_stands_out_of_the_cut():
     inner, outer = ball(5.0, name="tumour", value=2), ball(20.0, name="liver")
     pictures = [
-        drawn([outer, inner], Camera.of("left"), clips=[Clip("anterior", 0.5)], whole=whole, size=(300, 300))[0]
+        drawn([outer, inner], Camera.of("left"), clips=[Clip("anterior", 0.5)], whole=iter(whole), size=(300, 300))[0]
         for whole in ((), ("tumour",))
     ]
     covered = [float(picture[..., 3].sum()) for picture in pictures]
