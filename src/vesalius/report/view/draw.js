@@ -3,7 +3,6 @@
  */
 
 const OPAQUE = 0.995;
-
 const SIMPLE = 80_000; // triangles
 
 /** What draws a scene's surfaces onto a canvas: `draw(camera, look, simple)`; `null` where there is no WebGL 2. */

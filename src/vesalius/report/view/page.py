@@ -149,13 +149,13 @@ def _hash(text: str) -> str:
 
 def _structure(one: Surface | Painted, opacity: float) -> dict[str, Any]:
     surface = surface_of(one)
-    closed = is_closed(surface.faces)
+    closed = is_closed(surface.faces) and surface.volume_ml > 0  # one that is inside out is drawn from both sides
     told: dict[str, Any] = {
         "name": surface.label.name,
         "colour": colour_of(surface),
         "opacity": round(float(opacity), 4),
         "closed": closed,
-        "volume": float(f"{surface.volume_ml:.6g}") if closed and surface.volume_ml > 0 else None,
+        "volume": float(f"{surface.volume_ml:.6g}") if closed else None,
     }
     return told
 

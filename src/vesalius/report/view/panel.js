@@ -33,7 +33,7 @@ function makeStructures(list, buttons, scene, look, changed) {
     swatch.style.background = `rgb(${structure.colour})`;
     const label = made("label", { htmlFor: id }, swatch, named(structure.name));
     const volume = made("span", { className: "volume", textContent: inMl(structure.volume) });
-    if (structure.volume === null) volume.title = "The surface is not closed: it has no volume.";
+    if (structure.volume === null) volume.title = "The surface is not closed, or inside out: it has no volume.";
     const slider = made("input", { type: "range", min: 0, max: 100, "aria-label": `Opacity of ${structure.name}` });
     slider.addEventListener("input", () => update(() => (state.opacity = slider.valueAsNumber / 100)));
     const only = made("button", { type: "button", textContent: "only", "aria-label": `Only ${structure.name}` });
