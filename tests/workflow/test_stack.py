@@ -153,3 +153,27 @@ def test_serial_sections_are_aligned_by_their_images(shared_data, tmp_path, caps
         return np.mean([np.corrcoef(a[inner].ravel(), b[inner].ravel())[0, 1] for a, b in pairwise(slices)])
 
     assert alike([put[..., k] for k in range(10)]) > alike(raw) + 0.1
+
+
+def test_pictures_segmented_by_a_segmenter_of_pictures_become_surfaces(shared_data, tmp_path, capsys, rng):
+    """The whole way; the sections are one picture of nuclei, cut out askew, so that the truth is straight columns."""
+    (whole,) = (shared_data / "dsb2018_nuclei/images").glob("4948e3df*.png")
+    shifts = rng.integers(-6, 7, (7, 2))
+    (tmp_path / "sections").mkdir()
+    for k, (i, j) in enumerate(shifts):
+        Image.open(whole).crop((20 + i, 20 + j, 180 + i, 180 + j)).save(tmp_path / f"sections/z{k}.png")
+    assert main(["segment", str(tmp_path / "sections"), "--bundle", "nuclei", "-o", str(tmp_path / "labels")]) == 0
+    capsys.readouterr()
+    sizes = ["--spacing", 0.002, "--pixel-size", 0.001, "--align", "shift"]
+
+    found = told(capsys, "stack", tmp_path / "labels", "-o", tmp_path / "nuclei.nii.gz", *sizes)
+
+    assert found["slices"] == 7
+    made = np.moveaxis(read_labels(tmp_path / "nuclei.nii.gz").array, 2, 0) > 0
+    cut = [np.asarray(Image.open(tmp_path / f"labels/z{k}.png")).T > 0 for k in range(7)]
+
+    def alike(slices):
+        return np.mean([2 * (a & b).sum() / (a.sum() + b.sum()) for a, b in pairwise(slices)])
+
+    assert alike(made[::2]) > 0.93 > alike(cut)
+    assert main(["mesh", str(tmp_path / "nuclei.nii.gz"), "-o", str(tmp_path / "nuclei.glb")]) == 0

@@ -16,7 +16,7 @@ _MOST_LABELS = 4  # the largest ones; more tell little more
 _MOST_PIXELS = 256  # on a side; larger pictures are looked at more coarsely
 _ROUNDS = 12  # of Gauss and Newton
 _ALIKE = 50.0  # neighbouring pixels that differ for the same reason
-_TURN = np.radians(5.0)  # of a slice against its neighbour, typically
+_TYPICAL = np.asarray([8.0, 8.0, np.radians(5.0)])  # shift, pixels, and turn of a slice against its neighbour
 _REACH = (1, 2)  # which neighbours a slice is measured against
 _STIFFNESS = np.geomspace(1e-2, 1e5, 71)  # of the smooth curve, from which the likeliest is taken
 _STILL = 0.35  # pixels: shifts that are less than this for a typical slice are how shapes are drawn, and stay
@@ -291,27 +291,28 @@ def _offset(
         moved = np.stack([map_coordinates(picture, at, order=1, mode="nearest") for picture in other])
         return (moved - goal).ravel()
 
+    def cost(pose: NDArray[np.float64], left: NDArray[np.float32]) -> float:
+        # Of specks, and of round or changing shapes, nobody knows where they went: then they rather stayed.
+        unlikely = float(np.square(pose / _TYPICAL).sum()) * _ALIKE / len(points[0])
+        return float(np.square(left).mean()) * (1 + unlikely)
+
     poses = [np.asarray([*start, 0.0]) for start in sorted(begins)]
-    tried = [(float(np.square(off(pose)).mean()), number) for number, pose in enumerate(poses)]
+    tried = [(cost(pose, off(pose)), number) for number, pose in enumerate(poses)]
     best, found = min(tried)[0], poses[min(tried)[1]]
-    pose = found
+    pose, free = found, 2 + turned
     for _ in range(_ROUNDS):
         left = off(pose)
-        worth = float(np.square(left).mean())
-        if worth < best:
-            best, found = worth, pose
-        step, known, pull = np.zeros(3), normal.copy(), moves @ left
-        if turned:  # of round or changing shapes nobody knows how they turn: then they rather do not
-            prior = worth * _ALIKE / _TURN**2
-            known[2, 2] += prior
-            pull[2] += prior * pose[2]
-        step[: 2 + turned] = np.linalg.solve(known, pull)
+        if cost(pose, left) < best:
+            best, found = cost(pose, left), pose
+        prior = float(np.square(left).mean()) * _ALIKE * len(one) / np.square(_TYPICAL[:free])
+        step = np.zeros(3)
+        step[:free] = np.linalg.solve(normal + np.diag(prior), moves @ left + prior * pose[:free])
         # The picture that stays, moved by the step, would fit: the other is moved by as much the other way.
         turn = Jitter(np.zeros((1, 2)), pose[2:] - step[2], middle).matrix(0)[:, :2]
         pose = np.asarray([*(pose[:2] - turn @ step[:2]), pose[2] - step[2]])
         if np.abs(step[:2]).max() < 0.01 and abs(step[2]) < 1e-4:
             break
-    return pose if float(np.square(off(pose)).mean()) < best else found
+    return pose if cost(pose, off(pose)) < best else found
 
 
 def _peak(one: NDArray[np.float32], other: NDArray[np.float32]) -> tuple[float, float]:
