@@ -73,8 +73,8 @@ def test_an_empty_structure_has_no_faces_and_an_unknown_one_is_refused(organs):
     names = Labels.of({"first": 1, "second": 2, "third": 3, "ball": 4, "none": 5})
     labels = LabelMap(organs.array, organs.grid, names)
     assert extract(labels, only=["none"], smoothing_steps=1).of("none").is_empty
-    with pytest.raises(DataError, match="thrid"):
-        extract(labels, only=["thrid"])
+    with pytest.raises(DataError, match="fourth"):
+        extract(labels, only=["fourth"])
 
 
 def test_a_structure_of_a_real_brain_differs_as_little(shared_data):
