@@ -9,10 +9,10 @@ from skimage.measure import marching_cubes
 from vesalius.errors import DataError
 from vesalius.image import Label
 from vesalius.mesh import check, repair
-from vesalius.mesh.fans import oriented, split
-from vesalius.mesh.holes import fill
+from vesalius.mesh.repairing.fans import oriented, split
+from vesalius.mesh.repairing.holes import fill
+from vesalius.mesh.repairing.winding import winding
 from vesalius.mesh.surface import Surface
-from vesalius.mesh.winding import winding
 
 BODY = Label("body", 1)
 BALL = ball(10.0, steps=24)

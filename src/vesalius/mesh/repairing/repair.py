@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from vesalius.errors import DataError
 from vesalius.mesh.crossings import crossings
-from vesalius.mesh.fans import oriented, split
-from vesalius.mesh.holes import MOST_EDGES, fill
+from vesalius.mesh.repairing.fans import oriented, split
+from vesalius.mesh.repairing.holes import MOST_EDGES, fill
+from vesalius.mesh.repairing.welding import apart, unflattened, unrepeated, welded
+from vesalius.mesh.repairing.winding import winding
 from vesalius.mesh.soundness import check
 from vesalius.mesh.surface import Surface, compacted
-from vesalius.mesh.welding import apart, unflattened, unrepeated, welded
-from vesalius.mesh.winding import winding
 
 LARGEST_HOLE_MM = 20.0
 """Larger holes are hardly damage: the image's border cut the structure, or half of it is missing."""
@@ -229,7 +229,7 @@ def _uncut(
         united = _union(made.surface, piece)
         if united is not None and check(united).is_sound:
             return replace(made, surface=united, resolved="united")
-    from vesalius.mesh.remeshing import remeshed
+    from vesalius.mesh.repairing.remeshing import remeshed
 
     surface, error_mm = remeshed(made.surface, step_mm=step_mm)
     return replace(made, surface=surface, resolved="remeshed", error_mm=error_mm)
