@@ -51,12 +51,12 @@ def oasis(data: Path, work: Path, _pylidc: Path | None) -> Iterator[Path]:
         yield target
 
 
-def middle_of_brains(data: Path, work: Path, _pylidc: Path | None) -> Iterator[Path]:
-    """The deep structures of brains, with what of the others lies around them, cut as by the border of an image."""
+def middle_of_a_brain(data: Path, work: Path, _pylidc: Path | None) -> Iterator[Path]:
+    """The deep structures of a brain, with what of the others lies around them, cut as by the border of an image."""
     from vesalius.io import read_labels
 
     start, shape = (80, 80, 80), (96, 96, 80)
-    for source in sorted(data.glob("synthseg_labelmaps/training_seg_0[1-4].nii.gz")):
+    for source in sorted(data.glob("synthseg_labelmaps/training_seg_01.nii.gz")):
         labels = read_labels(source)
         box = tuple(slice(s, s + n) for s, n in zip(start, shape, strict=True))
         write(LabelMap(labels.array[box], labels.grid.crop(start, shape), labels.labels), work / source.name)
@@ -111,8 +111,8 @@ SETS: dict[str, Callable[[Path, Path, Path | None], Iterator[Path]]] = {
     "liver and tumour, drawn": drawn_livers,
     "liver and spine, three slices": given("dicom_oddities/ct_3slice_with_seg/*_seg.nrrd"),
     "brain, OASIS": oasis,
-    "middle of the brain, SynthSeg": middle_of_brains,
-    "head, SynthSeg": given("synthseg_labelmaps/training_seg_0[1-2].nii.gz"),
+    "middle of the brain, SynthSeg": middle_of_a_brain,
+    "head, SynthSeg": given("synthseg_labelmaps/training_seg_01.nii.gz"),
 }
 
 
