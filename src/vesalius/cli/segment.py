@@ -70,6 +70,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--focus", action="store_true", help="look closely only where a coarse look found something: faster"
     )
     parser.add_argument(
+        "--by-slice",
+        choices=("auto", "axial", "coronal", "sagittal"),
+        help="segment volumes with a segmenter of pictures, slice by slice: across the coarsest axis (auto), or these",
+    )
+    parser.add_argument(
         "--resume", action="store_true", help="skip what is done in OUT, a folder, with this segmenter and settings"
     )
     parser.add_argument("--layout", default="auto", help="how a folder is arranged, see `vesalius index` (auto)")
@@ -146,7 +151,7 @@ def _refuse_settings_of_networks(args: argparse.Namespace) -> None:
     unset = {
         "mirror": None, "overlap": None, "channels": None, "members": None, "focus": False, "resume": False,
         "cluster": None, "backend": "auto", "memory": None, "device": "auto", "postprocess": True,
-        "outer": None,
+        "outer": None, "by_slice": None,
     }  # fmt: skip
     given = [name for name, value in unset.items() if getattr(args, name) != value]
     if given:
@@ -224,6 +229,7 @@ def _changed(args: argparse.Namespace) -> list[str]:
     names = ("mirror", "overlap", "channels", "members")
     changed = [name for name in names if getattr(args, name) is not None]
     changed += ["focus"] if args.focus else []
+    changed += ["by-slice"] if args.by_slice is not None else []
     changed += [] if args.postprocess else ["no-postprocess"]
     return changed + (["backend"] if Path(args.backend).is_dir() else [])
 
@@ -286,6 +292,7 @@ def _job(
         mirror=args.mirror,
         overlap=args.overlap,
         focus=args.focus,
+        slicing=args.by_slice,
         postprocess=args.postprocess,
         probabilities=args.probabilities,
         outer=outer,

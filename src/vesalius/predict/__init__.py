@@ -3,6 +3,7 @@
 from vesalius.predict.logits import as_it_is, logits_of
 from vesalius.predict.segment import Prediction, segment
 from vesalius.predict.segmenter import Segmenter, load_network, load_segmenter
+from vesalius.predict.slicewise import segment_slices
 from vesalius.predict.stages import coarse_classes, with_coarse
 
 __all__ = [
@@ -14,5 +15,6 @@ __all__ = [
     "load_segmenter",
     "logits_of",
     "segment",
+    "segment_slices",
     "with_coarse",
 ]

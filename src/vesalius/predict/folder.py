@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from vesalius.predict.pipeline import overlapped
 from vesalius.predict.results import source_of, write_labels, write_probabilities
 from vesalius.predict.segment import Prediction, segment
 from vesalius.predict.segmenter import Segmenter, load_segmenter
+from vesalius.predict.slicewise import Slicing, check_slicing, segment_slices
 from vesalius.predict.views import Mirror
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class FileJob:
         mirror: Over which mirror images to average.
         overlap: Of neighbouring windows.
         focus: Whether a coarse look finds where to look closely.
+        slicing: How a volume is cut into slices for a segmenter of pictures, see `segment_slices`; not where left out.
         postprocess: Whether to clean up.
         probabilities: Whether to write these too.
         outer: By structure, from which probability voxels belong to its outer region, which is written too, as
@@ -67,6 +69,7 @@ class FileJob:
     mirror: Mirror | None = None
     overlap: float | None = None
     focus: bool = False
+    slicing: Slicing | None = None
     postprocess: bool = True
     probabilities: bool = False
     outer: Mapping[str, float] | None = None
@@ -218,10 +221,11 @@ def _read(job: FileJob) -> _Loaded:
 
 def _compute(job: FileJob, loaded: _Loaded, segmenter: Segmenter, progress: Callable[[int, int], None] | None) -> _Made:
     began, counted = perf_counter(), segmenter.afresh()
+    check_slicing(job.slicing, loaded.image, segmenter.bundle.plan)
     try:
-        prediction = segment(
-            loaded.image,
-            counted,
+        look = partial(
+            segment,
+            bundle=counted,
             channels=job.channels,
             mirror=job.mirror,
             overlap=job.overlap,
@@ -229,8 +233,9 @@ def _compute(job: FileJob, loaded: _Loaded, segmenter: Segmenter, progress: Call
             probabilities=job.probabilities or bool(job.outer),
             memory_gib=job.memory_gib,
             focus=job.focus,
-            progress=progress,
         )
+        sliced = look if job.slicing is None else partial(segment_slices, see=look, slicing=job.slicing)
+        prediction = sliced(loaded.image, progress=progress)
     except MemoryError:
         raise VesaliusError("there is not enough memory for this image; try a smaller --memory") from None
     engines = sorted(counted.engines, key=lambda name: -counted.engines[name])
@@ -240,7 +245,7 @@ def _compute(job: FileJob, loaded: _Loaded, segmenter: Segmenter, progress: Call
     return _Made(
         prediction,
         outer_regions(prediction, plan, job.outer) if job.outer else {},
-        plan.calibrated,
+        loaded.image.meta.calibrated if job.slicing else plan.calibrated,
         segmenter.bundle.card.name,
         outputs,
         loaded.origin,

@@ -12,8 +12,8 @@ from phantoms import ball_case, ball_dataset, dataset_of, drawn_bundle, untraine
 from vesalius.bundle import Bundle
 from vesalius.cli import main
 from vesalius.cli.arguments import BACKENDS
-from vesalius.image import Volume
-from vesalius.io import read_labels, write
+from vesalius.image import Grid, Volume
+from vesalius.io import read, read_labels, write
 from vesalius.jobs import Share, run_jobs
 from vesalius.predict import backends, segment
 from vesalius.predict.journal import NAME as JOURNAL
@@ -322,3 +322,27 @@ def test_a_backend_by_name(deep, tmp_path, told):
     (done,) = told(*arguments, "-o", tmp_path / "out")["images"]
     assert done["backend"] == "torch-float32"
     assert main([*map(str, arguments[:-1]), "tensorrt", "-o", str(tmp_path / "out")]) == 2
+
+
+def test_a_volume_goes_through_a_segmenter_of_pictures_where_that_is_asked_for(flat, deep, tmp_path, told, printed):
+    """Two of its 18 slices, each segmented as a picture by hand, are those of the result."""
+    scan = volume(tmp_path / "scan.nii.gz")
+    asked = ("segment", scan, "--bundle", flat, "-o", tmp_path / "out")
+    words = printed(*asked, code=1)
+    assert "the image is a volume and the segmenter is for pictures: --by-slice" in words
+    (done,) = told(*asked, "--by-slice", "sagittal", "--resume")["images"]
+    found = read_labels(done["output"])
+    assert done["volume_ml"].keys() == {"ball", "core"}
+    assert "intervals" not in done
+    image = read(scan)
+    assert found.grid == image.grid
+    for x in (4, 9):  # y and z of this grid run to the back and to the head; on a screen, to the right and up
+        shown = image.array[:, x].transpose(0, 2, 1)[:, ::-1]
+        alone = segment(Volume(shown, Grid.from_spacing((16, 16), (1, 1)), image.meta), flat).labels.array
+        assert np.array_equal(found.array[x], alone[::-1].T)
+    assert len(np.unique(found.array)) > 1
+    again = told(*asked, "--by-slice", "axial", "--resume")["images"]
+    assert "done_before" not in again[0]  # another slicing is another result
+    assert "the segmenter is for volumes" in printed(
+        "segment", scan, "--bundle", deep, "-o", tmp_path / "deep", "--by-slice", "auto", code=1
+    )
