@@ -64,9 +64,9 @@ def test_settings_travel(job):
 def test_every_setting_reaches_segment(job, monkeypatch):
     given = {}
 
-    def spy(image, segmenter, **how):
-        given.update(how, backend=segmenter.backend, device=str(segmenter.device), members=segmenter.members)
-        return segment(image, segmenter, progress=None)
+    def spy(image, bundle, **how):
+        given.update(how, backend=bundle.backend, device=str(bundle.device), members=bundle.members)
+        return segment(image, bundle, progress=None)
 
     monkeypatch.setattr(home, "segment", spy)
     wanted = {
