@@ -75,10 +75,10 @@ def find_patients(folder: Path) -> tuple[tuple[Patient, ...], tuple[LeftOut, ...
         raise DataError(f"{folder.name}: no time points; the layout is {LOOKS_FOR}, {_OR_STUDIES}")
     left_out: list[LeftOut] = []
     patients = []
-    for place in places:
+    for patient, place in enumerate(places, start=1):
         visits: list[Visit] = []
         first = None
-        days, odd = _days(place)
+        days, odd = _days(place, f"patient {patient} of {len(places)}, in the order of the folders' names")
         left_out += odd
         for number, (day, path) in enumerate(sorted(days.items()), start=1):
             images, lesions, said = _files(path)
@@ -129,27 +129,31 @@ def scan(folder: Path, *, reference: str | None = None) -> Found:
     return Found(records, channels=tuple(shared), left_out=left_out, folders={r.id: (r.patient,) for r in records})
 
 
-def _days(folder: Path) -> tuple[dict[date, Path], list[LeftOut]]:
+def _days(folder: Path, called: str) -> tuple[dict[date, Path], list[LeftOut]]:
     """The time points of a patient by their day, and what is odd about it.
+
+    Args:
+        folder: Of the patient.
+        called: What errors call the patient: folders of DICOM often bear the name or number that the headers have.
 
     Raises:
         DataError: Two are of the same day, or a study has no date and its folder is not named by one.
     """
     named = _dated(folder)
     places = list(named.values()) or [place for place in subfolders(folder) if _studies(place)]
-    told = [_day_of(place, folder.name) for place in places]
+    told = [_day_of(place, called) for place in places]
     if named and not all(told):
         return named, []
     found: dict[date, Path] = {}
     for day, place in zip(told, places, strict=True):
         if day is None:
             raise DataError(
-                f"{folder.name}: {told.count(None)} of {len(told)} studies have no study date in their DICOM headers, "
+                f"{called}: {told.count(None)} of {len(told)} studies have no study date in their DICOM headers, "
                 "so that the time between them is not known: call the folders of its time points by their dates, or by "
                 "others that are as far apart: PATIENT/2024-03-18/SERIES"
             )
         if day in found:
-            raise DataError(f"{folder.name}: two of its time points are of the same day by their DICOM headers")
+            raise DataError(f"{called}: two time points are of the same day by their DICOM headers")
         found[day] = place
     if named and _intervals(found) != _intervals(named):
         reason = "its folders' names and the study dates of its DICOM headers are not as far apart: the headers count"
