@@ -10,7 +10,7 @@ from vesalius.cli.admission import add_admission, read_admission
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vesalius.image import Dataset
+    from vesalius.image import Dataset, Labels
     from vesalius.plan import Budget
 
 # As in `vesalius.plan.Network` and `vesalius.nets.specs.encoder.Encoder`, without their imports.
@@ -127,6 +127,56 @@ def label_values(text: str) -> dict[str, int]:
     if not all(name.strip() and value.strip().isdigit() for name, _, value in pairs):
         raise DataError(f"--labels must be written like liver=1,tumour=2, not {text!r}")
     return {name.strip(): int(value) for name, _, value in pairs}
+
+
+def named_values(text: str) -> Labels:
+    """The labels that ``--labels`` names; the value that is called ``ignore`` is the one that nobody looked at.
+
+    Raises:
+        DataError: The text is something else.
+
+    Example:
+        >>> labels = named_values("liver=1,ignore=9")
+        >>> labels.names, labels.ignore
+        (('liver',), 9)
+    """
+    from vesalius.image import Labels
+
+    values = label_values(text)
+    ignore = values.pop("ignore", None)
+    return Labels.of(values, ignore=ignore)
+
+
+def size_in_pixels(text: str) -> tuple[int, int]:
+    """Columns and rows: the type of an argument.
+
+    Example:
+        >>> size_in_pixels("1024x768")
+        (1024, 768)
+    """
+    try:
+        columns, rows = (int(part) for part in text.lower().split("x"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size in pixels like 1024x768") from None
+    return columns, rows
+
+
+def three_numbers(text: str, like: str = "numbers like 10,-20.5,30") -> tuple[float, float, float]:
+    """Three numbers with commas between: the type of an argument.
+
+    Args:
+        text: What was given.
+        like: What errors say that it should be.
+
+    Example:
+        >>> three_numbers("10,-20.5,30")
+        (10.0, -20.5, 30.0)
+    """
+    try:
+        x, y, z = (float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not three {like}") from None
+    return x, y, z
 
 
 def _named(dataset: Dataset, text: str) -> Dataset:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vesalius.cli.arguments import label_values
+from vesalius.cli.arguments import label_values, named_values
 
 if TYPE_CHECKING:
     from vesalius.image import Grid, LabelMap, Volume
@@ -216,17 +216,12 @@ def _image(work: _Work) -> Volume:
 
 
 def _labels(work: _Work, grid: Grid | None) -> LabelMap:
-    from vesalius.image import Labels
     from vesalius.io import is_dicom, read_labels
 
     args = work.args
     if grid is None and args.source is not None:
         grid = work.origin.grid
-    named = None
-    if args.labels is not None:
-        values = label_values(args.labels)
-        ignore = values.pop("ignore", None)
-        named = Labels.of(values, ignore=ignore)
+    named = None if args.labels is None else named_values(args.labels)
     found = read_labels(work.a, named, binarise_above=args.binarise_above, grid=grid)
     if found.labels.regions and is_dicom(work.a):
         joined = ", ".join(region.name for region in found.labels.regions)

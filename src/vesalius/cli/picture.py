@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vesalius.cli.arguments import size_in_pixels, three_numbers
 from vesalius.cli.seen import add_scene, chosen_values, read_scene
 
 if TYPE_CHECKING:
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
     from vesalius.report.panels import Panel
     from vesalius.report.projections import Projection
-    from vesalius.report.scene import Direction, Scene
+    from vesalius.report.scene import Scene
+    from vesalius.transform.screen import Direction
 
 HELP = "draw an image: slices, a montage or a projection, with structures over it; a turn as GIF or video"
 
@@ -24,7 +26,6 @@ _PLANES = ("axial", "coronal", "sagittal", "three")
 _KINDS = ("maximum", "minimum", "mean")
 _SIDES = ("anterior", "posterior", "left", "right", "superior", "inferior")
 _FORMATS = (".png", ".gif", ".mp4")
-_FASTEST_HZ = 50
 _TOLD = 6  # panels that are named one by one
 _SMALLEST, _LARGEST = 64, 8192  # pixels
 _SIZES = {".png": (1200, 900), ".gif": (640, 640), ".mp4": (640, 640)}
@@ -54,7 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "largest slice, of three planes their centre; without any the image's middle); --at=-30 for negative numbers",
     )
     section.add_argument("--slice", type=int, metavar="N", help="number of the slice, from 1")
-    section.add_argument("--normal", type=_triple, metavar="X,Y,Z", help="a slanted plane at right angles to this, LPS")
+    section.add_argument(
+        "--normal", type=three_numbers, metavar="X,Y,Z", help="a slanted plane at right angles to this, LPS"
+    )
     section.add_argument("--montage", type=int, metavar="N", help="so many slices through the image, or the structures")
     projection = parser.add_argument_group("projections")
     projection.add_argument("--project", choices=_KINDS, help="keep this value of each ray through the image")
@@ -107,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _panels(args: argparse.Namespace, scene: Scene) -> list[Panel]:
     """Slices, as they were asked for."""
-    from vesalius.report.scene import AXIS, flat_panel
+    from vesalius.report.scene import flat_panel
     from vesalius.report.sections import (
         index_of,
         largest_slice,
@@ -116,6 +119,7 @@ def _panels(args: argparse.Namespace, scene: Scene) -> list[Panel]:
         slice_panel,
         three_planes,
     )
+    from vesalius.transform.screen import AXIS
 
     if scene.volume.grid.ndim == 2:
         return [flat_panel(scene)]
@@ -141,8 +145,8 @@ def _point(args: argparse.Namespace, scene: Scene) -> NDArray[np.float64]:
     """The point that ``--at`` means, LPS: the middle of the structures, of the surfaces, of the image if left out."""
     import numpy as np
 
-    from vesalius.report.scene import AXIS
     from vesalius.report.sections import centre_mm, slice_near
+    from vesalius.transform.screen import AXIS
 
     grid = scene.volume.grid
     middle = (np.asarray(grid.shape) - 1) / 2
@@ -218,6 +222,7 @@ def _write(args: argparse.Namespace, scene: Scene, panels: list[Panel]) -> tuple
 def _refuse(args: argparse.Namespace) -> None:
     """Refuse what cannot be drawn or written before anything is read."""
     from vesalius.errors import DataError, FormatError
+    from vesalius.io.footage.animation import FASTEST_HZ
 
     target = Path(args.output)
     suffix = target.suffix.lower()
@@ -268,8 +273,8 @@ def _refuse(args: argparse.Namespace) -> None:
     for broken, message in rules:
         if broken:
             raise DataError(message)
-    if suffix != ".png" and not (args.seconds > 0 and 0 < args.frames / args.seconds <= _FASTEST_HZ):
-        raise DataError(f"a turn shows at most {_FASTEST_HZ} pictures a second, in more than 0 s")
+    if suffix != ".png" and not (args.seconds > 0 and 0 < args.frames / args.seconds <= FASTEST_HZ):
+        raise DataError(f"a turn shows at most {FASTEST_HZ} pictures a second, in more than 0 s")
 
 
 def _refuse_unplaced(args: argparse.Namespace, scene: Scene) -> None:
@@ -296,25 +301,14 @@ def _where(text: str) -> str | float | tuple[float, float, float]:
     if text in ("centre", "largest"):
         return text
     try:
-        return float(text) if "," not in text else _triple(text)
+        return float(text) if "," not in text else three_numbers(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is neither mm, nor X,Y,Z, nor centre or largest") from None
 
 
-def _triple(text: str) -> tuple[float, float, float]:
-    try:
-        x, y, z = (float(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not three numbers like 10,-20.5,30") from None
-    return x, y, z
-
-
 def _size(text: str) -> tuple[int, int]:
     """Columns and rows: the type of an argument."""
-    try:
-        columns, rows = (int(part) for part in text.lower().split("x"))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size in pixels like 1024x768") from None
+    columns, rows = size_in_pixels(text)
     if not all(_SMALLEST <= n <= _LARGEST for n in (columns, rows)):
         raise argparse.ArgumentTypeError(f"pictures have {_SMALLEST} to {_LARGEST} pixels on a side, not {text}")
     return columns, rows

@@ -7,7 +7,8 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from vesalius.cli.surfaces import read_surfaces
+from vesalius.cli.arguments import three_numbers
+from vesalius.cli.surfaces import add_choice, read_surfaces
 
 if TYPE_CHECKING:
     from vesalius.mesh.printing import Connectors, Cut, Prepared, Proof
@@ -27,10 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="OUT", help="a file (.3mf, .stl, …), or a new folder with a file each"
     )
-    parser.add_argument("--labels", metavar="NAME=VALUE,…", help="what a label map's values mean")
-    parser.add_argument(
-        "--structure", metavar="NAME", action="append", help="only this one; may be given several times"
-    )
+    add_choice(parser)
     size = parser.add_argument_group("size")
     size.add_argument("--scale", type=float, default=1.0, metavar="FACTOR", help="of the print to the patient (1)")
     size.add_argument(
@@ -197,12 +195,7 @@ def _row(proof: Proof) -> dict[str, Any]:
 
 
 def _lengths(text: str) -> tuple[float, float, float]:
-    """Three lengths with commas between: the type of an argument."""
-    try:
-        width, depth, height = (float(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not three lengths like 250,210,220") from None
-    return width, depth, height
+    return three_numbers(text, "lengths like 250,210,220")
 
 
 def _cut(text: str) -> tuple[str, float]:

@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vesalius.cli.surfaces import opacities, read_surfaces
+from vesalius.cli.arguments import size_in_pixels
+from vesalius.cli.surfaces import add_choice, opacities, read_surfaces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,6 @@ _SIDES = ("anterior", "posterior", "left", "right", "superior", "inferior")
 _FORMATS = (".png", ".gif", ".mp4", ".html")
 _FRAMES, _SECONDS = 60, 6.0
 _SIZE = (1024, 768)
-_FASTEST_HZ = 50
 _COLOURS = {"white": (255, 255, 255), "black": (0, 0, 0), "grey": (128, 128, 128), "transparent": None}
 
 
@@ -42,10 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--title", metavar="TEXT", help="heading of a page (3D view); give it no patient's name")
     parser.add_argument("--frames", type=int, metavar="N", help=f"pictures of a turn-table ({_FRAMES})")
     parser.add_argument("--seconds", type=float, metavar="S", help=f"that a turn takes ({_SECONDS:g})")
-    parser.add_argument("--labels", metavar="NAME=VALUE,…", help="what a label map's values mean")
-    parser.add_argument(
-        "--structure", metavar="NAME", action="append", help="only this one; may be given several times"
-    )
+    add_choice(parser)
     parser.add_argument(
         "--values",
         metavar="NAME",
@@ -64,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--perspective", action="store_true", help="what is nearer looks larger; there is no scale bar then"
     )
     look = parser.add_argument_group("how it looks")
-    look.add_argument("--size", type=_size, default=_SIZE, metavar="WxH", help="in pixels (1024x768)")
+    look.add_argument("--size", type=size_in_pixels, default=_SIZE, metavar="WxH", help="in pixels (1024x768)")
     look.add_argument(
         "--background",
         type=_background,
@@ -133,6 +130,7 @@ def run(args: argparse.Namespace) -> int:
 def _refuse(args: argparse.Namespace) -> None:
     """Refuse what cannot be drawn or written before anything is read."""
     from vesalius.errors import DataError, FormatError
+    from vesalius.io.footage.animation import FASTEST_HZ
     from vesalius.mesh.rendering.picture import refuse_size
     from vesalius.mesh.rendering.raster import opencv
     from vesalius.mesh.rendering.turn import refuse_frames
@@ -156,9 +154,9 @@ def _refuse(args: argparse.Namespace) -> None:
     refuse_frames(frames, args.size)
     if args.background is None:
         raise DataError(f"a {suffix[1:].upper()} has no transparent background: choose a colour with --background")
-    if not (seconds > 0 and frames / seconds <= _FASTEST_HZ):
+    if not (seconds > 0 and frames / seconds <= FASTEST_HZ):
         raise DataError(
-            f"a turn-table shows at most {_FASTEST_HZ} pictures a second: {frames} take {frames / _FASTEST_HZ:g} s or "
+            f"a turn-table shows at most {FASTEST_HZ} pictures a second: {frames} take {frames / FASTEST_HZ:g} s or "
             f"longer, not {seconds:g}"
         )
 
@@ -240,15 +238,6 @@ def _tell(args: argparse.Namespace, surfaces: Sequence[Surface | Painted], shown
     if told["left_out"]:
         print(f"nothing to see of: {', '.join(told['left_out'])}")
     print(f"written to {args.output}")
-
-
-def _size(text: str) -> tuple[int, int]:
-    """Columns and rows: the type of an argument."""
-    try:
-        columns, rows = (int(part) for part in text.lower().split("x"))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size in pixels like 1024x768") from None
-    return columns, rows
 
 
 def _background(text: str) -> tuple[int, ...] | None:

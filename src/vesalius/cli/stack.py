@@ -101,17 +101,12 @@ def _refuse(args: argparse.Namespace) -> None:
 
 def _labels(args: argparse.Namespace) -> tuple[LabelMap, Numbered | None]:
     """The slices on one grid, and their files where each has its own."""
-    from vesalius.cli.arguments import label_values
+    from vesalius.cli.arguments import named_values
     from vesalius.errors import DataError
-    from vesalius.image import Labels
     from vesalius.io import read_labels
     from vesalius.io.slices import number_slices, read_label_slices, slice_files
 
-    named = None
-    if args.labels is not None:
-        values = label_values(args.labels)
-        ignore = values.pop("ignore", None)
-        named = Labels.of(values, ignore=ignore)
+    named = None if args.labels is None else named_values(args.labels)
     paths = slice_files([Path(path) for path in args.slices])
     if len(paths) == 1:
         found = read_labels(paths[0], named, binarise_above=args.binarise_above)
@@ -160,11 +155,12 @@ def _resolution(args: argparse.Namespace, labels: LabelMap, axis: int | None) ->
 def _tell(args: argparse.Namespace, labels: LabelMap, files: Numbered | None, made: Stacked) -> None:
     import numpy as np
 
+    from vesalius.transform.sampling import coarsest_axis
+
     number = (lambda k: k) if files is None else files.number
     axis = 2 if files is not None else args.axis
-    spacing = list(labels.grid.spacing_mm)
-    across = int(2 - np.argmax(spacing[::-1])) if axis is None else axis
-    flat = np.asarray([s for k, s in enumerate(spacing) if k != across])
+    across = coarsest_axis(labels.grid) if axis is None else axis
+    flat = np.asarray([s for k, s in enumerate(labels.grid.spacing_mm) if k != across])
     moved = np.linalg.norm(made.jitter.shifts * flat, axis=1)
     told: dict[str, Any] = {
         "output": args.output,

@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 COMPRESSIONS = ("none", "quantised", "draco")
 
 
+def add_choice(parser: argparse.ArgumentParser) -> None:
+    """Which structures of a mesh or of a label map."""
+    parser.add_argument("--labels", metavar="NAME=VALUE,…", help="what a label map's values mean")
+    parser.add_argument(
+        "--structure", metavar="NAME", action="append", help="only this one; may be given several times"
+    )
+
+
 def add_files(parser: argparse.ArgumentParser) -> None:
     """How mesh files are written, and the series that a DICOM object belongs to."""
     parser.add_argument("--axes", choices=("lps", "ras"), default="lps", help="of the file; not of .glb and .dcm (lps)")
@@ -120,15 +128,10 @@ def read_surfaces(path: str, names: Sequence[str] | None, labels: str | None = N
 
 def named_labels(path: str, labels: str | None, *, grid: Grid | None = None) -> LabelMap:
     """A label map, its values named by ``--labels`` where that is given; of contours, on a grid."""
-    from vesalius.cli.arguments import label_values
-    from vesalius.image import Labels
+    from vesalius.cli.arguments import named_values
     from vesalius.io import read_labels
 
-    if labels is None:
-        return read_labels(path, grid=grid)
-    values = label_values(labels)
-    ignore = values.pop("ignore", None)
-    return read_labels(path, Labels.of(values, ignore=ignore), grid=grid)
+    return read_labels(path, None if labels is None else named_values(labels), grid=grid)
 
 
 def opacities(args: argparse.Namespace) -> dict[str, float]:

@@ -138,10 +138,10 @@ def segment(
         "postprocessing": list(steps.words) if postprocess else [],
         "device": str(segmenter.device),
     }
-    labels = LabelMap(_turned_back(values, canonical, image.grid), image.grid, plan.labels)
+    labels = LabelMap(turned_back(values, canonical, image.grid), image.grid, plan.labels)
     if chances is None:
         return Prediction(labels, None, told)
-    turned = _turned_back(chances, canonical, image.grid)
+    turned = turned_back(chances, canonical, image.grid)
     return Prediction(labels, Volume(turned, image.grid, Meta(calibrated=image.meta.calibrated)), told)
 
 
@@ -152,7 +152,7 @@ def _by_pixels(image: Volume, classifier: PixelClassifier | str | Path, *, proba
     return Prediction(loaded.classify(image), loaded.probabilities(image) if probabilities else None, told)
 
 
-def _turned_back(array: NDArray[Any], canonical: Grid, grid: Grid) -> NDArray[Any]:
+def turned_back(array: NDArray[Any], canonical: Grid, grid: Grid) -> NDArray[Any]:
     """What lies on an image's canonical grid, its axes in the image's own order and sense; a view, nothing is moved."""
     (ours, our_signs), (theirs, their_signs) = canonical.nearest_axes(), grid.nearest_axes()
     order = [ours.index(axis) for axis in theirs]

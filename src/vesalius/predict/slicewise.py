@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vesalius.errors import DataError, GeometryError, unknown_name
 from vesalius.image import Grid, LabelMap, Meta, Volume
 from vesalius.plan import Plan
-from vesalius.predict.segment import Prediction
+from vesalius.predict.segment import Prediction, turned_back
+from vesalius.transform import reorient
+from vesalius.transform.sampling import coarsest_axis
+from vesalius.transform.screen import AXIS, CODES, Direction
 
-Slicing = Literal["auto", "axial", "coronal", "sagittal"]
-SLICINGS: tuple[Slicing, ...] = ("auto", "axial", "coronal", "sagittal")
-
-# By the patient axis across the slices, x, y or z: those that run down and to the right of a picture, and in which
-# sense. Source: the radiological convention; one looks from the feet, from the front, or from the left.
-_ON_SCREEN = {2: ((1, 1), (0, 1)), 1: ((2, -1), (0, 1)), 0: ((2, -1), (1, 1))}
-_NORMALS = {"sagittal": 0, "coronal": 1, "axial": 2}
+Slicing = Literal["auto"] | Direction
+_SLICINGS = ("auto", *get_args(Direction))
 
 
 def segment_slices(
@@ -57,26 +54,28 @@ def segment_slices(
         >>> found.labels.array[0, 0].tolist(), found.provenance["slices"]
         ([0, 0, 1, 1], 'axial')
     """
-    if slicing not in SLICINGS:
-        raise DataError(unknown_name("slicing", str(slicing), SLICINGS))
+    if slicing not in _SLICINGS:
+        raise DataError(unknown_name("slicing", str(slicing), _SLICINGS))
     if volume.grid.ndim != 3:
         raise GeometryError(f"the image is {volume.grid.ndim}D: only a volume has slices")
-    order, senses, plane = _laid(volume.grid, slicing)
-    shown = _turned(volume.array, order, senses)
-    grid = Grid.from_spacing(shown.shape[2:], [volume.grid.spacing_mm[axis] for axis in order[1:]])
-    found = []
-    for number in range(shown.shape[1]):
-        found.append(see(Volume(np.ascontiguousarray(shown[:, number]), grid, volume.meta)))
+    direction = _coarsest(volume.grid) if slicing == "auto" else slicing
+    right_down_away = CODES["radiological"][direction]
+    shown = reorient(volume, right_down_away[1] + right_down_away[0] + right_down_away[2])  # rows, columns, slices
+    grid = Grid.from_spacing(shown.grid.shape[:2], shown.grid.spacing_mm[:2])
+    found, count = [], shown.grid.shape[2]
+    for number in range(count):
+        found.append(see(Volume(np.ascontiguousarray(shown.array[..., number]), grid, volume.meta)))
         if progress is not None:
-            progress(number + 1, shown.shape[1])
-    values = _turned_back(np.stack([one.labels.array for one in found])[None], order, senses)[0]
+            progress(number + 1, count)
+    values = turned_back(np.stack([one.labels.array for one in found], axis=-1), shown.grid, volume.grid)
     labels = LabelMap(np.ascontiguousarray(values), volume.grid, found[0].labels.labels)
-    told = {**found[0].provenance, "slices": plane}
+    told = {**found[0].provenance, "slices": direction}
     chances = [one.probabilities.array for one in found if one.probabilities is not None]
     if len(chances) < len(found):
         return Prediction(labels, None, told)
-    turned = np.ascontiguousarray(_turned_back(np.stack(chances, axis=1), order, senses))
-    return Prediction(labels, Volume(turned, volume.grid, Meta(calibrated=volume.meta.calibrated)), told)
+    turned = turned_back(np.stack(chances, axis=-1), shown.grid, volume.grid)
+    meta = Meta(calibrated=volume.meta.calibrated)
+    return Prediction(labels, Volume(np.ascontiguousarray(turned), volume.grid, meta), told)
 
 
 def check_slicing(slicing: Slicing | None, image: Volume, plan: Plan) -> None:
@@ -98,27 +97,6 @@ def check_slicing(slicing: Slicing | None, image: Volume, plan: Plan) -> None:
         raise DataError("the segmenter is for volumes: leave --by-slice out")
 
 
-def _laid(grid: Grid, slicing: Slicing) -> tuple[tuple[int, int, int], tuple[int, int, int], str]:
-    """The index axes across the slices, down and to the right; the sense in which each is gone through; the plane."""
-    axes, signs = grid.nearest_axes()
-    if slicing == "auto":
-        coarsest = max(range(3), key=lambda axis: (round(grid.spacing_mm[axis], 6), axis))
-        normal = axes[coarsest]
-    else:
-        normal = _NORMALS[slicing]
-    (down, down_sense), (right, right_sense) = _ON_SCREEN[normal]
-    order = axes.index(normal), axes.index(down), axes.index(right)
-    senses = 1, down_sense * signs[order[1]], right_sense * signs[order[2]]
-    return order, senses, next(name for name, axis in _NORMALS.items() if axis == normal)
-
-
-def _turned(array: NDArray[Any], order: tuple[int, int, int], senses: tuple[int, int, int]) -> NDArray[Any]:
-    """``(channels, *grid)`` as ``(channels, slices, rows, columns)``; a view."""
-    turned = array.transpose(0, *(axis + 1 for axis in order))
-    return np.asarray(np.flip(turned, tuple(k + 1 for k, sense in enumerate(senses) if sense < 0)))
-
-
-def _turned_back(array: NDArray[Any], order: tuple[int, int, int], senses: tuple[int, int, int]) -> NDArray[Any]:
-    """What `_turned` made, as it was; a view."""
-    flipped = np.asarray(np.flip(array, tuple(k + 1 for k, sense in enumerate(senses) if sense < 0)))
-    return flipped.transpose(0, *(order.index(axis) + 1 for axis in range(3)))
+def _coarsest(grid: Grid) -> Direction:
+    across = grid.nearest_axes()[0][coarsest_axis(grid)]
+    return next(direction for direction, axis in AXIS.items() if axis == across)

@@ -13,8 +13,9 @@ from vesalius.image import LabelMap, Volume
 from vesalius.report.canvas import write_png
 from vesalius.report.display import shown_window
 from vesalius.report.panels import Panel, draw_panels
-from vesalius.report.scene import AXIS, Direction, Scene, flat_panel
+from vesalius.report.scene import Scene, flat_panel
 from vesalius.report.sections import slice_panel
+from vesalius.transform.screen import AXIS, Direction
 
 
 def overlay(

@@ -15,8 +15,9 @@ from vesalius.mesh.rendering.camera import Camera
 from vesalius.report.display import is_colour, percentiles
 from vesalius.report.panels import Panel
 from vesalius.report.rays import Kept, Kind, sheared
-from vesalius.report.scene import AXIS, CODES, Direction, Scene, letters_of
+from vesalius.report.scene import Scene, letters_of
 from vesalius.transform.reorient import reorient
+from vesalius.transform.screen import AXIS, CODES, Direction
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,27 +18,9 @@ from vesalius.report.display import grey, is_colour
 from vesalius.report.panels import Line, Panel
 from vesalius.transform.partition import Plane
 from vesalius.transform.reorient import reorient
-
-Direction = Literal["axial", "coronal", "sagittal"]
-"""Of a slice: from head to feet, from front to back, from side to side."""
-
-Convention = Literal["radiological", "neurological"]
-"""On which side the patient's right is: on the left of the picture, as if seen from the feet and the front, or on the
-right."""
+from vesalius.transform.screen import AXIS, CODES, Convention, Direction
 
 Image = TypeVar("Image", Volume, LabelMap)
-
-AXIS: dict[Direction, int] = {"axial": 2, "coronal": 1, "sagittal": 0}
-"""The axis in LPS that a slice lies across."""
-
-CODES: dict[Convention, dict[Direction, str]] = {
-    "radiological": {"axial": "LPS", "coronal": "LIP", "sagittal": "PIR"},
-    "neurological": {"axial": "RPI", "coronal": "RIA", "sagittal": "PIR"},
-}
-"""Where the axes of a picture point: to the right, down, and away from who looks.
-
-Source: DICOM PS3.3 C.7.6.1.1.1 (letters); the two conventions as in nibabel's "Radiological and neurological".
-"""
 
 
 @dataclass(frozen=True, eq=False)

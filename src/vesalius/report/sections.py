@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from vesalius.errors import DataError, GeometryError
 from vesalius.image import Grid, LabelMap
 from vesalius.report.panels import Panel
-from vesalius.report.scene import AXIS, Convention, Direction, Image, Scene, panel_of, slice_at
+from vesalius.report.scene import Image, Scene, panel_of, slice_at
 from vesalius.transform.resample import resample
+from vesalius.transform.screen import AXIS, Convention, Direction
 
 _SQUARE = 1e-3  # cosine of an angle that is right
 _MOST = 4096  # pixels on a side of a slanted plane

@@ -196,6 +196,17 @@ def tile_shape(shape: Sequence[int], edge: int, points: int) -> tuple[int, ...]:
     return (max(8, min(points // int(np.prod(fast)), -(-shape[0] // 8))), *fast)
 
 
+def coarsest_axis(grid: Grid) -> int:
+    """The axis of the coarsest spacing, to a millionth of it; of several the last.
+
+    Example:
+        >>> coarsest_axis(Grid.from_spacing((9, 9, 9), (3.0, 1.0, 3.0)))
+        2
+    """
+    spacing = np.asarray(grid.spacing_mm)
+    return int(np.flatnonzero(spacing > spacing.max() * (1 - 1e-6))[-1])
+
+
 def coarse_axis(grid: Grid, *, threshold: float = _ANISOTROPY) -> int | None:
     """Find the through-plane axis of an anisotropic grid: the one along which interpolation cannot be trusted.
 

@@ -21,6 +21,7 @@ from vesalius.transform.align_slices import (
     outline_channels,
 )
 from vesalius.transform.between_slices import interpolate_slices
+from vesalius.transform.sampling import coarsest_axis
 
 Alignment = Literal["none", "shift", "rigid"]
 """Slices stay where they are; are shifted; are shifted and turned."""
@@ -92,7 +93,7 @@ def stack_slices(
     """
     _check(labels, axis, image, align, spacing_mm)
     spacing = np.asarray(labels.grid.spacing_mm)
-    across = int(2 - np.argmax(spacing[::-1])) if axis is None else axis
+    across = coarsest_axis(labels.grid) if axis is None else axis
     stack = np.moveaxis(labels.array, across, 0)
     values = [value for value in labels.counts() if value not in (0, labels.labels.ignore)]
     gone = {int(k) for k in missing} | (_empty_between(stack, values) if fill_empty else set())

@@ -16,6 +16,9 @@ from vesalius.io.footage.video import CODECS, new_video
 ANIMATIONS = (".gif", *CODECS)
 """What can be written, by extension."""
 
+FASTEST_HZ = 50
+"""Pictures a second: a GIF's viewers show none for a shorter time."""
+
 _COLOURS = 256  # of a GIF
 _LOOKED_AT = 1_000_000  # pixels of which a GIF's colours are chosen
 _PLAYED = {".mp4": "vp09"}  # VP9 is what browsers play of that which OpenCV's wheels write; it takes its time
@@ -64,8 +67,8 @@ def write_animation(
     suffix = target.suffix.lower()
     if suffix not in ANIMATIONS:
         raise FormatError(f"cannot write {target.name}: {unknown_name('animation', suffix, ANIMATIONS)}")
-    if not 0 < rate_hz <= 50:
-        raise DataError(f"an animation shows above 0 and at most 50 pictures a second, not {rate_hz:g}")
+    if not 0 < rate_hz <= FASTEST_HZ:
+        raise DataError(f"an animation shows above 0 and at most {FASTEST_HZ} pictures a second, not {rate_hz:g}")
     shapes = {picture.shape for picture in pictures}
     if len(shapes) != 1 or len(pictures[0].shape) != 3 or pictures[0].shape[2] != 3:
         raise DataError(f"an animation needs one picture or more, all of one shape (rows, columns, 3), not {shapes}")
