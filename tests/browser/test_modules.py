@@ -325,8 +325,11 @@ class TestWindows:
             }
             return made;
         }"""
-        expected = sliding_window(torch.from_numpy(image), network, size, 3, overlap=0.4, views=views_of(axes))
+        swapped = [1, 0, 2] if len(shape) == 3 else []
+        views = views_of(axes, outputs=swapped)
+        expected = sliding_window(torch.from_numpy(image), network, size, 3, overlap=0.4, views=views)
         windows = {"size": list(size), "overlap": 0.4, "sigmaShare": 0.125, "mirrorAxes": list(axes)}
+        windows |= {"mirroredOutputs": swapped} if swapped else {}
         channels = [typed(channel) for channel in image]
         found = ask("windows.js", "slidingWindow", channels, list(shape), {"code": code}, 3, windows)
         np.testing.assert_allclose(np.array(found).reshape(expected.shape), expected, rtol=0, atol=2e-6)

@@ -36,6 +36,7 @@ def apply(
     patch_size: Sequence[int],
     *,
     outside_label: int = 0,
+    mirrored_labels: Sequence[int] = (),
 ) -> tuple[Float[Tensor, "b c *patch"], Integer[Tensor, " b *patch"]]:
     """Turn, crop, mirror and disturb a batch as its parameters say; nothing here is left to chance.
 
@@ -52,6 +53,8 @@ def apply(
         patch_size: Voxels on each axis of the result, at most those of the source.
         outside_label: What a label becomes where the patch looks beyond the source; there images are 0. Give the
             value that the loss ignores to leave those voxels out.
+        mirrored_labels: What each label from 0 on becomes where the first axis is mirrored, for structures that are one
+            another's mirror image; negative labels, and all when left out, stay what they are.
 
     Returns:
         ``(b, c, *patch)`` images, float32, and ``(b, *patch)`` labels of the type that came in: copies.
@@ -82,6 +85,11 @@ def apply(
     patches, patch_labels = crop(images, labels, p.mirror, size)
     imaged = {k: patches[k] != 0 for k in _places(p.zero_outside)}
     _displace(images, labels, p, patches, patch_labels, imaged, outside_label)
+    if mirrored_labels:
+        table = patch_labels.new_tensor(mirrored_labels)
+        for k in _places(p.mirror[:, 0]):
+            one = patch_labels[k]
+            patch_labels[k] = torch.where(one < 0, one, table[one.clamp(min=0).long()])
     if p.kinds:
         patches, patch_labels = strip(patches, patch_labels, p.kind_kept, ignored=outside_label)
         patches = paint(patches, p.kind_mean, p.kind_std, p.paint_seed)

@@ -26,6 +26,7 @@ from vesalius.io.atomic import atomic_folder, make_folder, write_text
 from vesalius.plan import prepare
 from vesalius.predict import Segmenter, coarse_classes, load_segmenter, with_coarse
 from vesalius.predict.backends import Run, find_backend
+from vesalius.predict.views import planned_views
 
 ACCEPTED_LOSS = 0.01
 """Loss of Dice, of the label that loses most, above which a quantised artefact is refused."""
@@ -153,7 +154,7 @@ def _parity(model: Model, artefact: Artefact, run: Run, windows: list[Tensor], s
         PlanError: It does not say the same.
     """
     plan = model.bundle.plan
-    network = mirrored(model.network, plan.mirror_axes) if artefact.mirrored else model.network
+    network = mirrored(model.network, planned_views(plan)) if artefact.mirrored else model.network
     reference = find_backend("torch-float32").load([network], tuple(windows[0].shape))
     larger = enlarged(windows[0], artefact.free_axes)
     try:

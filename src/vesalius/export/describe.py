@@ -163,6 +163,9 @@ def _windows(plan: Plan, artefact: Artefact) -> dict[str, Any]:
         "mirror_axes": [] if artefact.mirrored else mirrored,
         "mirroring": "the mean of the logits over all combinations of mirrored axes, each turned back",
     }
+    if plan.paired_labels and 0 in plan.mirror_axes and not artefact.mirrored:
+        found["mirrored_outputs"] = list(plan.mirrored_outputs)
+        found["mirroring"] += f"; where {mirrored[0]} is mirrored, output n is taken from output mirrored_outputs[n]"
     if artefact.mirrored:
         found["mirrored_by_the_network"] = mirrored
     if isinstance(plan.network, SlicesSpec):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from vesalius.predict.backends.engine import Mean
+from vesalius.predict.views import AS_IT_IS, Views
 
 
 def averaged(networks: Sequence[nn.Module]) -> nn.Module:
@@ -20,35 +20,36 @@ def averaged(networks: Sequence[nn.Module]) -> nn.Module:
     return networks[0] if len(networks) == 1 else Mean(networks).eval()
 
 
-def mirrored(network: nn.Module, axes: Sequence[int]) -> nn.Module:
-    """A network whose logits are the mean over all combinations of mirrored axes; for no axes, the network itself.
+def mirrored(network: nn.Module, views: Views) -> nn.Module:
+    """A network whose logits are the mean over some looks at a window; for the window alone, the network itself.
 
     Args:
         network: In evaluation mode.
-        axes: Of the grid, from 0.
+        views: The looks, such as `vesalius.predict.views.planned_views`.
 
     Example:
         >>> import torch
-        >>> network = mirrored(nn.Conv2d(1, 2, 3, padding=1), (0, 1))
+        >>> from vesalius.predict.views import views_of
+        >>> network = mirrored(nn.Conv2d(1, 2, 3, padding=1), views_of((0, 1)))
         >>> x = torch.randn(1, 1, 4, 6)
         >>> torch.allclose(network(x), network(x.flip(2)).flip(2), atol=1e-6)
         True
     """
-    return Mirrored(network, axes).eval() if axes else network
+    return Mirrored(network, views).eval() if views != AS_IT_IS else network
 
 
 class Mirrored(nn.Module):
     """The mean of a network's logits over mirror images, each turned back."""
 
-    def __init__(self, network: nn.Module, axes: Sequence[int]) -> None:
+    def __init__(self, network: nn.Module, views: Views) -> None:
         super().__init__()
         self.network = network
-        dims = [axis + 2 for axis in axes]
-        self.turns = [list(turn) for count in range(1, len(dims) + 1) for turn in combinations(dims, count)]
+        self.views = views
 
     def forward(self, x: Float[Tensor, "b c *grid"]) -> Float[Tensor, "b outputs *grid"]:
         """Look at every mirror image."""
-        total: Tensor = self.network(x)
-        for turn in self.turns:
-            total = total + self.network(x.flip(turn)).flip(turn)
-        return total / (1 + len(self.turns))
+        first, *others = self.views
+        total = first.back(self.network(first.of(x)))
+        for view in others:
+            total = total + view.back(self.network(view.of(x)))
+        return total / len(self.views)

@@ -40,11 +40,12 @@ def write(model: Model, folder: Path) -> Artefact:
     from vesalius.export.graph import mirrored
     from vesalius.export.sizes import free_axes
     from vesalius.export.torchscript import trace
+    from vesalius.predict.views import planned_views
 
     plan = model.bundle.plan
     for name in ("configs", "models", "docs"):
         make_folder(folder / name)
-    trace(mirrored(model.network, plan.mirror_axes), model.windows, folder / FILE)
+    trace(mirrored(model.network, planned_views(plan)), model.windows, folder / FILE)
     after, unsaid = _after(model.bundle)
     _write_json(folder / "configs" / "metadata.json", _metadata(model.bundle))
     _write_json(folder / "configs" / "inference.json", _inference(plan, after))

@@ -12,6 +12,7 @@ from vesalius.plan.budget import Budget
 from vesalius.plan.candidates import encoder_of
 from vesalius.plan.choice import Candidate, StepSeconds, Stopwatch, enough_steps, expected_steps, measured
 from vesalius.plan.fingerprint import Fingerprint
+from vesalius.plan.pairs import Pairs
 from vesalius.plan.plan import Plan, Reason
 from vesalius.plan.preparation import Preparation
 from vesalius.plan.regions import region_outputs
@@ -63,8 +64,9 @@ def adapt_plan(
     network = replace_channels(base.network, len(facts.channels), outputs)
     spacing, spacing_why = _spacing(facts, base)
     schemes, scheme_why = rules.normalisations(facts, encoder=encoder_of(network))
-    mirrors, mirror_why = rules.mirror_axes(known)
-    mirrors = tuple(axis for axis in base.augmentation.mirror_axes if axis in mirrors)
+    pairs = _still_paired(base, labels)
+    may_mirror, mirror_why = rules.mirror_axes(known, pairs)
+    mirrors = tuple(axis for axis in base.augmentation.mirror_axes if axis in may_mirror)
     candidate = Candidate("the network to go on from", network, base.patch_size, base.batch_size)
     stopwatch = Stopwatch(step_seconds or measured(budget))
     steps = enough_steps(budget, expected_steps(budget, candidate, stopwatch))
@@ -96,7 +98,8 @@ def adapt_plan(
         loss=replace(base.loss, class_weights=()),
         optimisation=base.optimisation.for_steps(steps),
         augmentation=replace(base.augmentation, mirror_axes=mirrors),
-        mirror_axes=tuple(axis for axis in base.mirror_axes if axis in mirrors),
+        mirror_axes=tuple(axis for axis in base.mirror_axes if axis in may_mirror),
+        paired_labels=pairs,
         regions=regional,
         budget=budget,
         reasons=tuple(Reason(name, why) for name, why in reasons.items()),
@@ -119,6 +122,14 @@ def _joined(old: Labels, new: Labels) -> Labels:
             joined.append(replace(label, value=free))
     joined += [label for label in new.labels if label.name not in old.names]
     return Labels(tuple(joined), ignore=new.ignore)
+
+
+def _still_paired(base: Plan, labels: Labels) -> Pairs:
+    """The pairs of the base of which both are still there, by name; their values may be others."""
+    names = {label.value: label.name for label in base.labels.labels}
+    pairs = [(names[left], names[right]) for left, right in base.paired_labels]
+    there = [pair for pair in pairs if set(pair) <= set(labels.names)]
+    return tuple((labels[left].value, labels[right].value) for left, right in there)
 
 
 def _turned(base: Plan) -> Preparation:

@@ -13,12 +13,13 @@ from vesalius.errors import PlanError, unknown_name
 from vesalius.image import Labels, Region
 from vesalius.nets import NetworkSpec, SlicesSpec, divisor
 from vesalius.plan.budget import Budget
+from vesalius.plan.pairs import check_pairs, in_the_mirror
 from vesalius.plan.preparation import Preparation
 from vesalius.plan.recipe import Loss, Optimisation
 from vesalius.plan.regions import check_order, label_outputs, region_outputs
 from vesalius.transform import Normalisation
 
-PLAN_VERSION = 3
+PLAN_VERSION = 4
 _OPTIMISER = "optimisation.optimiser"
 
 Configuration = Literal["2d", "2.5d", "3d", "3d_lowres", "3d_cascade"]
@@ -57,6 +58,9 @@ class Plan:
         validation_fraction: Share of the patients held out to watch the training, at least one if there are two.
         overlap: Of neighbouring windows when segmenting, 0 to less than 1.
         mirror_axes: Axes mirrored when segmenting; the logits of all combinations are averaged.
+        paired_labels: Values of two labels each that are one another's mirror image across the first axis of a 3D
+            image, from right to left: where it is mirrored, in training or when segmenting, they change places. Paired
+            organs are; the sides of the heart are not, nor is a side that has no label of its own on the other.
         input_scales: Each training step draws one and resizes its batch by it, rounded to the network's stride;
             ``(1.0,)`` for none.
         regions: Whether the network has one independent (sigmoid) output for each of the labels' regions, in the order
@@ -92,6 +96,7 @@ class Plan:
     validation_fraction: float = 0.1
     overlap: float = 0.5
     mirror_axes: tuple[int, ...] = ()
+    paired_labels: tuple[tuple[int, int], ...] = ()
     input_scales: tuple[float, ...] = (1.0,)
     regions: bool = False
     coarse_labels: int = 0
@@ -113,6 +118,7 @@ class Plan:
             raise PlanError(f"augmentation and mirror_axes of a {n}D plan must be {n}D")
         self._check_channels()
         self._check_outputs()
+        self._check_pairs()
         self._check_configuration()
         steps = divisor(self.network)
         if any(p < 1 or p % d for p, d in zip(self.patch_size, steps, strict=True)):
@@ -170,6 +176,18 @@ class Plan:
                 f"loss.class_weights has {len(self.loss.class_weights)} weights; the network has {wanted} outputs"
             )
 
+    def _check_pairs(self) -> None:
+        if not self.paired_labels:
+            return
+        check_pairs(self.paired_labels, self.labels.values)
+        if self.ndim == 2 or self.coarse_labels:
+            raise PlanError("paired_labels are for 3D images, turned to the patient's axes, and not for a cascade")
+        if self.preparation.orientation == "stored":
+            raise PlanError(
+                "paired_labels need images whose first axis runs from right to left, not as they are stored"
+            )
+        _ = self.mirrored_outputs
+
     def _check_configuration(self) -> None:
         if self.configuration not in get_args(Configuration):
             raise PlanError(unknown_name("configuration", str(self.configuration), get_args(Configuration)))
@@ -193,6 +211,17 @@ class Plan:
         With ``regions``, they are painted in this order: a later one lies on top.
         """
         return region_outputs(self.labels) if self.regions else label_outputs(self.labels)
+
+    @property
+    def mirrored_classes(self) -> tuple[int, ...]:
+        """What each class number, background first, becomes where left and right are mirrored."""
+        return in_the_mirror([(0,), *((value,) for value in self.labels.values)], self.paired_labels)
+
+    @property
+    def mirrored_outputs(self) -> tuple[int, ...]:
+        """What each output of the network becomes where left and right are mirrored."""
+        outputs = [output.values for output in self.outputs]
+        return in_the_mirror(outputs if self.regions else [(0,), *outputs], self.paired_labels)
 
     def why(self, name: str) -> str:
         """The reason for a field, or an empty text."""
@@ -235,7 +264,7 @@ def _upgraded(text: str | bytes) -> str | bytes:
         raw = json.loads(text)
     except ValueError:
         return text  # the validation says what is wrong with it
-    if not isinstance(raw, dict) or raw.get("version") not in (1, 2):
+    if not isinstance(raw, dict) or raw.get("version") not in (1, 2, 3):
         return text
     if raw["version"] == 1:
         raw["configuration"] = f"{raw.get('ndim')}d"

@@ -15,6 +15,7 @@ import numpy as np
 from vesalius.errors import PlanError
 from vesalius.nets.specs.encoder import Encoder, input_statistics
 from vesalius.plan.fingerprint import Fingerprint
+from vesalius.plan.pairs import Pairs
 from vesalius.plan.recipe import Loss
 from vesalius.plan.regions import check_order, region_outputs
 from vesalius.plan.topology import ANISOTROPY
@@ -152,15 +153,22 @@ def loss(facts: Fingerprint) -> tuple[Loss, str]:
     return Loss(), why
 
 
-def mirror_axes(facts: Fingerprint) -> tuple[tuple[int, ...], str]:
+def mirror_axes(facts: Fingerprint, pairs: Pairs = ()) -> tuple[tuple[int, ...], str]:
     """The axes along which patches may be mirrored: not across left and right where labels tell them apart.
+
+    Args:
+        facts: About the data.
+        pairs: Labels that are one another's mirror image, and so don't count. Names don't tell them: the left and right
+            kidneys are, the left and right ventricles of the heart are not.
 
     Source: the harm that nnU-Net's users met with paired organs (TotalSegmentator trains without mirroring).
     """
-    words = [set(re.split(r"[^a-z]+", name.lower())) for name in facts.labels.targets()]
+    paired = {label.name for label in facts.labels.labels if any(label.value in pair for pair in pairs)}
+    words = [set(re.split(r"[^a-z]+", name.lower())) for name in facts.labels.targets() if name not in paired]
     sided = any(w & {"left", "right", "l", "r", "lh", "rh"} for w in words)
     if not sided:
         return tuple(range(facts.ndim)), "mirrored along all axes"
     if facts.ndim == 3:
-        return (1, 2), "not mirrored across left and right, which the labels tell apart"
+        why = "not mirrored across left and right, which the labels tell apart"
+        return (1, 2), f"{why}; if they are one another's mirror image, set paired_labels"
     return (), "not mirrored: the labels tell left from right, and a picture does not say which axis that is"

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vesalius.errors import PlanError
-from vesalius.predict.views import Views
+from vesalius.predict.views import View, Views
 
 Network = Callable[[Tensor], Tensor]
 
@@ -145,10 +145,10 @@ def mirrored(
         PlanError: The network's result has another shape.
     """
 
-    def seen() -> Iterator[tuple[tuple[int, ...], Tensor]]:
+    def seen() -> Iterator[tuple[View, Tensor]]:
         for at in range(0, len(views), looks):
             some = views[at : at + looks]
-            turned = [windows.flip([axis + 2 for axis in view]) if view else windows for view in some]
+            turned = [view.of(windows) for view in some]
             expected = (len(some) * len(windows), classes, *windows.shape[2:])
             logits = network(turned[0] if len(turned) == 1 else torch.cat(turned))
             if tuple(logits.shape) != expected:
@@ -157,13 +157,14 @@ def mirrored(
 
     each = seen()
     view, total = next(each)
-    total = total.flip([axis + 2 for axis in view]) if view else total
+    total = view.back(total)
     if len(views) == 1:
         return total
     total = total.clone()  # what the network gave is not ours to change
     for view, logits in each:
         # Class by class, so that what is turned back stays in the processor's cache.
-        for one, other in zip(total.flatten(0, 1), logits.flatten(0, 1), strict=True):
-            one += other.flip(view)
+        for whole, found in zip(total, logits, strict=True):
+            for number, one in enumerate(whole):
+                one += found[view.outputs[number] if view.outputs else number].flip(view.axes)
     total /= len(views)
     return total

@@ -132,7 +132,7 @@ def segment(
         "members": list(segmenter.members),
         "partners": [partner.bundle.card.name for partner in segmenter.partners],
         "channels": list(plan.channels if channels is None else channels),
-        "views": [list(view) for view in look.views(plan)],
+        "views": [list(view.axes) for view in look.views(plan)],
         "overlap": look.overlap_of(plan),
         **how,
         "postprocessing": list(steps.words) if postprocess else [],

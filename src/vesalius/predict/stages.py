@@ -19,7 +19,7 @@ from vesalius.plan.regions import painted_values
 from vesalius.predict.logits import logits_of, slabs_of
 from vesalius.predict.memory import check_preparing, choose_walk
 from vesalius.predict.segmenter import Segmenter
-from vesalius.predict.views import Mirror, Views, views_of
+from vesalius.predict.views import Mirror, Views, planned_views
 from vesalius.predict.window import Walk
 from vesalius.transform import resample_argmax, resample_painted, stream_argmax, stream_painted
 from vesalius.transform.rows import Slabs
@@ -54,9 +54,7 @@ class Look:
 
     def views(self, plan: Plan) -> Views:
         """The mirror images to look at."""
-        if self.mirror is None:
-            return views_of(plan.mirror_axes)
-        return views_of(plan.augmentation.mirror_axes, self.mirror)
+        return planned_views(plan, self.mirror)
 
     def overlap_of(self, plan: Plan) -> float:
         """Of neighbouring windows."""

@@ -248,8 +248,13 @@ def _check(grid: tuple[int, ...], classes: int, views: Views, walk: Walk) -> Non
         raise PlanError(f"classes must be at least 1, not {classes}")
     if walk.axis >= len(grid):
         raise PlanError(f"slabs of {len(grid)} axes follow each other along 0 to {len(grid) - 1}, not {walk.axis}")
-    if not views or any(len(set(v)) != len(v) or not all(0 <= a < len(grid) for a in v) for v in views):
-        raise PlanError(f"views must be lists of different axes of 0 to {len(grid) - 1}, at least one, not {views}")
+    if not views:
+        raise PlanError("at least one look at each window is needed")
+    for view in views:
+        if len(set(view.axes)) != len(view.axes) or not all(0 <= axis < len(grid) for axis in view.axes):
+            raise PlanError(f"views mirror different axes of 0 to {len(grid) - 1}, not {view.axes}")
+        if view.outputs and sorted(view.outputs) != list(range(classes)):
+            raise PlanError(f"a view gives each of {classes} outputs one place, not {view.outputs}")
 
 
 def _shares(line: Tensor, starts: Sequence[int]) -> Tensor:

@@ -180,7 +180,8 @@ def brain_plan(budget: Budget, *, steps: float) -> Plan:
     reasons = {
         "spacing_mm": "coarser than the maps, so that a patch holds most of a brain; finer than the cortex is thick",
         "normalisation": "what is painted has no scale, so what is segmented must have none",
-        "augmentation": "images are painted, then disturbed; no mirroring, because left and right have labels",
+        "augmentation": "images are painted, then disturbed; not mirrored, because the maps come mirrored",
+        "mirror_axes": "a head and its mirror image, in which left and right change names, are averaged",
         "network": "as large as 8 MB allow; full resolution, because the cortex is two voxels thick",
     }
     return Plan(
@@ -199,6 +200,8 @@ def brain_plan(budget: Budget, *, steps: float) -> Plan:
         augmentation=augmentation,
         foreground_fraction=0.7,
         overlap=0.5,
+        mirror_axes=(0,),
+        paired_labels=tuple((left, right) for left, right in anatomy.mirrored.items() if left < right),
         budget=budget,
         reasons=tuple(Reason(name, why) for name, why in reasons.items()),
     )

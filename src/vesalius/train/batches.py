@@ -129,6 +129,7 @@ def finish(
         _parameters(plan, seed, step).select(elements),
         plan.patch_size,
         outside_label=IGNORE if raw.coarse is None else 0,
+        mirrored_labels=plan.mirrored_classes if plan.paired_labels else (),
     )
     images, classes = images[:wanted], classes[:wanted]
     factor = float(_random(seed, _SCALE, step).choice(plan.input_scales))

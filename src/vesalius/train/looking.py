@@ -16,7 +16,7 @@ from vesalius.nets import build
 from vesalius.plan import Plan, Prepared
 from vesalius.plan.prepare import IGNORE, memberships
 from vesalius.predict import as_it_is, logits_of, with_coarse
-from vesalius.predict.views import AS_IT_IS, Views, views_of
+from vesalius.predict.views import AS_IT_IS, Views, planned_views
 from vesalius.train.cache import CachedCase
 
 MARGIN_S = 6.0
@@ -34,7 +34,7 @@ class Looking:
             network = build(plan.network).to(device).eval()
             for _ in range(2):
                 start = time.monotonic()
-                self._says(watched[0], network, views_of(plan.mirror_axes))
+                self._says(watched[0], network, planned_views(plan))
                 seconds = time.monotonic() - start
             self.reserve_s += 2.5 * seconds * validations
             if plan.budget.time_s is not None:

@@ -91,6 +91,22 @@ def test_mirroring_is_exact_and_twice_is_nothing():
     assert torch.equal(twice_labels, labels)
 
 
+@pytest.mark.parametrize("angle", [0.0, 0.3])
+def test_paired_labels_change_places_where_left_and_right_are_mirrored(angle):
+    images, _ = batch(3, 1, (6, 7, 8))
+    labels = torch.randint(-1, 4, (3, 6, 7, 8), dtype=torch.int16)
+    mirror = torch.tensor([[True, False, True], [False, True, False], [True, False, False]])
+    still = Parameters.identity(3, ndim=3, channels=1)
+    parameters = replace(still, mirror=mirror, rotation=torch.full_like(still.rotation, angle))
+    plain_images, plain = apply(images, labels, parameters, (6, 7, 8), outside_label=-1)
+    found_images, found = apply(images, labels, parameters, (6, 7, 8), outside_label=-1, mirrored_labels=(0, 3, 2, 1))
+    assert torch.equal(found_images, plain_images)
+    assert torch.equal(found[1], plain[1])
+    swapped = {-1: -1, 0: 0, 1: 3, 2: 2, 3: 1}
+    for k in (0, 2):
+        assert found[k].flatten().tolist() == [swapped[value] for value in plain[k].flatten().tolist()]
+
+
 def test_mirroring_comes_after_turning():
     images, labels = batch(1, 1, (7, 7))
     turned = replace(Parameters.identity(1, ndim=2, channels=1), rotation=torch.tensor([[0.4]]))

@@ -120,6 +120,18 @@ def test_mirroring_is_left_out_where_the_network_does_it(bundle):
     assert (told["mirror_axes"], told["mirrored_by_the_network"]) == ([], ["left", "superior"])
 
 
+def test_pairs_are_told_where_left_and_right_are_mirrored(bundle):
+    def told(artefact=ARTEFACT, **changes):
+        plan = replace(bundle.plan, paired_labels=(bundle.plan.labels.values,), **changes)
+        return describe(replace(bundle, plan=plan), artefact)["windows"]
+
+    windows = told(mirror_axes=(0, 2))
+    assert windows["mirrored_outputs"] == [0, 2, 1]
+    assert "where left is mirrored" in windows["mirroring"]
+    assert "mirrored_outputs" not in told(mirror_axes=(2,))
+    assert "mirrored_outputs" not in told(replace(ARTEFACT, mirrored=True), mirror_axes=(0, 2))
+
+
 def test_the_clean_up_is_told_in_words_too(bundle):
     cleaned = replace(bundle, postprocessing=Postprocessing((KeepLargest(name="ball"),)))
     after = describe(cleaned, ARTEFACT)["after"]

@@ -68,7 +68,7 @@ def agreement(bundle: Bundle, image: Volume, found: LabelMap) -> float:
 
 
 def test_turned_and_padded_images(solid, tmp_path):
-    plan = replace(solid.plan, mirror_axes=(0, 2), patch_size=SHAPE)
+    plan = replace(solid.plan, mirror_axes=(0, 2), paired_labels=(solid.plan.labels.values,), patch_size=SHAPE)
     bundle = replace(solid, plan=plan)
     one, other = (ball_case(n, shape=SHAPE).image for n in (1, 2))
     images = [reorient(pad(one, (30, 36, 21)), "PIR"), reorient(other, "RAS")]

@@ -12,6 +12,7 @@ from vesalius.export.graph import averaged, mirrored
 from vesalius.export.parity import TOLERANCES, check, compare, enlarged, noise, windows_of
 from vesalius.export.report import Parity
 from vesalius.plan import Plan
+from vesalius.predict.views import AS_IT_IS, views_of
 
 
 @pytest.fixture(scope="module")
@@ -123,8 +124,10 @@ def test_several_networks_become_one():
 
 def test_mirror_images_become_part_of_the_network():
     network = torch.nn.Conv2d(1, 2, 3, padding=1).eval()
-    assert mirrored(network, ()) is network
+    assert mirrored(network, AS_IT_IS) is network
     x = torch.randn(1, 1, 6, 6)
     turns = [[], [2], [3], [2, 3]]
     expected = torch.stack([network(x.flip(turn)).flip(turn) for turn in turns]).mean(0)
-    torch.testing.assert_close(mirrored(network, (0, 1))(x), expected)
+    torch.testing.assert_close(mirrored(network, views_of((0, 1)))(x), expected)
+    swapped = torch.stack([network(x), network(x.flip(2)).flip(2)[:, [1, 0]]]).mean(0)
+    torch.testing.assert_close(mirrored(network, views_of((0,), outputs=(1, 0)))(x), swapped)

@@ -73,6 +73,18 @@ def test_left_and_right_are_still_told_apart() -> None:
     assert 0 not in plan.mirror_axes
 
 
+def test_pairs_stay_pairs_where_both_labels_are_still_there() -> None:
+    labels = Labels.of({"left lung": 1, "right lung": 2})
+    base = replace(BASE, labels=labels, network=replace_channels(BASE.network, 1, 3))
+    base = replace(base, paired_labels=((1, 2),), mirror_axes=(0,))
+    known = replace(FACTS_1MM, labels=Labels.of({"right lung": 5, "heart": 6, "left lung": 7}))
+    plan = adapt_plan(known, BUDGET, base, step_seconds=quick)
+    assert (plan.paired_labels, plan.mirror_axes, plan.augmentation.mirror_axes) == (((7, 5),), (0,), (0, 1, 2))
+    fewer = replace(FACTS_1MM, labels=Labels.of({"left lung": 1, "heart": 2}))
+    plan = adapt_plan(fewer, BUDGET, base, step_seconds=quick)
+    assert (plan.paired_labels, plan.mirror_axes, plan.augmentation.mirror_axes) == ((), (), (1, 2))
+
+
 def test_weights_of_the_old_classes_are_dropped() -> None:
     base = replace(BASE, loss=Loss(kind="focal", class_weights=(1.0, 2.0)))
     plan = adapt_plan(replace(FACTS_1MM, labels=Labels.of({"b": 1, "c": 2})), BUDGET, base, step_seconds=quick)

@@ -41,14 +41,21 @@ def as_version_2(plan: Plan) -> dict[str, Any]:
     return {**raw, "version": 2}
 
 
-@pytest.mark.parametrize("older", [as_version_1, as_version_2])
+def as_version_3(plan: Plan) -> dict[str, Any]:
+    """A plan from before labels could be one another's mirror image."""
+    raw: dict[str, Any] = json.loads(plan_to_json(plan))
+    del raw["paired_labels"]
+    return {**raw, "version": 3}
+
+
+@pytest.mark.parametrize("older", [as_version_1, as_version_2, as_version_3])
 @pytest.mark.parametrize("plan", [PLAN, FLAT])
 def test_a_plan_of_an_older_version_says_what_it_said(plan: Plan, older: Callable[[Plan], dict[str, Any]]) -> None:
     assert plan_from_json(json.dumps(older(plan))) == plan
-    assert json.loads(plan_to_json(plan))["version"] == 3
+    assert json.loads(plan_to_json(plan))["version"] == 4
 
 
-@pytest.mark.parametrize("version", [0, 4, 99])
+@pytest.mark.parametrize("version", [0, 5, 99])
 def test_other_versions_are_refused(version: int) -> None:
     with pytest.raises(PlanError, match=f"version {version}"):
         plan_from_json(json.dumps({**json.loads(plan_to_json(PLAN)), "version": version}))
@@ -139,3 +146,44 @@ def test_another_optimiser_brings_the_numbers_that_suit_it() -> None:
     assert how.warm_up_steps == PLAN.optimisation.warm_up_steps
     same = with_settings(PLAN, [f"optimisation.optimiser={PLAN.optimisation.optimiser}"]).optimisation
     assert same == PLAN.optimisation
+
+
+def paired(plan: Plan, *pairs: tuple[int, int], regions: dict[str, tuple[int, ...]] | None = None) -> Plan:
+    """Two kidneys and a spine, of which some change places in the mirror."""
+    labels = Labels.of({"left kidney": 1, "right kidney": 4, "spine": 2}, regions=regions or {})
+    plan = replace(plan, labels=labels, network=other_outputs(plan, 4))
+    return replace(plan, paired_labels=pairs)
+
+
+def test_paired_labels_change_places_in_the_mirror() -> None:
+    plan = paired(PLAN, (4, 1))
+    assert plan.labels.values == (1, 4, 2)
+    assert plan.mirrored_classes == plan.mirrored_outputs == (0, 2, 1, 3)
+    assert plan_from_json(plan_to_json(plan)) == plan
+    plain = paired(PLAN)
+    assert plain.mirrored_outputs == (0, 1, 2, 3)
+    assert with_settings(plain, ["paired_labels=[[4, 1]]"]).paired_labels == plan.paired_labels
+
+
+def test_paired_regions_change_places_in_the_mirror() -> None:
+    plan = paired(PLAN, regions={"all": (1, 2, 4), "left side": (1,), "right side": (4,)})
+    plan = replace(plan, regions=True, network=other_outputs(plan, 3), paired_labels=((1, 4),))
+    assert (plan.mirrored_classes, plan.mirrored_outputs) == ((0, 2, 1, 3), (0, 2, 1))
+    lopsided = paired(PLAN, regions={"all": (1, 2, 4), "left half": (1, 2), "left side": (1,)})
+    lopsided = replace(lopsided, regions=True, network=other_outputs(lopsided, 3))
+    with pytest.raises(PlanError, match=r"\[1, 2\] become \[2, 4\]"):
+        replace(lopsided, paired_labels=((1, 4),))
+
+
+@pytest.mark.parametrize("pairs", [((1, 3),), ((1, 1),), ((1, 4), (4, 2)), ((0, 1),)])
+def test_pairs_of_what_is_no_label_or_is_named_twice_are_refused(pairs: tuple[tuple[int, int], ...]) -> None:
+    with pytest.raises(PlanError, match="paired_labels must name values"):
+        paired(PLAN, *pairs)
+
+
+def test_pairs_need_the_patient_s_axes() -> None:
+    with pytest.raises(PlanError, match="3D images"):
+        paired(FLAT, (1, 4))
+    plan = replace(PLAN, preparation=replace(PLAN.preparation, orientation="stored"))
+    with pytest.raises(PlanError, match="from right to left"):
+        paired(plan, (1, 4))

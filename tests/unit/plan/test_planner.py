@@ -123,7 +123,7 @@ def test_wrong_settings_are_refused(setting: str, words: str) -> None:
 
 
 def test_damaged_plans_are_refused() -> None:
-    for text in ("", "{}", "[1]", plan_to_json(PLAN).replace('"version": 3', '"version": 99')):
+    for text in ("", "{}", "[1]", plan_to_json(PLAN).replace('"version": 4', '"version": 99')):
         with pytest.raises(PlanError):
             plan_from_json(text)
 

@@ -78,6 +78,7 @@ def test_left_and_right_are_never_mirrored_into_each_other(names: tuple[str, str
     assert rules.mirror_axes(replace(FACTS, labels=labels))[0] == (1, 2)
     assert rules.mirror_axes(replace(FACTS, labels=labels, ndim=2))[0] == ()
     assert rules.mirror_axes(FACTS)[0] == (0, 1, 2)
+    assert rules.mirror_axes(replace(FACTS, labels=labels), ((1, 2),))[0] == (0, 1, 2)
 
 
 def test_the_fingerprint_of_known_balls() -> None:

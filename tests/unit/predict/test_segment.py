@@ -96,6 +96,22 @@ def test_mirroring_follows_the_plan_unless_it_is_asked_for(mirror, views, bundle
     assert segment(image, changed, mirror=mirror).provenance["views"] == views
 
 
+def test_a_mirrored_patient_gets_left_for_right(bundle, image, single_precision):
+    """Whatever the network says: looked at both ways, a patient and the mirror image get the same answer, mirrored."""
+    plan = replace(bundle.plan, mirror_axes=(0,), paired_labels=(bundle.plan.labels.values,))
+    paired = replace(bundle, plan=plan)
+    turned = replace(image, array=np.flip(image.array, 1).copy())
+    first, second = plan.labels.values
+    found, other = (segment(one, paired, probabilities=True) for one in (image, turned))
+    expected = np.flip(other.probabilities.array, 1)[[0, 2, 1]]
+    np.testing.assert_allclose(found.probabilities.array, expected, atol=1e-5)
+    swapped = np.array([0, second, first])[np.flip(other.labels.array, 0)]
+    assert (swapped == found.labels.array).mean() > 0.999  # ties
+    assert len(np.unique(found.labels.array)) > 1
+    plain = segment(image, replace(paired, plan=replace(plan, paired_labels=())), probabilities=True)
+    assert np.abs(plain.probabilities.array - found.probabilities.array).max() > 1e-3
+
+
 def test_overlap_decides_how_many_windows_there_are(bundle, image):
     def windows(**how: float) -> int:
         seen = []

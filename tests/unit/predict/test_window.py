@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from vesalius.errors import PlanError
 from vesalius.predict.places import gaussian_line, window_starts
-from vesalius.predict.views import views_of
+from vesalius.predict.views import View, views_of
 from vesalius.predict.window import Walk, iterate_slabs, sliding_window
 
 
@@ -371,9 +371,10 @@ def test_no_gradients_are_kept():
         ({"classes": 2}, "the network must give"),
         ({"classes": 0}, "classes"),
         ({"walk": Walk(axis=2)}, "axes follow each other along 0 to 1, not 2"),
-        ({"views": ((), (2,))}, "views"),
-        ({"views": ((0, 0),)}, "views"),
-        ({"views": ()}, "views"),
+        ({"views": (View(), View((2,)))}, "views"),
+        ({"views": (View((0, 0)),)}, "views"),
+        ({"views": (View((0,), (0, 1)),)}, "one place"),
+        ({"views": ()}, "one look"),
         ({"overlap": 1.0}, "overlap"),
         ({"patch_size": (4,)}, "shape and patch"),
         ({"image": torch.zeros(1, 8)}, "2 or 3"),

@@ -42,6 +42,7 @@ def plan_for(generation: Generation, labels: Labels, *, steps: int = 2) -> Plan:
     return replace(
         brain_plan(Budget(steps=steps), steps=steps),
         labels=labels,
+        paired_labels=(),
         network=network,
         patch_size=(16, 16, 16),
         spacing_mm=(1.0, 1.0, 1.0),

@@ -218,3 +218,15 @@ def test_windows_are_no_larger_than_they_must_be(cached: Drawn) -> None:
     assert tuple(raw.images.shape[2:]) == source_size(moving(plan).augmentation, plan.patch_size)
     assert raw.images.dtype == torch.float32
     assert raw.classes.dtype == torch.int16
+
+
+def test_paired_labels_change_places_in_mirrored_patches(cached: Drawn) -> None:
+    plan, cases = cached
+    mirroring = replace(plan, augmentation=replace(STILL, mirror_axes=(0,), mirror_p=1.0))
+    paired = replace(mirroring, paired_labels=(plan.labels.values,))  # type: ignore[arg-type]  # it has two
+    images, classes = batch(mirroring, cases)
+    found_images, found = batch(paired, cases)
+    assert torch.equal(found_images, images)
+    assert {0, 1, 2} <= set(classes.unique().tolist())
+    assert torch.equal(found, torch.tensor([0, 2, 1, IGNORE], dtype=classes.dtype)[classes.long()])
+    assert torch.equal(batch(replace(paired, augmentation=STILL), cases)[1], batch(plan, cases)[1])

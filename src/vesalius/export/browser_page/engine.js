@@ -122,13 +122,14 @@ async function segment({ mirror }, progress) {
 
 /** The windows of the description, their axes as numbers. */
 function windowsOf(mirror) {
-  const { patch_size: size, overlap, weights, mirror_axes: names } = description.windows;
+  const { patch_size: size, overlap, weights, mirror_axes: names, mirrored_outputs: mirroredOutputs } = description.windows;
   const axes = description.input.axes.slice(2);
   return {
     size,
     overlap,
     sigmaShare: weights.sigma_of_edge,
     mirrorAxes: mirror ? names.map((name) => axes.indexOf(name)) : [],
+    mirroredOutputs,
   };
 }
 

@@ -35,7 +35,8 @@ export function countRuns(shape, windows) {
  * The logits of a whole image.
  *
  * `channels` are float32 on `shape`; `run` takes a window (channels x window, float32) and resolves to its logits
- * (outputs x window); `windows` is `{size, overlap, sigmaShare, mirrorAxes}`; `progress` is called with (done, all).
+ * (outputs x window); `windows` is `{size, overlap, sigmaShare, mirrorAxes, mirroredOutputs}`, the last of which says
+ * from which output each is taken where the first axis is mirrored; `progress` is called with (done, all).
  * Returns a float32 array for each output. An image smaller than a window is padded with zeros, cut off again.
  */
 export async function slidingWindow(channels, shape, run, outputs, windows, progress = () => {}) {
@@ -58,7 +59,11 @@ export async function slidingWindow(channels, shape, run, outputs, windows, prog
         const total = new Float32Array((outputs * window.length) / channels.length);
         for (const turn of turns) {
           const found = mirrored(await run(mirrored(window, size, turn)), size, turn);
-          for (let n = 0; n < total.length; n++) total[n] += found[n];
+          const from = turn.includes(0) ? windows.mirroredOutputs : undefined;
+          for (let output = 0, n = 0; output < outputs; output++) {
+            let m = (from?.[output] ?? output) * size[0] * size[1] * size[2];
+            for (const end = n + size[0] * size[1] * size[2]; n < end; ) total[n++] += found[m++];
+          }
           progress(++done, all);
         }
         for (let n = 0; n < total.length; n++) total[n] /= turns.length;
