@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vesalius.cli.arguments import size_in_pixels
+from vesalius.cli.seen import add_channel, add_window, read_image, window_of
 from vesalius.cli.surfaces import add_choice, opacities, read_surfaces
 
 if TYPE_CHECKING:
@@ -43,6 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frames", type=int, metavar="N", help=f"pictures of a turn-table ({_FRAMES})")
     parser.add_argument("--seconds", type=float, metavar="S", help=f"that a turn takes ({_SECONDS:g})")
     add_choice(parser)
+    scan = parser.add_argument_group("slices of a scan, in a page")
+    scan.add_argument("--image", metavar="SCAN", help="whose slices the planes show; in that of a head is a face")
+    add_channel(scan)
+    add_window(scan)
     parser.add_argument(
         "--values",
         metavar="NAME",
@@ -114,7 +119,10 @@ def run(args: argparse.Namespace) -> int:
     if Path(args.output).suffix.lower() == ".html":
         from vesalius.report.view import view_html
 
-        view_html(surfaces, args.output, title=args.title or "3D view", opacity=opacity, camera=camera)
+        scan = None if args.image is None else read_image(args)
+        window = None if scan is None else window_of(args.window, scan)
+        title = args.title or "3D view"
+        view_html(surfaces, args.output, title=title, opacity=opacity, camera=camera, scan=scan, window=window)
         shown = [one for one in surfaces if not one.is_empty]
         _tell(args, surfaces, [one.label.name for one in shown], sum(len(surface_of(one).faces) for one in shown))
         return 0
@@ -139,9 +147,13 @@ def _refuse(args: argparse.Namespace) -> None:
     suffix = target.suffix.lower()
     if suffix not in _FORMATS:
         raise FormatError(f"{target.name}: pictures of surfaces are written as {', '.join(_FORMATS)}")
+    if args.image is None and (args.series, args.channel, args.window) != (None, None, None):
+        raise DataError("--series, --channel and --window are of a scan: name it with --image")
     if suffix == ".html":
         _refuse_page(args)
         return
+    if args.image is not None:
+        raise DataError("slices of a scan are shown in a page: write an .html (`vesalius picture` draws them)")
     if args.title is not None:
         raise DataError("--title is the heading of a page: write an .html")
     opencv()

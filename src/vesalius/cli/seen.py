@@ -15,19 +15,29 @@ if TYPE_CHECKING:
 _DRAWN = ("both", "outline", "tint", "none")
 
 
-def add_scene(parser: argparse.ArgumentParser) -> None:
-    """The image's series and channel, its greys, and what lies over it."""
+def add_channel(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """The image's series and channel."""
     parser.add_argument("--series", help="which series of a DICOM folder the image is")
     parser.add_argument(
         "--channel", help="of an image of several, or of several time points: luminance, mean, or its number from 0"
     )
-    look = parser.add_argument_group("how it looks")
-    look.add_argument(
+
+
+def add_window(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """The greys of an image."""
+    parser.add_argument(
         "--window",
         metavar="NAME",
         help="of a CT: soft-tissue, lung, bone, brain, mediastinum, abdomen, liver, …; or WIDTH/LEVEL, like 400/40 "
         "(CT soft-tissue; else, and of projections, 1st to 99.5th percentile)",
     )
+
+
+def add_scene(parser: argparse.ArgumentParser) -> None:
+    """The image's series and channel, its greys, and what lies over it."""
+    add_channel(parser)
+    look = parser.add_argument_group("how it looks")
+    add_window(look)
     look.add_argument("--inverted", action="store_true", help="high values dark, as PET is often shown")
     look.add_argument(
         "--convention",
@@ -63,8 +73,8 @@ def read_scene(args: argparse.Namespace) -> Scene:
 
     if args.seg is None and (args.structure or args.labels or args.draw or getattr(args, "within", False)):
         raise DataError("--structure, --labels, --draw and --within are of a segmentation: name it with --seg")
-    image = _image(args)
-    window = _window(args.window, image)
+    image = read_image(args)
+    window = window_of(args.window, image)
     labels = None if args.seg is None else _labels(args, image)
     surfaces = tuple(surface for path in args.surface for surface in _surfaces(path))
     drawn = args.draw or ("none" if args.within else "both")
@@ -88,8 +98,12 @@ def chosen_values(scene: Scene) -> tuple[int, ...] | None:
     return tuple(value for value in scene.drawn.counts() if value not in (0, ignored)) or None
 
 
-def _image(args: argparse.Namespace) -> Volume:
-    """The image in one channel or in colours; a PET in SUV where its header allows it."""
+def read_image(args: argparse.Namespace) -> Volume:
+    """The image in one channel or in colours; a PET in SUV where its header allows it.
+
+    Raises:
+        DataError: It has several channels, and none was chosen.
+    """
     from vesalius.errors import DataError
     from vesalius.io import read
     from vesalius.report.display import is_colour
@@ -108,7 +122,12 @@ def _image(args: argparse.Namespace) -> Volume:
     return suv(image) if image.meta.modality == "PT" and image.meta.suv_factor is not None else image
 
 
-def _window(text: str | None, image: Volume) -> tuple[float, float]:
+def window_of(text: str | None, image: Volume) -> tuple[float, float]:
+    """The values that ``--window`` shows as black and as white.
+
+    Raises:
+        DataError: It is no window, or not of such an image.
+    """
     from vesalius.errors import DataError
     from vesalius.report.display import WINDOWS, named_window, shown_window
 

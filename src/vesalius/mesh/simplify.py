@@ -15,7 +15,7 @@ _LEAST_TURN = 0.5  # cosine of the angle by which a triangle's normal may turn a
 _LEAST_SHAPE = 0.12  # twice the area by the square of the longest side: 0.87 is equilateral, 0 a needle
 _FEW = 0.004  # of the vertices: a round that removes fewer is the last but two
 _ROUNDS = 80
-_REPAIRS = 6
+_NEAR = 3  # how many times only what cuts itself is left as it was, before its surroundings are, further and further
 
 
 def simplify(interfaces: Interfaces, *, max_error_mm: float, seed: int = 0) -> Interfaces:
@@ -58,17 +58,19 @@ def simplify(interfaces: Interfaces, *, max_error_mm: float, seed: int = 0) -> I
         return interfaces
     locked = np.zeros(len(interfaces.vertices), np.bool_)
     faces, sides = interfaces.faces, interfaces.sides
-    for _ in range(_REPAIRS):
-        faces, sides, parents = _collapsed(interfaces, max_error_mm, locked, np.random.default_rng(seed))
-        cut = crossings(interfaces.vertices, faces)
-        if not len(cut):
-            break
+    attempt = 0
+    while True:
+        faces, sides, parents = _collapsed(interfaces, max_error_mm, locked, seed)
         # All that was drawn into the corners of triangles that cut each other stays where it was, from the beginning.
         bad = np.zeros(len(locked), np.bool_)
-        bad[faces[cut]] = True
-        locked |= bad[parents]
-    else:
-        return interfaces
+        bad[faces[crossings(interfaces.vertices, faces)]] = True
+        bad = bad[parents] & ~locked
+        if not bad.any():
+            break  # what still cuts itself did so before
+        for _ in range(2 ** (attempt - _NEAR) if attempt >= _NEAR else 0):
+            bad[interfaces.faces[bad[interfaces.faces].any(axis=1)]] = True
+        locked |= bad
+        attempt += 1
     vertices, faces = compacted(interfaces.vertices, faces)
     return Interfaces(vertices, faces, sides, interfaces.labels)
 
@@ -100,16 +102,16 @@ class _Edges:
 
 
 def _collapsed(
-    interfaces: Interfaces, bound: float, locked: NDArray[np.bool_], random: np.random.Generator
+    interfaces: Interfaces, bound: float, locked: NDArray[np.bool_], seed: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
     """Faces and sides that are left, and the vertex that each vertex ended in."""
     size = len(interfaces.vertices)
     mesh = _Mesh(interfaces.vertices, interfaces.faces, interfaces.sides, np.zeros(len(interfaces.faces), np.float32))
     parents = np.arange(size, dtype=np.int32)
     idle = 0
-    for _ in range(_ROUNDS):
+    for number in range(_ROUNDS):
         edges = _edges(mesh, size)
-        targets = _targets(mesh, edges, locked, random)
+        targets = _targets(mesh, edges, locked, seed * _ROUNDS + number)
         removed = _round(mesh, edges, targets, bound)
         parents[removed] = targets[removed]
         idle = idle + 1 if len(removed) <= _FEW * len(mesh.faces) / 2 else 0
@@ -136,25 +138,41 @@ def _edges(mesh: _Mesh, size: int) -> _Edges:
     return _Edges(keys[first], keys[first] // size, keys[first] % size, joint)
 
 
-def _targets(mesh: _Mesh, edges: _Edges, locked: NDArray[np.bool_], random: np.random.Generator) -> NDArray[np.int32]:
-    """For each vertex that is tried in this round the neighbour that it is drawn into; -1 for all others."""
+def _targets(mesh: _Mesh, edges: _Edges, locked: NDArray[np.bool_], draw: int) -> NDArray[np.int32]:
+    """For each vertex that is tried in this round the neighbour that it is drawn into; -1 for all others.
+
+    What is drawn by chance hangs on the vertices alone: where a few are locked, all that is far from them stays as it
+    was, and what did not cut itself does not do so now.
+    """
     size = len(locked)
     joints = np.bincount(edges.low[edges.joint], minlength=size) + np.bincount(edges.high[edges.joint], minlength=size)
     lengths = np.linalg.norm(mesh.vertices[edges.low] - mesh.vertices[edges.high], axis=1)
     start, end = np.concatenate([edges.low, edges.high]), np.concatenate([edges.high, edges.low])
     allowed = ~locked[start] & ((joints[start] == 0) | ((joints[start] == 2) & np.tile(edges.joint, 2)))
     # Mostly the nearest neighbour; now and then another, so that what failed is tried in another way.
-    cost = (np.tile(lengths, 2) * random.uniform(1.0, 2.0, 2 * len(lengths)))[allowed]
+    cost = (np.tile(lengths, 2) * (1.0 + _chance(start * size + end, 2 * draw)))[allowed]
     start, end = start[allowed], end[allowed]
     order = np.argsort(-cost, kind="stable")
     targets = np.full(size, -1, np.int32)
     targets[start[order]] = end[order]  # the last one, which is the cheapest, stays
     # Of two neighbours only one is tried.
-    rank = random.permutation(size)
-    rank[targets < 0] = size
+    rank = _chance(np.arange(size), 2 * draw + 1)
+    rank[targets < 0] = 1.0
     later = rank[edges.low] > rank[edges.high]
     targets[np.where(later, edges.low, edges.high)] = -1
     return targets
+
+
+def _chance(keys: NDArray[np.int64], draw: int) -> NDArray[np.float64]:
+    """A number of 0 to less than 1 for each key, as if drawn by chance: the same for the same key and draw.
+
+    Source: the finaliser of SplitMix64, G. L. Steele et al., "Fast splittable pseudorandom number generators", 2014,
+        doi 10.1145/2660193.2660195.
+    """
+    mixed = keys.astype(np.uint64) + np.uint64((draw * 0x9E3779B97F4A7C15) % 2**64)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def _round(mesh: _Mesh, edges: _Edges, targets: NDArray[np.int32], bound: float) -> NDArray[np.int64]:

@@ -8,7 +8,7 @@ import pytest
 from bodies import ball, box
 
 from vesalius.cli import main
-from vesalius.image import Grid, LabelMap, Labels
+from vesalius.image import Grid, LabelMap, Labels, Volume
 from vesalius.io import write
 from vesalius.mesh.files import write_mesh
 from vesalius.mesh.painted import paint
@@ -86,3 +86,36 @@ def test_too_much_is_refused_with_advice(mesh, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(page, "LARGEST_TRIANGLES", 100)
     assert main(["render", mesh, "-o", str(tmp_path / "view.html")]) == 1
     assert "--max-error" in capsys.readouterr().err
+
+
+def test_a_scan_goes_into_the_page_without_what_it_is_called(mesh, tmp_path, capsys):
+    values = np.zeros((20, 20, 20), np.int16)
+    values[10:] = 80
+    grid = Grid.from_spacing(values.shape, (8.0, 8.0, 8.0), origin_mm=(-76.0,) * 3)
+    write(Volume(values[None], grid), tmp_path / "smith_john.nii.gz")
+    out = tmp_path / "view.html"
+    given = ["render", mesh, "--image", str(tmp_path / "smith_john.nii.gz"), "-o", str(out)]
+    assert main([*given, "--window", "200/50"]) == 0
+    scan = scene_of(out)["scan"]
+    assert scan["shape"] == [20, 20, 20]
+    assert scan["window"] == [-50.0, 150.0]
+    assert "smith" not in out.read_text(encoding="utf-8").lower()
+    capsys.readouterr()
+    far = Grid.from_spacing(values.shape, (8.0, 8.0, 8.0), origin_mm=(900.0,) * 3)
+    write(Volume(values[None], far), tmp_path / "far.nii.gz")
+    assert main(["render", mesh, "--image", str(tmp_path / "far.nii.gz"), "-o", str(tmp_path / "far.html")]) == 1
+    assert "another patient's" in capsys.readouterr().err
+    assert not (tmp_path / "far.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["--image", "scan.nii.gz", "-o", "a.png"], "shown in a page"),
+        (["--window", "lung", "-o", "view.html"], "name it with --image"),
+        (["--channel", "1", "-o", "view.html"], "name it with --image"),
+    ],
+)
+def test_a_scan_is_of_a_page_and_its_greys_of_a_scan(mesh, capsys, given, told):
+    assert main(["render", mesh, *given]) == 1
+    assert told in capsys.readouterr().err

@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
 import trimesh
+from bodies import ball
 
 from vesalius.errors import DataError
 from vesalius.image import Grid, LabelMap, Labels
 from vesalius.mesh import check, extract, simplify
 from vesalius.mesh.crossings import crossings
+from vesalius.mesh.surface import Interfaces
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +84,33 @@ def test_a_bound_of_nothing_leaves_what_is_not_flat_and_a_negative_one_is_refuse
     for bound in (-1, float("nan")):
         with pytest.raises(DataError, match="0 or more"):
             simplify(organs, max_error_mm=bound)
+
+
+def test_thin_walls_get_simpler_too_though_triangles_come_to_cut_each_other():
+    """A labyrinth of sheets one voxel thick, and a bound as large: it was given back as it came, without a word."""
+    x, y, z = np.meshgrid(*[np.arange(14) * 2 * np.pi / 7] * 3, indexing="ij")
+    gyroid = np.sin(x) * np.cos(y) + np.sin(y) * np.cos(z) + np.sin(z) * np.cos(x)
+    array = np.where(gyroid >= 0.35, 2, np.where(np.abs(gyroid) < 0.35, 1, 0)).astype(np.uint8)
+    fine = extract(LabelMap(array, Grid.from_spacing(array.shape, (1, 1, 1)), Labels.of([1, 2])))
+
+    few = simplify(fine, max_error_mm=1.0)
+
+    assert len(few.faces) < 0.6 * len(fine.faces)
+    assert len(crossings(few.vertices, few.faces)) == 0
+    assert simplify(fine, max_error_mm=1.0).faces.tolist() == few.faces.tolist()
+    assert len(simplify(fine, max_error_mm=1.0, seed=1).faces) != len(few.faces)
+
+
+def test_what_cut_itself_before_is_left_and_the_rest_gets_simpler():
+    one, other = ball(10.0), ball(10.0, centre_mm=(12.0, 0.0, 0.0))
+    vertices = np.concatenate([one.vertices, other.vertices])
+    faces = np.concatenate([one.faces, other.faces + len(one.vertices)])
+    crossing = Interfaces(vertices, faces, np.tile([1, 0], (len(faces), 1)), Labels.of([1]))
+    before = crossings(vertices, faces)
+    assert len(before) > 0
+
+    few = simplify(crossing, max_error_mm=0.3)
+
+    assert len(few.faces) < 0.8 * len(faces)
+    kept = {tuple(point) for point in few.vertices}
+    assert {tuple(point) for point in vertices[faces[before]].reshape(-1, 3)} <= kept

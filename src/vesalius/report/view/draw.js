@@ -4,11 +4,16 @@
 
 const OPAQUE = 0.995;
 const SIMPLE = 80_000; // triangles
+const CUT = 1; // in the stencil, where the inside of a body is seen
 
-/** What draws a scene's surfaces onto a canvas: `draw(camera, look, simple)`; `null` where there is no WebGL 2. */
-function makeArtist(canvas, scene, surfaces, extent) {
+/**
+ * What draws a scene's surfaces onto a canvas: `draw(camera, look, simple)`; `null` where there is no WebGL 2. `greys` are
+ * those of its scan, if it has one.
+ */
+function makeArtist(canvas, scene, surfaces, greys, extent) {
   const smooth = !drawsWithoutCard();
-  const gl = canvas.getContext("webgl2", { alpha: false, antialias: smooth, powerPreference: "high-performance" });
+  const how = { alpha: false, antialias: smooth, stencil: true, powerPreference: "high-performance" };
+  const gl = canvas.getContext("webgl2", how);
   if (gl === null) return null;
   let simplified = null;
   let card = null; // what lies on the graphics card
@@ -16,12 +21,13 @@ function makeArtist(canvas, scene, surfaces, extent) {
 
   function prepare() {
     card = putOnCard(gl, scene, surfaces);
+    card.slices = greys && makeSlices(gl, scene, greys);
     sorted = { key: "", count: 0 };
   }
 
   /**
-   * `look` is `{structures: [{visible, opacity}], clips: [{on, at, side}], background: [r, g, b]}`; `simple` leaves out
-   * what is small, to be fast.
+   * `look` is `{structures: [{visible, opacity}], clips: [{on, at, side}], slices: {shown, tint}, background: [r, g, b]}`;
+   * `simple` leaves out what is small, to be fast.
    */
   function draw(camera, look, simple) {
     if (simple && card.simple === null) {
@@ -30,19 +36,20 @@ function makeArtist(canvas, scene, surfaces, extent) {
     }
     const drawn = simple ? { ...surfaces, ...simplified } : surfaces;
     const aspect = canvas.width / canvas.height;
-    const reach = 1.01 * (extent.radius + Math.hypot(...minus(camera.target, extent.centre)));
+    const reach = 1.01 * (extent.reach + Math.hypot(...minus(camera.target, extent.centre)));
+    const [start, project] = [minus(scene.origin, camera.target), projectionOf(camera, aspect, reach)];
     gl.viewport(0, 0, canvas.width, canvas.height);
     gl.clearColor(...look.background.map((part) => part / 255), 1);
     gl.depthMask(true);
     gl.disable(gl.BLEND);
-    gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
+    gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT | gl.STENCIL_BUFFER_BIT);
     gl.enable(gl.DEPTH_TEST);
     gl.depthFunc(gl.LEQUAL);
     gl.useProgram(card.program);
     gl.bindVertexArray(card.arrays);
     gl.uniform1f(card.at.u_step, scene.step);
-    gl.uniform3fv(card.at.u_start, minus(scene.origin, camera.target));
-    gl.uniformMatrix4fv(card.at.u_project, false, projectionOf(camera, aspect, reach));
+    gl.uniform3fv(card.at.u_start, start);
+    gl.uniformMatrix4fv(card.at.u_project, false, project);
     gl.uniformMatrix3fv(card.at.u_turn, true, camera.axes);
     gl.uniform3fv(card.at.u_hidden, look.clips.map((clip) => (clip.on ? clip.side : 0)));
     gl.uniform3fv(card.at.u_cut, look.clips.map((clip, axis) => clip.at - scene.origin[axis]));
@@ -57,6 +64,11 @@ function makeArtist(canvas, scene, surfaces, extent) {
     gl.bindTexture(gl.TEXTURE_2D, card.scales);
     gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, simple ? card.simple : card.corners);
     drawOpaque(look, drawn.parts);
+    if (card.slices && look.slices.shown) {
+      card.slices.draw(look, start, project);
+      gl.useProgram(card.program);
+      gl.bindVertexArray(card.arrays);
+    }
     drawClear(camera, look, drawn, simple);
   }
 
@@ -67,7 +79,10 @@ function makeArtist(canvas, scene, surfaces, extent) {
   }
 
   function drawOpaque(look, parts) {
-    const cut = look.clips.some((clip) => clip.on);
+    const cut = look.clips.some((clip) => clip.on && clip.side !== 0);
+    gl.enable(gl.STENCIL_TEST);
+    gl.stencilOp(gl.KEEP, gl.KEEP, gl.REPLACE);
+    gl.stencilFunc(gl.ALWAYS, 0, 0xff);
     parts.forEach(({ start, count }, k) => {
       const { visible, opacity } = look.structures[k];
       if (!visible || opacity < OPAQUE) return;
@@ -81,11 +96,14 @@ function makeArtist(canvas, scene, surfaces, extent) {
         gl.cullFace(gl.FRONT);
         gl.enable(gl.POLYGON_OFFSET_FILL);
         gl.polygonOffset(-1, -2);
+        gl.stencilFunc(gl.ALWAYS, CUT, 0xff);
         pass();
+        gl.stencilFunc(gl.ALWAYS, 0, 0xff);
         gl.disable(gl.POLYGON_OFFSET_FILL);
       }
       gl.disable(gl.CULL_FACE);
     });
+    gl.disable(gl.STENCIL_TEST);
   }
 
   function drawClear(camera, look, drawn, simple) {
@@ -133,9 +151,10 @@ function tableOf(scene, look) {
   return table;
 }
 
-function putOnCard(gl, scene, surfaces) {
+/** A program for the graphics card, and where its uniforms are. */
+function linked(gl, vertex, fragment, names) {
   const program = gl.createProgram();
-  for (const [kind, source] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]]) {
+  for (const [kind, source] of [[gl.VERTEX_SHADER, vertex], [gl.FRAGMENT_SHADER, fragment]]) {
     const shader = gl.createShader(kind);
     gl.shaderSource(shader, source);
     gl.compileShader(shader);
@@ -144,8 +163,12 @@ function putOnCard(gl, scene, surfaces) {
   gl.linkProgram(program);
   if (!gl.getProgramParameter(program, gl.LINK_STATUS) && !gl.isContextLost())
     throw new Error(gl.getProgramInfoLog(program) || "the graphics driver refused the shaders");
+  return { program, at: Object.fromEntries(names.map((name) => [`u_${name}`, gl.getUniformLocation(program, `u_${name}`)])) };
+}
+
+function putOnCard(gl, scene, surfaces) {
   const names = ["step", "start", "project", "turn", "structures", "hidden", "cut", "clear", "scales", "nothing"];
-  const at = Object.fromEntries(names.map((name) => [`u_${name}`, gl.getUniformLocation(program, `u_${name}`)]));
+  const { program, at } = linked(gl, VERTEX, FRAGMENT, names);
   const arrays = gl.createVertexArray();
   gl.bindVertexArray(arrays);
   const attribute = (location, data, size, kind, normalised) => {

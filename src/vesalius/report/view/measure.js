@@ -7,10 +7,11 @@ function makeMeasuring(scene, { button, list, canvas, status, pickAt, redraw }) 
 
   function choose(x, y) {
     const hit = pickAt(x, y);
-    if (hit === null) return say(state.on ? "There is no surface here." : "");
-    const { name, scale } = scene.structures[hit.structure];
+    if (hit === null) return say(state.on ? "There is nothing here." : "");
+    const { name, scale } = scene.structures[hit.structure] ?? { name: "The scan" };
     const value = hit.value === null ? "" : `; ${scene.scales[scale].title}: ${told(hit.value)}`;
-    say(`${name}: ${inWords(hit.point)}${value}`);
+    const grey = hit.shade ? `; the scan: ${valueInWords(scene.scan, hit.shade)}` : "";
+    say(`${name}: ${inWords(hit.point)}${value}${grey}`);
     if (!state.on) return;
     state.chosen.push(hit);
     if (state.chosen.length === 2) {

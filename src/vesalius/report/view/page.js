@@ -19,21 +19,22 @@ async function start() {
   }
   if (typeof DecompressionStream === "undefined")
     return fail("This browser is too old for this page. Firefox 113, Chrome 80, Edge 80, Safari 16.4 and later show it.");
-  let surfaces;
+  let surfaces, greys;
   try {
     surfaces = readSurfaces(scene, await unpack(element("data").textContent.trim()));
+    greys = scene.scan && readScan(scene.scan, await unpack(element("scan").textContent.trim()));
   } catch {
     return fail("This file is damaged or was cut off: its surfaces cannot be read.");
   }
-  element("data").remove(); // several megabytes that are not needed again
-  const extent = extentOf(scene, surfaces);
-  const artist = makeArtist(element("picture"), scene, surfaces, extent);
+  for (const id of ["data", "scan"]) element(id).remove(); // several megabytes that are not needed again
+  const extent = withScan(extentOf(scene, surfaces), scene.scan);
+  const artist = makeArtist(element("picture"), scene, surfaces, greys, extent);
   if (artist === null)
     return fail("This browser gives no WebGL 2, which draws the surfaces. Switch hardware acceleration on, or try another one.");
-  run(scene, surfaces, extent, artist);
+  run(scene, surfaces, greys, extent, artist);
 }
 
-function run(scene, surfaces, extent, artist) {
+function run(scene, surfaces, greys, extent, artist) {
   const [canvas, svg] = [element("picture"), element("overlay")];
   const measuring = makeMeasuring(scene, {
     button: element("measure"),
@@ -43,7 +44,7 @@ function run(scene, surfaces, extent, artist) {
     pickAt: (x, y) => view.pickAt(x, y),
     redraw: () => view.redraw(),
   });
-  const view = makeView(scene, surfaces, extent, artist, { canvas, svg, overlay: measuring.overlay, drawn });
+  const view = makeView(scene, surfaces, greys, extent, artist, { canvas, svg, overlay: measuring.overlay, drawn });
 
   function drawn(camera) {
     const seen = facing(camera);
@@ -67,7 +68,8 @@ function run(scene, surfaces, extent, artist) {
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", view.redraw);
   makeStructures(element("structures"), [element("show-all"), element("hide-all")], scene, view.look, view.move);
-  makePlanes(element("planes"), extent, view.look, view.move);
+  const planes = makePlanes(element("planes"), scene, extent, view.look, view.move);
+  makeSliceControls(element("slices"), view.look, view.move);
   followPointers(canvas, {
     turn: (x, y, around) => view.turn(PIXEL * x, -PIXEL * y, around),
     move: view.shift,
@@ -85,12 +87,19 @@ function run(scene, surfaces, extent, artist) {
   for (const name of ["focus", "blur"]) canvas.addEventListener(name, view.redraw);
 
   const turns = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
+  /** Move the plane that looks most at the viewer by a voxel of the scan, or a millimetre: towards the viewer, or away. */
+  function stepped(towards) {
+    const direction = rows(view.camera.axes)[2];
+    const axis = direction.reduce((best, x, k) => (Math.abs(x) > Math.abs(direction[best]) ? k : best), 0);
+    return planes.step(axis, towards * Math.sign(direction[axis]) * (scene.scan?.spacing[axis] ?? 1));
+  }
   const letters = Object.fromEntries(Object.keys(scene.views).map((name) => [name[0], name]));
   /** Whether the key means anything here. */
   function pressed({ key, shiftKey }) {
     const [turn, letter] = [turns[key], key.toLowerCase()];
     if (turn && shiftKey) view.shift(20 * turn[0], -20 * turn[1]);
     else if (turn) view.turn(STEP * turn[0], STEP * turn[1]);
+    else if (key === "PageUp" || key === "PageDown") return stepped(key === "PageUp" ? 1 : -1);
     else if (letters[letter]) view.from(letters[letter]);
     else if (key === "+" || key === "=") view.zoom(1.1);
     else if (key === "-" || key === "_") view.zoom(1 / 1.1);

@@ -12,7 +12,8 @@ from typing import Any, get_args
 
 import numpy as np
 
-from vesalius.errors import DataError, unknown_name
+from vesalius.errors import DataError, GeometryError, unknown_name
+from vesalius.image import Volume
 from vesalius.io.atomic import write_text
 from vesalius.mesh import Surface
 from vesalius.mesh.colours import NOTHING, ColourScale
@@ -21,6 +22,7 @@ from vesalius.mesh.painted import Painted, surface_of
 from vesalius.mesh.rendering.bodies import is_closed
 from vesalius.mesh.rendering.camera import Camera, View
 from vesalius.report.view.packing import pack
+from vesalius.report.view.scan import PackedScan, pack_scan
 
 LARGEST_TRIANGLES = 2_000_000
 """More are refused: the page would be larger than 10 MB, and phones would not turn it."""
@@ -31,9 +33,11 @@ MOST_STRUCTURES = 1000
 _COLOURS = 256
 _SCRIPTS = (
     "surfaces.js",
+    "scan.js",
     "camera.js",
     "shaders.js",
     "draw.js",
+    "slices.js",
     "pick.js",
     "overlay.js",
     "panel.js",
@@ -52,11 +56,13 @@ def view_html(
     title: str = "3D view",
     opacity: Mapping[str, float] | None = None,
     camera: Camera | None = None,
+    scan: Volume | None = None,
+    window: tuple[float, float] | None = None,
 ) -> None:
     """Write a page that shows surfaces in three dimensions: one file that any browser opens from disk.
 
-    It holds the surfaces, their names and colours, and nothing else of where they come from. It asks for nothing from
-    anywhere. Equal surfaces make equal bytes.
+    It holds the surfaces, their names and colours, the greys of a scan where one is given, and nothing else of where
+    they come from. It asks for nothing from anywhere. Equal surfaces make equal bytes.
 
     Args:
         surfaces: Of structures, with values at their vertices or without. Empty ones are left out.
@@ -64,10 +70,14 @@ def view_html(
         title: Heading of the page. Give it no patient's name: pages get passed on.
         opacity: By the structure's name, 0 to 1: what the sliders show at first.
         camera: From where one looks at first, and after Reset; from the front when left out.
+        scan: 3D, of one channel: the planes that cut the surfaces show its slices. Whoever has the page has the scan,
+            and in that of a head a face.
+        window: Its values that are black and white; see `vesalius.report.display.shown_window` when left out.
 
     Raises:
-        DataError: There is nothing to show, too much of it, or an opacity is not between 0 and 1 or of a structure that
-            is not there.
+        DataError: There is nothing to show, too much of it, an opacity is not between 0 and 1 or of a structure that
+            is not there, or the scan has several channels or no millimetres.
+        GeometryError: The scan is not 3D, or no surface reaches into it.
         VesaliusError: The file cannot be written.
 
     Example:
@@ -84,6 +94,9 @@ def view_html(
     """
     shown = [one for one in surfaces if not one.is_empty]
     _refuse(shown, {one.label.name for one in surfaces}, opacity or {})
+    packed_scan = None if scan is None else pack_scan(scan, window=window)
+    if packed_scan is not None:
+        _refuse_elsewhere(shown, packed_scan)
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -97,6 +110,7 @@ def view_html(
         "first": {"axes": first.axes.ravel().tolist(), "perspective": first.perspective, "zoom": first.zoom},
         "views": {name: Camera.of(name).axes.ravel().tolist() for name in get_args(View)},
         "nothing": NOTHING,
+        "scan": None if packed_scan is None else packed_scan.told(),
         "scales": list(scales.values()),
         "structures": [
             {**_structure(one, (opacity or {}).get(one.label.name, 1.0)), **part, **_bar(one, scales)}
@@ -113,6 +127,8 @@ def view_html(
         script_hash=_hash(script),
         scene=scene,
         data=base64.b64encode(packed.data).decode("ascii"),
+        scan_note=None if packed_scan is None else _scan_note(packed_scan),
+        scan="" if packed_scan is None else base64.b64encode(packed_scan.data).decode("ascii"),
     )
     write_text(path, text + "\n")
 
@@ -133,6 +149,23 @@ def _refuse(shown: Sequence[Surface | Painted], names: set[str], opacity: Mappin
             f"{triangles:,} triangles are more than the {LARGEST_TRIANGLES:,} that a page shows: make the surfaces "
             "simpler first (`vesalius mesh SEG -o simple.glb --max-error 0.3`, mm), or choose some structures"
         )
+
+
+def _scan_note(scan: PackedScan) -> str:
+    """How fine a scan is in the page, and what its greys mean."""
+    spacing = " × ".join(f"{mm:.2g}" for mm in scan.grid.spacing_mm)
+    black, white = (f"{value:.4g}".replace("-", "−") for value in scan.window)
+    return f"voxels of {spacing} mm, black at {black} and white at {white}{f' {scan.unit}' if scan.unit else ''}"
+
+
+def _refuse_elsewhere(shown: Sequence[Surface | Painted], scan: PackedScan) -> None:
+    """A scan of another region, or of another patient."""
+    last = np.array(scan.grid.shape) - 0.5
+    for one in shown:
+        low, high = (scan.grid.to_index(corner) for corner in surface_of(one).bounds_mm)
+        if (high >= -0.5).all() and (low <= last).all():
+            return
+    raise GeometryError("all structures lie outside the scan: it is another region, or another patient's")
 
 
 def _script() -> str:

@@ -80,16 +80,20 @@ function filtered(list, scene) {
   return { field };
 }
 
-/** A plane for each axis, which hides what lies on one side of it. */
-function makePlanes(place, extent, look, changed) {
-  PLANES.forEach(({ name, sides }, axis) => {
+/**
+ * A plane for each axis, which hides what lies on one side of it, or nothing where it shows a slice. Returns
+ * `step(axis, mm)`, which moves a plane that is on.
+ */
+function makePlanes(place, scene, extent, look, changed) {
+  const planes = PLANES.map(({ name, sides }, axis) => {
     const clip = look.clips[axis];
     const on = made("input", { type: "checkbox", checked: clip.on });
     const range = { min: extent.low[axis].toFixed(1), max: extent.high[axis].toFixed(1), step: 0.1 };
     const slider = made("input", { type: "range", ...range, value: clip.at, "aria-label": `${name} plane` });
     const where = made("output");
     const choice = made("select", { "aria-label": `What the ${name.toLowerCase()} plane hides` });
-    for (const [side, text] of Object.entries(sides)) choice.append(made("option", { value: side, textContent: text }));
+    const sidesHidden = scene.scan ? { ...sides, 0: "nothing" } : sides;
+    for (const [side, text] of Object.entries(sidesHidden)) choice.append(made("option", { value: side, textContent: text }));
     choice.value = String(clip.side);
     const show = () => {
       const letter = LETTERS[axis][clip.at < 0 ? 1 : 0];
@@ -111,17 +115,39 @@ function makePlanes(place, extent, look, changed) {
         made("label", {}, on, ` ${name}`),
         where,
         slider,
-        made("label", {}, "hide what is ", choice),
+        made("label", {}, scene.scan ? "hides " : "hide what is ", choice),
       ),
     );
+    return (mm) => {
+      if (!on.checked) return false;
+      slider.value = clip.at + mm;
+      update();
+      return true;
+    };
   });
+  return { step: (axis, mm) => planes[axis](mm) };
+}
+
+/** What is said of the slices of a scan, where there is one: whether they are shown, and how strongly what is cut tints them. */
+function makeSliceControls(place, look, changed) {
+  if (place === null) return;
+  const shown = made("input", { type: "checkbox", checked: look.slices.shown });
+  const tint = made("input", { type: "range", min: 0, max: 100, value: 100 * look.slices.tint, "aria-label": "Tint of what is cut" });
+  for (const control of [shown, tint])
+    control.addEventListener("input", () => {
+      Object.assign(look.slices, { shown: shown.checked, tint: tint.valueAsNumber / 100 });
+      tint.disabled = !shown.checked;
+      tint.setAttribute("aria-valuetext", `${tint.value} %`);
+      changed();
+    });
+  place.append(made("label", {}, shown, " Slices of the scan"), made("label", {}, "tint of what is cut ", tint));
 }
 
 /** The lengths that were measured, each with a button that removes it. */
 function showLengths(list, scene, lengths, remove) {
   list.replaceChildren(
     ...lengths.map((length, k) => {
-      const names = [...new Set(length.structures)].map((structure) => named(scene.structures[structure].name));
+      const names = [...new Set(length.structures)].map((structure) => named(scene.structures[structure]?.name ?? "the scan"));
       const button = made("button", { type: "button", textContent: "×", "aria-label": `Remove length ${k + 1}` });
       button.addEventListener("click", () => remove(k));
       const between = names.length === 2 ? [names[0], " to ", names[1]] : names;

@@ -1,29 +1,37 @@
 /** What lies under the pointer: the line of sight against every triangle that is seen. */
 
 /**
- * The nearest point on what is opaque; where there is nothing opaque, on what is not.
+ * The nearest point on what is opaque, slices of the scan among it; where there is nothing opaque, on what is not.
  *
- * Returns `{point, structure, value}` (mm, LPS; the value where the structure has any, else null), or null.
+ * Returns `{point, structure, value, shade}`, or null: mm, LPS; the structure, or null of a slice beside all of them; the
+ * value where the structure has any, else null; the grey of the scan on a slice, else 0.
  * Source: T. Möller, B. Trumbore, Fast, minimum storage ray-triangle intersection, Journal of Graphics Tools 2(1), 1997.
  */
-function pick(scene, surfaces, look, { start, direction }) {
+function pick(scene, surfaces, greys, look, { start, direction }) {
   const from = start.map((x, axis) => (x - scene.origin[axis]) / scene.step); // in steps of the lattice
   const kept = keptOf(scene, look, from, direction);
   const opaque = nearest(scene, surfaces, from, direction, kept, (k) => {
     const { visible, opacity } = look.structures[k];
     return visible && opacity >= OPAQUE;
   });
+  const slice = pickSlice(scene.scan, greys, look, { start, direction });
+  const behind = opaque === null ? Infinity : opaque.far * scene.step;
+  if (slice !== null && slice.far <= behind + scene.step) {
+    // What is cut through here lies at the slice: it is tinted.
+    const there = behind <= slice.far + scene.step && opaque.inside ? opaque.structure : null;
+    return { point: slice.point, structure: there, value: null, shade: slice.shade };
+  }
   const found = opaque ?? nearest(scene, surfaces, from, direction, kept, (k) => isClear(look.structures[k]));
   if (found === null) return null;
   const point = along(from, direction, found.far).map((x, axis) => scene.origin[axis] + x * scene.step);
-  return { point, structure: found.structure, value: found.value };
+  return { point, structure: found.structure, value: found.value, shade: 0 };
 }
 
 /** Between which distances the line of sight is not clipped away. */
 function keptOf(scene, look, from, direction) {
   let [enter, leave] = [-Infinity, Infinity];
   look.clips.forEach(({ on, at, side }, axis) => {
-    if (!on) return;
+    if (!on || side === 0) return;
     const beyond = side * (from[axis] - (at - scene.origin[axis]) / scene.step); // more than 0: hidden
     const speed = side * direction[axis];
     if (speed === 0) [enter, leave] = beyond > 0 ? [Infinity, -Infinity] : [enter, leave];

@@ -7,12 +7,19 @@ const SLOW = 50; // ms a picture: where it takes longer, simpler surfaces are dr
  * The view of a scene. `see(camera)` changes from where one looks, `redraw()` is for all other changes; `overlay()` tells
  * what is to be written over the picture, `drawn()` is called after each.
  */
-function makeView(scene, surfaces, extent, artist, { canvas, svg, overlay, drawn }) {
+function makeView(scene, surfaces, greys, extent, artist, { canvas, svg, overlay, drawn }) {
   const look = {
     structures: scene.structures.map(({ opacity }) => ({ visible: true, opacity })),
-    clips: PLANES.map(({ side }, axis) => ({ on: false, side, at: (extent.low[axis] + extent.high[axis]) / 2 })),
+    clips: PLANES.map(({ side }, axis) => ({ on: false, side, at: extent.centre[axis] })),
+    slices: { shown: true, tint: 0.35 },
     background: [0, 0, 0],
   };
+  if (scene.scan) {
+    // The first look is at a slice: that of the plane that looks most at the viewer, who sees what is cut there.
+    const direction = rows(scene.first.axes)[2];
+    const facing = direction.reduce((best, x, axis) => (Math.abs(x) > Math.abs(direction[best]) ? axis : best), 0);
+    Object.assign(look.clips[facing], { on: true, side: Math.sign(direction[facing]) });
+  }
   const size = () => ({ width: canvas.clientWidth, height: canvas.clientHeight });
   const fitted = (perspective) => {
     const camera = fittedCamera(scene.first.axes, extent, size().width / size().height, perspective);
@@ -61,8 +68,8 @@ function makeView(scene, surfaces, extent, artist, { canvas, svg, overlay, drawn
     move();
   }
   function pickAt(x, y) {
-    const reach = extent.radius + Math.hypot(...minus(view.camera.target, extent.centre));
-    return pick(scene, surfaces, look, sightThrough(view.camera, x, y, size(), reach));
+    const reach = extent.reach + Math.hypot(...minus(view.camera.target, extent.centre));
+    return pick(scene, surfaces, greys, look, sightThrough(view.camera, x, y, size(), reach));
   }
   let shape = size();
   new ResizeObserver(() => {
