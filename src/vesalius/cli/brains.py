@@ -35,6 +35,7 @@ def brain_finder() -> Callable[[Volume], LabelMap | None] | None:
             return None
         if not loaded:
             loaded.append(load_segmenter(bundle))
-        return segment(image, loaded[0]).labels
+        # Where the brain is takes one look; telling its structures apart is what the mirror image is for.
+        return segment(image, loaded[0], mirror=False).labels
 
     return find
