@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--smoothing-steps",
         type=int,
         metavar="N",
-        help="how often to smooth (60; 0 with --probabilities; 20 with --smooth; 0: none)",
+        help="how often to smooth (60; 4 with --probabilities; 20 with --smooth; 0: none)",
     )
     parser.add_argument(
         "--smooth",

@@ -21,6 +21,9 @@ from vesalius.mesh.surroundings import surroundings
 SMOOTHING_STEPS = 60
 """The areas of spheres, rings and ellipsoids of 8 voxels' radius and more are then within 1 % of the closed form."""
 
+LIKELY_SMOOTHING_STEPS = 4
+"""With probabilities, which place vertices already: enough to take off what rounding leaves of steps, 1 % of areas."""
+
 Slices = Literal["auto", "keep"]
 
 
@@ -52,7 +55,7 @@ def extract(
             surfaces of these, and only what lies near is looked at: see `vesalius.mesh.surroundings`.
         probabilities: On the same grid, background and then each label, as `segment` writes them. Where they contradict
             the labels, the surface is half way between voxels.
-        smoothing_steps: 0 to 1,000; 60 where it is left out, and 0 with probabilities.
+        smoothing_steps: 0 to 1,000; 60 where it is left out, and 4 with probabilities.
         slices: ``"auto"``: where slices are at least twice as thick as pixels are wide, shapes are interpolated between
             them (`vesalius.mesh.slices`); ``"keep"``: steps stay. With probabilities slices are always kept.
 
@@ -72,7 +75,8 @@ def extract(
         >>> [round(surface.volume_ml, 3) for surface in found.surfaces()]
         [0.064, 0.064]
     """
-    steps = (0 if probabilities is not None else SMOOTHING_STEPS) if smoothing_steps is None else smoothing_steps
+    usual = SMOOTHING_STEPS if probabilities is None else LIKELY_SMOOTHING_STEPS
+    steps = usual if smoothing_steps is None else smoothing_steps
     _check(labels, probabilities, steps)
     if probabilities is None and slices == "auto":
         labels = between_slices(labels)

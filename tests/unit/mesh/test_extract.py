@@ -67,6 +67,35 @@ def test_volume_and_area_are_within_a_hundredth_and_handles_are_right(name, spac
     assert check(surface).is_sound
 
 
+def shares(radius, spacing_mm, centre):
+    """What share of each voxel lies in a ball: exact along the last axis, by nine lines a voxel across it."""
+    counts = [int(np.ceil(2 * radius / s)) + 6 for s in spacing_mm]
+    fine = [
+        (np.arange(3 * n) + 0.5) / 3 * s - n * s / 2 - c for n, s, c in zip(counts, spacing_mm, centre, strict=True)
+    ]
+    x, y = np.meshgrid(fine[0], fine[1], indexing="ij")
+    half = np.sqrt(np.maximum(radius**2 - x**2 - y**2, 0))[..., None]
+    low = np.arange(counts[2]) * spacing_mm[2] - counts[2] * spacing_mm[2] / 2 - centre[2]
+    inside = np.maximum(np.minimum(low + spacing_mm[2], half) - np.maximum(low, -half), 0) / spacing_mm[2]
+    return inside.reshape(counts[0], 3, counts[1], 3, counts[2]).mean(axis=(1, 3))
+
+
+@pytest.mark.parametrize("radius", [10, 15])
+@pytest.mark.parametrize("spacing_mm", [(1, 1, 1), (0.8, 0.8, 1.5), (0.8, 0.8, 2.5), (1, 1, 3)])
+def test_shares_of_voxels_give_volume_and_area_within_a_hundredth_in_thick_slices_too(radius, spacing_mm, rng):
+    centre = rng.uniform(-0.5, 0.5, 3) * spacing_mm
+    part = shares(radius, spacing_mm, centre)
+    grid = Grid.from_spacing(part.shape, spacing_mm)
+    labels = LabelMap(part >= 0.5, grid, Labels.of({"ball": 1}))
+
+    ball = extract(labels, probabilities=Volume(np.stack([1 - part, part]).astype(np.float32), grid)).of("ball")
+
+    assert part.sum() * grid.voxel_volume_mm3 == pytest.approx(4 / 3 * pi * radius**3, rel=0.003)
+    assert ball.volume_ml * 1000 == pytest.approx(4 / 3 * pi * radius**3, rel=0.01)
+    assert ball.area_mm2 == pytest.approx(4 * pi * radius**2, rel=0.01)
+    assert (ball.genus, ball.pieces) == (0, 1)
+
+
 @pytest.mark.parametrize("spacing_mm", [(1, 1, 1), (0.7, 0.9, 1.3)])
 def test_smoothing_keeps_the_volume_of_the_voxels(spacing_mm):
     labels, _ = shape(torus(12, 4), (16, 16, 4), spacing_mm)
@@ -98,7 +127,7 @@ def test_a_cube_that_is_shifted_by_a_fraction_of_a_voxel_is_found_there():
         labels = LabelMap(likely > 0.5, grid, Labels.of([1]))
         cube = extract(labels, probabilities=Volume(np.stack([1 - likely, likely]), grid)).of("label 1")
         flat = np.median(cube.vertices[cube.vertices[:, 0] > 22, 0])
-        assert flat == pytest.approx(22.5 + shift, abs=0.01)
+        assert flat == pytest.approx(22.5 + shift, abs=0.02)  # edges are rounded a little, and volume is kept
         assert cube.volume_ml == pytest.approx(3.375, rel=0.01)
 
 

@@ -106,7 +106,9 @@ def _cavities(surface: Surface, wall_mm: float, grid: Grid) -> Iterator[Surface]
         other = (deep > 0) & ~mine
         own = np.where(other, 0.0, share).astype(np.float32)
         labels = LabelMap(mine.astype(np.uint8), grid, _CAVITY)
-        found = extract(labels, probabilities=Volume(np.stack([1 - own, own]), grid), slices="keep").of("cavity")
+        found = extract(
+            labels, probabilities=Volume(np.stack([1 - own, own]), grid), smoothing_steps=0, slices="keep"
+        ).of("cavity")
         if not found.is_empty:
             yield found
 

@@ -46,7 +46,9 @@ def remeshed(surface: Surface, *, step_mm: float | None = None) -> tuple[Surface
     depth = np.where(within, away.reshape(grid.shape), -away.reshape(grid.shape))
     likely = (0.5 + depth / (2.2 * _NEAR * step)).astype(np.float32)
     labels = LabelMap(within.astype(np.uint8), grid, Labels.of({"inside": 1}))
-    found = extract(labels, probabilities=Volume(np.stack([1 - likely, likely]), grid), slices="keep").of("inside")
+    found = extract(
+        labels, probabilities=Volume(np.stack([1 - likely, likely]), grid), smoothing_steps=0, slices="keep"
+    ).of("inside")
     made = Surface(found.vertices, found.faces, surface.label)
     return made, float(tree.query(made.vertices)[0].max())
 
