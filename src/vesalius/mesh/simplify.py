@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,9 +58,7 @@ def simplify(interfaces: Interfaces, *, max_error_mm: float, seed: int = 0) -> I
     if not len(interfaces.faces):
         return interfaces
     locked = np.zeros(len(interfaces.vertices), np.bool_)
-    faces, sides = interfaces.faces, interfaces.sides
-    attempt = 0
-    while True:
+    for attempt in count():
         faces, sides, parents = _collapsed(interfaces, max_error_mm, locked, seed)
         # All that was drawn into the corners of triangles that cut each other stays where it was, from the beginning.
         bad = np.zeros(len(locked), np.bool_)
@@ -70,7 +69,6 @@ def simplify(interfaces: Interfaces, *, max_error_mm: float, seed: int = 0) -> I
         for _ in range(2 ** (attempt - _NEAR) if attempt >= _NEAR else 0):
             bad[interfaces.faces[bad[interfaces.faces].any(axis=1)]] = True
         locked |= bad
-        attempt += 1
     vertices, faces = compacted(interfaces.vertices, faces)
     return Interfaces(vertices, faces, sides, interfaces.labels)
 

@@ -13,6 +13,13 @@ const minus = (a, b) => [a[0] - b[0], a[1] - b[1], a[2] - b[2]];
 const along = (start, direction, far) => start.map((from, axis) => from + far * direction[axis]);
 const rows = (axes) => [axes.slice(0, 3), axes.slice(3, 6), axes.slice(6, 9)];
 
+/** The patient's axis (0 x, 1 y, 2 z) that runs most towards the viewer, and in which sense: 1 or -1. */
+function facingAxis(axes) {
+  const towards = rows(axes)[2];
+  const axis = towards.reduce((best, x, k) => (Math.abs(x) > Math.abs(towards[best]) ? k : best), 0);
+  return { axis, sense: Math.sign(towards[axis]) };
+}
+
 /** A camera that sees the whole extent from a view's axes. */
 function fittedCamera(axes, extent, aspect, perspective) {
   const half = (MARGIN * extent.radius) / Math.min(1, aspect);

@@ -89,9 +89,8 @@ function run(scene, surfaces, greys, extent, artist) {
   const turns = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
   /** Move the plane that looks most at the viewer by a voxel of the scan, or a millimetre: towards the viewer, or away. */
   function stepped(towards) {
-    const direction = rows(view.camera.axes)[2];
-    const axis = direction.reduce((best, x, k) => (Math.abs(x) > Math.abs(direction[best]) ? k : best), 0);
-    return planes.step(axis, towards * Math.sign(direction[axis]) * (scene.scan?.spacing[axis] ?? 1));
+    const { axis, sense } = facingAxis(view.camera.axes);
+    return planes.step(axis, towards * sense * (scene.scan?.spacing[axis] ?? 1));
   }
   const letters = Object.fromEntries(Object.keys(scene.views).map((name) => [name[0], name]));
   /** Whether the key means anything here. */

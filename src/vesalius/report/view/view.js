@@ -16,9 +16,8 @@ function makeView(scene, surfaces, greys, extent, artist, { canvas, svg, overlay
   };
   if (scene.scan) {
     // The first look is at a slice: that of the plane that looks most at the viewer, who sees what is cut there.
-    const direction = rows(scene.first.axes)[2];
-    const facing = direction.reduce((best, x, axis) => (Math.abs(x) > Math.abs(direction[best]) ? axis : best), 0);
-    Object.assign(look.clips[facing], { on: true, side: Math.sign(direction[facing]) });
+    const { axis, sense } = facingAxis(scene.first.axes);
+    Object.assign(look.clips[axis], { on: true, side: sense });
   }
   const size = () => ({ width: canvas.clientWidth, height: canvas.clientHeight });
   const fitted = (perspective) => {
