@@ -8,8 +8,8 @@ DEMO := $(VENV)/.installed-demo
 DEV := $(VENV)/.installed-dev
 
 # One thread a test worker: two workers on two cores, and results that do not depend on the number of cores. Threads that
-# wait sleep, for the tests that train with more.
-THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
+# wait soon sleep, for the tests that train with more.
+THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 GOMP_SPINCOUNT=1000
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

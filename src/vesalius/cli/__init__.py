@@ -96,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    _yield_when_crowded()
+    _spin_briefly()
     try:
         args, verb = _parse(arguments)
     except SystemExit as ended:  # how argparse ends after --help, --version and wrong use
@@ -128,14 +128,15 @@ def module_of(verb: str) -> str:
     return f"vesalius.cli.{verb.replace('-', '_')}{'_' if taken else ''}"
 
 
-def _yield_when_crowded() -> None:
-    """Let threads that wait sleep instead of spin where other processes want the cores.
+def _spin_briefly() -> None:
+    """Let threads that wait for one another spin for some microseconds, then sleep.
 
-    OpenMP reads this when torch is loaded. Spinning is a third faster on an idle machine; beside another process that
-    spins too, training steps took four times as long (benchmarks/README.md).
+    OpenMP reads this when torch is loaded. By default they spin for milliseconds, and beside other programs take from
+    the thread that they wait for the core that it needs: steps took four to fifty times as long. Sleeping at once costs
+    three quarters of a step's time on an idle machine, where waking up is slow (benchmarks/README.md).
     """
-    if hasattr(os, "getloadavg") and os.getloadavg()[0] > 0.5 * (os.cpu_count() or 1):
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, Verb]:

@@ -1,6 +1,7 @@
 """The frame around the verbs: help, exit codes, errors. A made-up module stands in for the verb ``index``."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -158,3 +159,18 @@ def test_the_module_runs_as_the_executable():
         [sys.executable, "-m", "vesalius.cli", "--version"], capture_output=True, text=True, check=True
     )
     assert shown.stdout.startswith("vesalius ")
+
+
+@pytest.mark.parametrize(
+    ("set_before", "spin_count"),
+    [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, None)],
+    ids=["nothing", "the count", "the policy"],
+)
+def test_threads_that_wait_spin_briefly_unless_somebody_says_how(monkeypatch, set_before, spin_count) -> None:
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.setenv(name, "")  # so that what main sets is taken back
+        monkeypatch.delenv(name)
+    for name, value in set_before.items():
+        monkeypatch.setenv(name, value)
+    assert main(["--version"]) == 0
+    assert os.environ.get("GOMP_SPINCOUNT") == spin_count

@@ -9,7 +9,7 @@ from vesalius.errors import PlanError
 from vesalius.plan import Loss
 from vesalius.plan.prepare import IGNORE
 from vesalius.plan.recipe import LossKind
-from vesalius.train.losses import LOSSES, supervised
+from vesalius.train.losses import LOSSES, sums, supervised
 from vesalius.train.losses.distance import signed_distances
 from vesalius.train.losses.skeleton import soft_skeleton
 
@@ -99,6 +99,17 @@ def test_a_batch_of_one_kind_has_a_finite_slope(kind, memberships, number) -> No
     if number == IGNORE:
         assert value.item() == pytest.approx(0, abs=1e-6)
         assert (half.grad == 0).all()
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_voxels_taken_in_many_blocks_cost_the_textbooks_loss(monkeypatch, layout) -> None:
+    monkeypatch.setattr(sums, "_BLOCK", 4 * 37)  # 37 voxels at a time, and fewer in the last block
+    logits, classes = batch()
+    logits = logits.detach().to(memory_format=layout).requires_grad_()
+    value, wanted = supervised(logits, classes), textbook(logits, classes)
+    assert value.item() == pytest.approx(wanted.item(), abs=1e-5)
+    slope, wanted_slope = torch.autograd.grad(value, logits)[0], torch.autograd.grad(wanted, logits)[0]
+    torch.testing.assert_close(slope, wanted_slope, atol=1e-6, rtol=1e-4)
 
 
 @EACH

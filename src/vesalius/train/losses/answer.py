@@ -48,13 +48,13 @@ class Classes:
     @cached_property
     def overlaps(self) -> Float[Tensor, "3 outputs"]:
         """Sums over the batch, for every output: chance within the reference, chance, and reference."""
-        within, chance, _ = self._sums
-        return torch.stack([within, chance, self._voxels])
+        within, chance, _, voxels = self._sums
+        return torch.stack([within, chance, voxels])
 
     @cached_property
     def surprise(self) -> Float[Tensor, "2 outputs"]:
         """Sums over the batch, for every output: minus the logarithms of its voxels' own chances, and how many."""
-        return torch.stack([self._sums[2], self._voxels])
+        return self._sums[2:]
 
     def costs(self, price: Callable[[Tensor], Tensor]) -> Float[Tensor, "2 outputs"]:
         """Sums over the batch, for every output: what its voxels cost, and how many they are.
@@ -62,7 +62,7 @@ class Classes:
         Args:
             price: Of the logarithm of the chance that the truth was given.
         """
-        return torch.stack([self._by_class(price(self._own)), self._voxels])
+        return torch.stack([self._by_class(price(self._own)), self._by_class(torch.ones_like(self._own))])
 
     @cached_property
     def _sums(self) -> Tensor:
@@ -79,10 +79,6 @@ class Classes:
     @cached_property
     def _own(self) -> Tensor:
         return self._log_chances.gather(1, self.classes.clamp(min=0).long().unsqueeze(1)).squeeze(1)
-
-    @cached_property
-    def _voxels(self) -> Tensor:
-        return self._by_class(torch.ones_like(self.classes, dtype=torch.float32))
 
     @cached_property
     def _bins(self) -> Tensor:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-_BLOCK = 1 << 13  # voxels worked on at a time on a processor: their chances stay in its cache
-_BLOCK_DEVICE = 1 << 22
+_BLOCK = 1 << 18  # chances worked on at a time on a processor: few enough for its caches, enough for all its threads
+_BLOCK_DEVICE = 1 << 24
 
 
 def class_sums(
     logits: Float[Tensor, "b outputs *grid"], classes: Int[Tensor, "b *grid"], *, ignored: int
-) -> Float[Tensor, "3 outputs"]:
-    """Sums over the batch for every output of a softmax: chance within the reference, chance, and surprise.
+) -> Float[Tensor, "4 outputs"]:
+    """Sums over the batch for every output of a softmax: chance within the reference, chance, surprise, and voxels.
 
     The surprise of a voxel is minus the logarithm of the chance that it was given its own class. The same comes of
     `torch.log_softmax` and its like; but these write the chances of all voxels and outputs to memory and read them
@@ -33,7 +34,8 @@ def class_sums(
         >>> class_sums(torch.zeros(1, 2, 3), torch.tensor([[0, 1, -1]]), ignored=-1)
         tensor([[0.5000, 0.5000],
                 [1.0000, 1.0000],
-                [0.6931, 0.6931]])
+                [0.6931, 0.6931],
+                [1.0000, 1.0000]])
     """
     rows = logits.movedim(1, -1).reshape(-1, logits.shape[1])
     sums: Tensor = _ClassSums.apply(rows, classes.reshape(-1), ignored)  # type: ignore[no-untyped-call]
@@ -47,42 +49,50 @@ class _ClassSums(torch.autograd.Function):
     def forward(ctx: Any, rows: Tensor, classes: Tensor, ignored: int) -> Tensor:
         ctx.save_for_backward(rows, classes)
         ctx.ignored = ignored
-        sums = torch.zeros(3, rows.shape[1], dtype=torch.float64, device=rows.device)
-        for at in _blocks(rows):
-            counted, own_class = _own_class(classes[at], ignored)
-            log_chances = rows[at].float().log_softmax(1)
-            own = log_chances.gather(1, own_class[:, None])[:, 0]
-            sums[1] += counted @ log_chances.exp()
-            part = torch.zeros(2, rows.shape[1], device=rows.device)
-            part.index_add_(1, own_class, torch.stack([own.exp() * counted, -own * counted]))
-            sums[0] += part[0]
-            sums[2] += part[1]
+        sums = torch.zeros(4, rows.shape[1], dtype=torch.float64, device=rows.device)
+        for at, logs, truth, chances in _blocks(rows, classes):
+            torch.log_softmax(logs, 0, out=logs)
+            torch.exp(logs, out=chances)
+            sums[1] += chances @ (classes[at] != ignored).float()
+            sums[0] += chances.mul_(truth).sum(1)
+            sums[2] -= logs.mul_(truth).sum(1)
+            sums[3] += truth.sum(1)
         return sums.float()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         rows, classes = ctx.saved_tensors
-        within, chance, surprise = gradients[0].unbind()
+        within, chance, surprise = gradients[0][:3, :, None].unbind()
         found = torch.empty_like(rows)
-        for at in _blocks(rows):
-            counted, own_class = _own_class(classes[at], ctx.ignored)
-            chances = rows[at].float().softmax(1)
-            own = chances.gather(1, own_class[:, None])
-            # Of the voxel's own class: d own / d logit is own (1 - chance), and that of its surprise is chance - 1.
-            pull = within[own_class, None] * own - surprise[own_class, None]
-            chances *= chance - (chances @ chance)[:, None] - pull
-            chances.scatter_add_(1, own_class[:, None], pull)
-            chances *= counted[:, None]
-            found[at] = chances
+        for at, chances, truth, pull in _blocks(rows, classes):
+            torch.softmax(chances, 0, out=chances)
+            torch.mul(truth, within, out=pull)
+            pull += chance
+            pull *= chances
+            truth *= surprise
+            mean = pull.sum(0) - truth.sum(0)
+            # Of a softmax: d chance / d logit is chance (1 - chance), d surprise / d logit is chance - 1.
+            pull -= truth
+            pull -= chances.mul_(mean)
+            pull *= (classes[at] != ctx.ignored).float()
+            found[at].T.copy_(pull)
         return found, None, None
 
 
-def _blocks(rows: Tensor) -> list[slice]:
-    size = _BLOCK if rows.device.type == "cpu" else _BLOCK_DEVICE
-    return [slice(start, start + size) for start in range(0, len(rows), size)]
+def _blocks(rows: Tensor, classes: Tensor) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
+    """Blocks of voxels, each with three tensors ``(outputs, voxels)`` in single precision, in memory that is reused.
 
-
-def _own_class(classes: Tensor, ignored: int) -> tuple[Tensor, Tensor]:
-    """Whether each voxel counts, as 0 or 1, and its class; any class for those that don't."""
-    counted = classes != ignored
-    return counted.float(), torch.where(counted, classes, 0).long()
+    They hold the logits, 1 at the voxels' own classes and 0 elsewhere, and nothing yet. One output's numbers lie side
+    by side in them, so that all operations take many at once, however few outputs there are.
+    """
+    outputs = rows.shape[1]
+    numbers = torch.arange(outputs, dtype=classes.dtype, device=classes.device)[:, None]
+    size = max(1, (_BLOCK if rows.device.type == "cpu" else _BLOCK_DEVICE) // outputs)
+    memory = torch.empty(3 * outputs * min(size, len(rows)), device=rows.device)
+    for start in range(0, len(rows), size):
+        at = slice(start, start + size)
+        voxels = len(classes[at])
+        logits, truth, free = memory[: 3 * outputs * voxels].view(3, outputs, voxels).unbind()
+        logits.copy_(rows[at].T)
+        torch.eq(classes[at], numbers, out=truth)
+        yield at, logits, truth, free
