@@ -168,7 +168,7 @@ def _runner(args: argparse.Namespace) -> list[str]:
 
 def _nnunet_environment(split: Split, args: argparse.Namespace) -> dict[str, str]:
     folders = {f"nnUNet_{part}": str(split.folder / f"nnUNet_{part}") for part in ("raw", "preprocessed", "results")}
-    # Its threads wait as Vesalius's do (benchmarks/waiting_threads.py): spinning longer, they would keep workers waiting.
+    # Its threads wait as Vesalius's do (benchmarks/waiting_threads.py): spinning longer keeps workers waiting.
     threads = {"GOMP_SPINCOUNT": "1000", "OMP_NUM_THREADS": str(args.cores)}
     here = {"PYTHONPATH": str(Path(__file__).resolve().parent), "nnUNet_n_proc_DA": str(args.workers)}
     return {**os.environ, **folders, **threads, **here}
