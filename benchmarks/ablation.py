@@ -10,6 +10,11 @@ the seeds of (variant - base), and ± the standard deviation of these difference
 equally many steps, and what a step costs is told beside; with --budget each has the same wall time, and what is slow
 takes fewer steps (only on a machine that nothing else uses). Seeds are the outer loop: a table can be had after the
 first. Every result is a file in WORK; the same command again does what is missing.
+
+Two processes with a core each learn more in an hour than one with both, and are as fair as long as both run:
+
+    taskset -c 0 python benchmarks/ablation.py ../shared/data/msd_hippocampus --work WORK --budget 5m --share 1/2
+    taskset -c 1 python benchmarks/ablation.py ../shared/data/msd_hippocampus --work WORK --budget 5m --share 2/2
 """
 
 from __future__ import annotations
@@ -220,6 +225,14 @@ def _plan(dataset: Dataset, work: Path, args: argparse.Namespace) -> Plan:
     return plan
 
 
+def _share(text: str) -> tuple[int, int]:
+    """The first job, and the stride."""
+    number, _, of = text.partition("/")
+    if not 1 <= int(number) <= int(of):
+        raise ValueError
+    return int(number) - 1, int(of)
+
+
 def main() -> None:
     """Run what is missing, then print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -231,6 +244,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, choices=range(1, FOLDS + 1), help="(3)")
     parser.add_argument("--only", nargs="+", default=list(VARIANTS), choices=VARIANTS, metavar="VARIANT", help="(all)")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="of the base plan")
+    parser.add_argument(
+        "--share", type=_share, default=(0, 1), metavar="K/N", help="each N-th run, from the K-th (1/1)"
+    )
     parser.add_argument("--report", action="store_true", help="run nothing: the table of what is there")
     parser.epilog = "variants: " + ", ".join(VARIANTS)
     args = parser.parse_args()
@@ -239,13 +255,14 @@ def main() -> None:
         dataset = index(args.folder).with_reference()
         plan = _plan(dataset, work, args)
         fill_cache(plan, dataset, work)
-        for seed in range(args.seeds):
-            for name in dict.fromkeys([BASE, *args.only]):
-                result = make_folder(work / name) / f"{seed}.json"
-                if not result.is_file():
-                    found = run(VARIANTS[name], plan, dataset, seed, work)
-                    write_text(result, json.dumps(found, indent=1))
-                    print(f"{name:16} seed {seed}: Dice {found['dice']:.4f} in {found['steps']} steps", flush=True)
+        first, stride = args.share
+        jobs = [(seed, name) for seed in range(args.seeds) for name in dict.fromkeys([BASE, *args.only])]
+        for seed, name in jobs[first::stride]:
+            result = make_folder(work / name) / f"{seed}.json"
+            if not result.is_file():
+                found = run(VARIANTS[name], plan, dataset, seed, work)
+                write_text(result, json.dumps(found, indent=1))
+                print(f"{name:16} seed {seed}: Dice {found['dice']:.4f} in {found['steps']} steps", flush=True)
     tell(work, range(args.seeds))
 
 

@@ -50,9 +50,9 @@ class _ClassSums(torch.autograd.Function):
         ctx.save_for_backward(rows, classes)
         ctx.ignored = ignored
         sums = torch.zeros(4, rows.shape[1], dtype=torch.float64, device=rows.device)
-        for at, logs, truth, chances in _blocks(rows, classes):
-            torch.log_softmax(logs, 0, out=logs)
-            torch.exp(logs, out=chances)
+        for at, logits, truth, free in _blocks(rows, classes):
+            logs = torch.log_softmax(logits, 0, out=free)
+            chances = torch.exp(logs, out=logits)
             sums[1] += chances @ (classes[at] != ignored).float()
             sums[0] += chances.mul_(truth).sum(1)
             sums[2] -= logs.mul_(truth).sum(1)
@@ -64,9 +64,9 @@ class _ClassSums(torch.autograd.Function):
         rows, classes = ctx.saved_tensors
         within, chance, surprise = gradients[0][:3, :, None].unbind()
         found = torch.empty_like(rows)
-        for at, chances, truth, pull in _blocks(rows, classes):
-            torch.softmax(chances, 0, out=chances)
-            torch.mul(truth, within, out=pull)
+        for at, logits, truth, free in _blocks(rows, classes):
+            chances = torch.softmax(logits, 0, out=free)
+            pull = torch.mul(truth, within, out=logits)
             pull += chance
             pull *= chances
             truth *= surprise
