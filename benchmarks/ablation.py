@@ -113,7 +113,9 @@ def _augmented(*chances: str, keep: bool) -> Change:
     def change(plan: Plan) -> Plan:
         known = [name for name in Augmentation.__dataclass_fields__ if name.endswith("_p")]
         off = [name for name in known if (name in chances) != keep and not name.endswith("_channel_p")]
-        return replace(plan, augmentation=replace(plan.augmentation, **dict.fromkeys(off, 0.0)))
+        changed = replace(plan, augmentation=replace(plan.augmentation, **dict.fromkeys(off, 0.0)))
+        # What was not mirrored in training is not when segmenting.
+        return replace(changed, mirror_axes=()) if "mirror_p" in off else changed
 
     return change
 
@@ -131,6 +133,13 @@ VARIANTS: dict[str, Variant] = {
     "channels-first": Variant("channels-last", "channels first in memory", workshop={"channels_last": False}),
     "no-average": Variant("EMA", "the last weights, not their average", _settings("optimisation.average_decay=0")),
     "constant": Variant("schedule", "constant rate", _settings("optimisation.schedule=constant")),
+    "trapezoid": Variant("schedule", "held, then linear", _settings("optimisation.schedule=trapezoid")),
+    "trapezoid-no-average": Variant(
+        "schedule, EMA",
+        "held, then linear; last weights",
+        _settings("optimisation.schedule=trapezoid", "optimisation.average_decay=0"),
+    ),
+    "linear": Variant("schedule", "linear", _settings("optimisation.schedule=linear")),
     "cosine": Variant("schedule", "cosine", _settings("optimisation.schedule=cosine")),
     "poly": Variant("schedule", "polynomial, 0.9", _settings("optimisation.schedule=poly")),
     "no-warm-up": Variant("schedule", "no warm-up", _settings("optimisation.warm_up_steps=0")),

@@ -23,7 +23,7 @@ LossKind = Literal[
 """The losses; `vesalius.train.losses.LOSSES` says what each is made of."""
 
 OptimiserKind = Literal["muon", "adamw", "adam", "sgd"]
-Schedule = Literal["linear", "poly", "cosine", "constant"]
+Schedule = Literal["linear", "trapezoid", "poly", "cosine", "constant"]
 
 _WEIGHED = ("cross_entropy", "dice_cross_entropy", "focal", "dice_focal")
 
@@ -114,8 +114,9 @@ class Optimisation:
     Args:
         optimiser: ``"muon"`` (orthogonalised momentum for the maps between hidden layers, AdamW for the rest),
             ``"adamw"``, ``"adam"`` or ``"sgd"`` (Nesterov).
-        schedule: From the peak to the end of the budget: ``"linear"`` to zero, ``"poly"`` ((1 - progress)^0.9),
-            ``"cosine"`` (half a wave, to zero) or ``"constant"``. All rise linearly over the warm-up.
+        schedule: From the peak to the end of the budget: ``"linear"`` to zero, ``"trapezoid"`` (at the peak for
+            seven tenths, then linear to zero), ``"poly"`` ((1 - progress)^0.9), ``"cosine"`` (half a wave, to zero) or
+            ``"constant"``. All rise linearly over the warm-up.
         learning_rate: At the peak of the schedule.
         momentum: Of Muon and SGD; the first moment's decay of Adam and AdamW.
         weight_decay: Decoupled for Muon and AdamW, added to the gradient for SGD and Adam.
@@ -130,7 +131,7 @@ class Optimisation:
     """
 
     optimiser: OptimiserKind = "muon"
-    schedule: Schedule = "linear"
+    schedule: Schedule = "trapezoid"
     learning_rate: float = 0.02
     momentum: float = 0.95
     weight_decay: float = 3e-5
@@ -194,7 +195,7 @@ class Optimisation:
 
 
 _SUITED: dict[OptimiserKind, dict[str, Any]] = {
-    "muon": {"learning_rate": 0.02, "momentum": 0.95, "weight_decay": 3e-5, "schedule": "linear"},
+    "muon": {"learning_rate": 0.02, "momentum": 0.95, "weight_decay": 3e-5, "schedule": "trapezoid"},
     "adamw": {"learning_rate": 1e-3, "momentum": 0.9, "weight_decay": 0.05, "schedule": "cosine"},
     "adam": {"learning_rate": 3e-4, "momentum": 0.9, "weight_decay": 3e-5, "schedule": "linear"},
     "sgd": {"learning_rate": 0.01, "momentum": 0.99, "weight_decay": 3e-5, "schedule": "poly"},

@@ -24,6 +24,7 @@ from vesalius.transform import Normalisation
 _RARE = 0.001  # share of the voxels below which labels are called rare
 _SMALL_VIEW = 0.25  # share of the image below which a patch may well miss what is rare
 _MOSTLY_FOREGROUND = 0.6  # Source: MIST's default share of patches on the foreground
+_MANY_PATIENTS = 50  # a rule of thumb: 175 learned better without mirror images, 4 did not (benchmarks/README.md)
 _TUBES = {"vessel", "vessels", "vasculature", "artery", "arteries", "vein", "veins", "aorta", "airway", "airways",
           "bronchi", "bronchus", "nerve", "nerves", "duct", "ducts", "fibre", "fibres", "tube", "tubes"}  # fmt: skip
 _HOUNSFIELD_AIR = -900.0  # no calibrated image but CT has air near -1000
@@ -154,7 +155,12 @@ def loss(facts: Fingerprint) -> tuple[Loss, str]:
 
 
 def mirror_axes(facts: Fingerprint, pairs: Pairs = ()) -> tuple[tuple[int, ...], str]:
-    """The axes along which patches may be mirrored: not across left and right where labels tell them apart.
+    """The axes along which patches may be mirrored.
+
+    Not across left and right where labels tell them apart. A patient on known axes is never upside down or back to
+    front: to learn that as well takes a network longer, and keeps from it what the place of a structure says. Where
+    there are many to learn from, that is not worth it; few are worth more with their mirror images
+    (benchmarks/README.md).
 
     Args:
         facts: About the data.
@@ -166,9 +172,14 @@ def mirror_axes(facts: Fingerprint, pairs: Pairs = ()) -> tuple[tuple[int, ...],
     paired = {label.name for label in facts.labels.labels if any(label.value in pair for pair in pairs)}
     words = [set(re.split(r"[^a-z]+", name.lower())) for name in facts.labels.targets() if name not in paired]
     sided = any(w & {"left", "right", "l", "r", "lh", "rh"} for w in words)
+    upright = facts.ndim == 3 and facts.calibrated and facts.patients >= _MANY_PATIENTS
+    axes = (0,) if upright else tuple(range(facts.ndim))
+    why = f"nobody is upside down or back to front, and {facts.patients} patients are enough to learn from"
     if not sided:
-        return tuple(range(facts.ndim)), "mirrored along all axes"
-    if facts.ndim == 3:
-        why = "not mirrored across left and right, which the labels tell apart"
-        return (1, 2), f"{why}; if they are one another's mirror image, set paired_labels"
-    return (), "not mirrored: the labels tell left from right, and a picture does not say which axis that is"
+        return axes, f"mirrored from right to left: {why}" if upright else "mirrored along all axes"
+    if facts.ndim == 2:
+        return (), "not mirrored: the labels tell left from right, and a picture does not say which axis that is"
+    why = (
+        f"not mirrored across left and right, which the labels tell apart{f', nor otherwise: {why}' if upright else ''}"
+    )
+    return axes[1:], f"{why}; if they are one another's mirror image, set paired_labels"

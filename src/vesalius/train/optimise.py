@@ -17,6 +17,7 @@ from vesalius.plan.recipe import OptimiserKind, Schedule
 _SECOND_MOMENT = 0.99
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 _POWER = 0.9  # Source: nnU-Net
+_HELD = 0.7  # of the budget, at the peak (benchmarks/README.md)
 
 
 class Muon(Optimizer):
@@ -231,13 +232,15 @@ def set_rate(made: Iterable[Optimizer], how: Optimisation, *, step: int, progres
 
 SCHEDULES: Mapping[Schedule, Callable[[float], float]] = {
     "linear": lambda progress: 1 - progress,
+    "trapezoid": lambda progress: min(1.0, (1 - progress) / (1 - _HELD)),
     "poly": lambda progress: (1 - progress) ** _POWER,
     "cosine": lambda progress: (1 + math.cos(math.pi * progress)) / 2,
     "constant": lambda _: 1.0,
 }
 """The share of the peak rate that is left at a share of the budget.
 
-Source: Loshchilov and Hutter 2017, arXiv:1608.03983, equation 5 (cosine, one period); nnU-Net (poly)."""
+Source: Loshchilov and Hutter 2017, arXiv:1608.03983, equation 5 (cosine, one period); Hägele et al. 2024,
+arXiv:2405.18392 (trapezoid); nnU-Net (poly)."""
 
 
 @torch.no_grad()

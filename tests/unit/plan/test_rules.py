@@ -79,6 +79,17 @@ def test_left_and_right_are_never_mirrored_into_each_other(names: tuple[str, str
     assert rules.mirror_axes(replace(FACTS, labels=labels, ndim=2))[0] == ()
     assert rules.mirror_axes(FACTS)[0] == (0, 1, 2)
     assert rules.mirror_axes(replace(FACTS, labels=labels), ((1, 2),))[0] == (0, 1, 2)
+    assert rules.mirror_axes(replace(FACTS, labels=labels, patients=50))[0] == ()
+
+
+def test_where_there_are_many_patients_none_is_turned_upside_down() -> None:
+    many = replace(FACTS, patients=50)
+    axes, why = rules.mirror_axes(many)
+    assert axes == (0,)
+    assert "50 patients" in why
+    assert rules.mirror_axes(replace(many, patients=49))[0] == (0, 1, 2)
+    assert rules.mirror_axes(replace(many, calibrated=False))[0] == (0, 1, 2)
+    assert rules.mirror_axes(replace(many, ndim=2))[0] == (0, 1)
 
 
 def test_the_fingerprint_of_known_balls() -> None:

@@ -187,7 +187,7 @@ def test_norms_and_biases_do_not_decay_with_adamw() -> None:
 
 def test_the_rate_rises_then_falls_to_nothing() -> None:
     network = small_network()
-    how = Optimisation(warm_up_steps=10)
+    how = Optimisation(schedule="linear", warm_up_steps=10)
     made = optimisers(network, how)
     assert set_rate(made, how, step=4, progress=0.0) == pytest.approx(0.5)
     assert set_rate(made, how, step=10, progress=0.25) == pytest.approx(0.75)
@@ -199,6 +199,7 @@ def test_the_rate_rises_then_falls_to_nothing() -> None:
     ("schedule", "shares"),
     [
         ("linear", (1.0, 0.75, 0.5, 0.0)),
+        ("trapezoid", (1.0, 1.0, 1.0, 0.0)),
         ("poly", (1.0, 0.771890, 0.535887, 0.0)),  # 0.75 and 0.5 to the power 0.9
         ("cosine", (1.0, 0.853553, 0.5, 0.0)),  # (1 + √½) / 2
         ("constant", (1.0, 1.0, 1.0, 1.0)),
@@ -214,6 +215,13 @@ def test_every_schedule_warms_up_and_falls_as_it_says(kind, schedule, shares) ->
         assert set_rate(made, how, step=1000, progress=progress, scale=0.5) == pytest.approx(share / 2, abs=1e-6)
         for optimiser in made:
             assert all(group["lr"] == pytest.approx(group["peak"] * share / 2) for group in optimiser.param_groups)
+
+
+def test_a_trapezoid_falls_in_a_straight_line_over_the_last_three_tenths() -> None:
+    how = Optimisation(schedule="trapezoid", warm_up_steps=0)
+    made = optimisers(small_network(), how)
+    found = [set_rate(made, how, step=9, progress=progress) for progress in (0.7, 0.775, 0.85, 0.97)]
+    assert found == pytest.approx([1.0, 0.75, 0.5, 0.1])
 
 
 # --- the average ------------------------------------------------------------------------------------------------------
