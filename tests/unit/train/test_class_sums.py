@@ -9,21 +9,21 @@ from vesalius.train.losses.sums import class_sums
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last_3d])
-@pytest.mark.parametrize("block", [7, 1 << 13])
+@pytest.mark.parametrize("block", [7, 5 * 7, 1 << 13])
 def test_sums_and_gradients_are_those_of_the_definition(layout, block, monkeypatch):
     monkeypatch.setattr(sums, "_BLOCK", block)
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(2, 5, 3, 4, 5, generator=generator, dtype=torch.float64).float()
     logits = logits.contiguous(memory_format=layout).requires_grad_()
     classes = torch.randint(-1, 5, (2, 3, 4, 5), generator=generator, dtype=torch.int16)
-    weights = torch.randn(3, 5, generator=generator)
+    weights = torch.randn(4, 5, generator=generator)
     found = class_sums(logits, classes, ignored=-1)
     (gradient,) = torch.autograd.grad((found * weights).sum(), logits)
 
     exact = logits.detach().double().requires_grad_()
     log_chances, counted = exact.log_softmax(1), (classes >= 0)[:, None]
     own = F.one_hot(classes.clamp(min=0).long(), 5).movedim(-1, 1) * counted
-    terms = (log_chances.exp() * own, log_chances.exp() * counted, -log_chances * own)
+    terms = (log_chances.exp() * own, log_chances.exp() * counted, -log_chances * own, own.double())
     expected = torch.stack([term.sum((0, 2, 3, 4)) for term in terms])
     (slope,) = torch.autograd.grad((expected * weights).sum(), exact)
     torch.testing.assert_close(found.double(), expected.detach(), rtol=1e-5, atol=1e-5)
