@@ -139,7 +139,6 @@ VARIANTS: dict[str, Variant] = {
         "held, then linear; last weights",
         _settings("optimisation.schedule=trapezoid", "optimisation.average_decay=0"),
     ),
-    "linear": Variant("schedule", "linear", _settings("optimisation.schedule=linear")),
     "cosine": Variant("schedule", "cosine", _settings("optimisation.schedule=cosine")),
     "poly": Variant("schedule", "polynomial, 0.9", _settings("optimisation.schedule=poly")),
     "no-warm-up": Variant("schedule", "no warm-up", _settings("optimisation.warm_up_steps=0")),

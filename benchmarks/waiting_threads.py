@@ -15,15 +15,11 @@ import sys
 from collections.abc import Mapping
 
 STEP = """
-import statistics, time
+import statistics
 from vesalius.nets import UNetSpec
 from vesalius.plan.measure import step_seconds
 spec = UNetSpec.plain(ndim=3, in_channels=1, out_channels=3, features=(16, 32, 64), deep_supervision=True)
-def step():
-    began = time.perf_counter()
-    step_seconds(spec, (40, 56, 40), 2, repeats=1)
-    return time.perf_counter() - began
-print(statistics.median(step() for _ in range(5)))
+print(statistics.median(step_seconds(spec, (40, 56, 40), 2, repeats=1) for _ in range(5)))
 """
 BUSY = "while True: pass"
 POLICIES: Mapping[str, Mapping[str, str]] = {
@@ -34,7 +30,7 @@ POLICIES: Mapping[str, Mapping[str, str]] = {
 
 
 def seconds(policy: Mapping[str, str]) -> float:
-    """Three steps' median time in a fresh process under a wait policy."""
+    """A step's median time in a fresh process under a wait policy."""
     others = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
     made = subprocess.run([sys.executable, "-c", STEP], env={**others, **policy}, capture_output=True, check=True)
     return float(made.stdout)
