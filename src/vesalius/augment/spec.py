@@ -259,6 +259,11 @@ class Augmentation:
         """2 or 3: the axes of the patches that this is for."""
         return 3 if len(self.rotation_degrees) == 3 else 2
 
+    @property
+    def mirrored_axes(self) -> tuple[int, ...]:
+        """The axes along which patches are mirrored at all: none where ``mirror_p`` is 0."""
+        return self.mirror_axes if self.mirror_p > 0 else ()
+
     @classmethod
     def for_patch(cls, patch_size: Sequence[int], *, mirror_axes: Sequence[int] | None = None) -> Augmentation:
         """The recipe for a patch of this shape: how far it may turn follows from its proportions.

@@ -100,7 +100,7 @@ def _values(plan: Plan) -> dict[str, str]:
         "network": f"{network.architecture}, {parameter_count(network):,} parameters, stride {_by(divisor(network))}",
         "loss": plan.loss.kind,
         "optimisation": f"{how.optimiser}, {how.schedule}, rate {how.learning_rate:g}",
-        "augmentation": f"{len(plan.augmentation.mirror_axes)} mirror axes",
+        "augmentation": f"{len(plan.augmentation.mirrored_axes)} mirror axes",
         "foreground_fraction": f"{plan.foreground_fraction:.2f}",
         "mirror_axes": ", ".join(map(str, plan.mirror_axes)) or "none",
     }

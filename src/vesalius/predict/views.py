@@ -80,5 +80,5 @@ def planned_views(plan: Plan, mirror: Mirror | None = None) -> Views:
     """
     if mirror is None:
         return views_of(plan.mirror_axes, outputs=plan.mirrored_outputs)
-    axes = sorted({*plan.augmentation.mirror_axes, *plan.mirror_axes})
+    axes = sorted({*plan.augmentation.mirrored_axes, *plan.mirror_axes})
     return views_of(axes, mirror, outputs=plan.mirrored_outputs)

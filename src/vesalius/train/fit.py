@@ -125,9 +125,11 @@ def fit(
 
     Raises:
         DataError: No case has a reference, or only one, or a case cannot be read.
-        PlanError: The budget is gone before training could start; the message says the least that would do.
+        PlanError: The budget is gone before training could start; the message says the least that would do. Or mirror
+            images would be averaged when segmenting that the training never shows.
         BundleError: ``out`` holds something else.
     """
+    _check_mirrors(plan)
     with team() as together:
         shop = workshop or Workshop()
         place = find_device(own_device(device if device != "auto" else shop.device))
@@ -183,6 +185,18 @@ def fit(
             run.abandon(interrupted=not isinstance(error, Exception))
             raise
         return bundle
+
+
+def _check_mirrors(plan: Plan) -> None:
+    unseen = sorted(set(plan.mirror_axes) - set(plan.augmentation.mirrored_axes))
+    # Images that are painted may be of maps that come mirrored.
+    if unseen and plan.augmentation.generation is None:
+        axes = ", ".join(map(str, unseen))
+        raise PlanError(
+            f"mirror_axes: mirror images along axis {axes} would be averaged when segmenting, which this training never "
+            "shows, so that the network would be wrong on them; set mirror_axes= (nothing) or only axes of "
+            "augmentation.mirror_axes, and augmentation.mirror_p above 0"
+        )
 
 
 def _tracker(uri: str, run: Run, setting: Setting, cases: int, card: Card | None) -> Tracker:

@@ -71,3 +71,5 @@ def test_a_plan_s_axes_are_those_of_segmenting_unless_other_looks_are_asked_for(
     assert axes_of(planned_views(plan)) == ((), (1,))
     assert axes_of(planned_views(plan, True)) == ((), (1,), (2,), (1, 2))
     assert planned_views(plan, False) == AS_IT_IS
+    never = replace(plan, mirror_axes=(), augmentation=replace(plan.augmentation, mirror_p=0.0))
+    assert planned_views(never, True) == AS_IT_IS

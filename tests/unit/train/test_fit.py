@@ -8,7 +8,7 @@ import pytest
 from phantoms import ball_case, ball_dataset
 
 from vesalius.bundle import Bundle
-from vesalius.errors import BundleError, DataError, VesaliusError
+from vesalius.errors import BundleError, DataError, PlanError, VesaliusError
 from vesalius.plan import Budget, Plan, fingerprint, make_plan, with_settings
 from vesalius.predict import segment
 from vesalius.train import Status, fit
@@ -77,6 +77,15 @@ def test_an_occupied_folder_is_not_resumed(tmp_path: Path) -> None:
         with pytest.raises(BundleError, match="not empty"):
             fit(ball_dataset(6), small_plan(), tmp_path, resume=resume)
     assert [p.name for p in tmp_path.iterdir()] == ["somebody.txt"]
+
+
+@pytest.mark.parametrize("setting", ["augmentation.mirror_p=0", "augmentation.mirror_axes=0,2"])
+def test_mirror_images_that_training_never_shows_are_not_averaged(setting: str, tmp_path: Path) -> None:
+    plan = with_settings(small_plan(), [setting])
+    assert 1 in plan.mirror_axes
+    with pytest.raises(PlanError, match=r"mirror_axes=.* or only axes of"):
+        fit(ball_dataset(6), plan, tmp_path / "never")
+    assert not (tmp_path / "never").exists()
 
 
 def test_another_plan_or_seed_does_not_go_on(fitted: tuple[Path, list[Status]]) -> None:
