@@ -133,12 +133,7 @@ VARIANTS: dict[str, Variant] = {
     "channels-first": Variant("channels-last", "channels first in memory", workshop={"channels_last": False}),
     "no-average": Variant("EMA", "the last weights, not their average", _settings("optimisation.average_decay=0")),
     "constant": Variant("schedule", "constant rate", _settings("optimisation.schedule=constant")),
-    "trapezoid": Variant("schedule", "held, then linear", _settings("optimisation.schedule=trapezoid")),
-    "trapezoid-no-average": Variant(
-        "schedule, EMA",
-        "held, then linear; last weights",
-        _settings("optimisation.schedule=trapezoid", "optimisation.average_decay=0"),
-    ),
+    "linear": Variant("schedule", "falling from the start", _settings("optimisation.schedule=linear")),
     "cosine": Variant("schedule", "cosine", _settings("optimisation.schedule=cosine")),
     "poly": Variant("schedule", "polynomial, 0.9", _settings("optimisation.schedule=poly")),
     "no-warm-up": Variant("schedule", "no warm-up", _settings("optimisation.warm_up_steps=0")),

@@ -131,7 +131,7 @@ class Optimisation:
     """
 
     optimiser: OptimiserKind = "muon"
-    schedule: Schedule = "linear"
+    schedule: Schedule = "trapezoid"
     learning_rate: float = 0.02
     momentum: float = 0.95
     weight_decay: float = 3e-5
@@ -195,7 +195,7 @@ class Optimisation:
 
 
 _SUITED: dict[OptimiserKind, dict[str, Any]] = {
-    "muon": {"learning_rate": 0.02, "momentum": 0.95, "weight_decay": 3e-5, "schedule": "linear"},
+    "muon": {"learning_rate": 0.02, "momentum": 0.95, "weight_decay": 3e-5, "schedule": "trapezoid"},
     "adamw": {"learning_rate": 1e-3, "momentum": 0.9, "weight_decay": 0.05, "schedule": "cosine"},
     "adam": {"learning_rate": 3e-4, "momentum": 0.9, "weight_decay": 3e-5, "schedule": "linear"},
     "sgd": {"learning_rate": 0.01, "momentum": 0.99, "weight_decay": 3e-5, "schedule": "poly"},

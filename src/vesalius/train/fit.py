@@ -193,9 +193,9 @@ def _check_mirrors(plan: Plan) -> None:
     if unseen and plan.augmentation.generation is None:
         axes = ", ".join(map(str, unseen))
         raise PlanError(
-            f"mirror_axes: mirror images along axis {axes} would be averaged when segmenting, which this training never "
-            "shows, so that the network would be wrong on them; set mirror_axes= (nothing) or only axes of "
-            "augmentation.mirror_axes, and augmentation.mirror_p above 0"
+            f"mirror_axes: segmenting would average mirror images along axis {axes}, which this training never shows "
+            "and the network would be wrong on; set mirror_axes= (nothing) or only axes of augmentation.mirror_axes, "
+            "and augmentation.mirror_p above 0"
         )
 
 

@@ -138,6 +138,7 @@ def learn(
                 plan.optimisation,
                 step=progress.step - progress.warm_from,
                 progress=done,
+                stopped_at=progress.stopped_at,
                 scale=0.5**progress.setbacks,
             )
             loss = step(next(batches), done)

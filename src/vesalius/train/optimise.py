@@ -208,7 +208,15 @@ def _maps(network: nn.Module) -> Iterator[tuple[str, Tensor, int]]:
                 yield name, layer.in_proj_weight, layer.in_proj_weight.shape[0]
 
 
-def set_rate(made: Iterable[Optimizer], how: Optimisation, *, step: int, progress: float, scale: float = 1.0) -> float:
+def set_rate(
+    made: Iterable[Optimizer],
+    how: Optimisation,
+    *,
+    step: int,
+    progress: float,
+    stopped_at: float | None = None,
+    scale: float = 1.0,
+) -> float:
     """Set the learning rate: a linear rise over the warm-up, and the fall of the schedule.
 
     Args:
@@ -217,13 +225,20 @@ def set_rate(made: Iterable[Optimizer], how: Optimisation, *, step: int, progres
         step: Steps taken.
         progress: Share of the budget that is spent, 0 to 1: of the time, so that the schedule ends with the budget
             however fast the machine turns out to be.
+        stopped_at: The progress at which training was stopped early. From there on the rate falls in a straight line
+            to zero, whatever the schedule: one that holds its rate would not cool down.
         scale: A further factor on the rates, for a run that went back because they were too high.
 
     Returns:
         The factor on the peak rates.
     """
     rise = (step + 1) / how.warm_up_steps if how.warm_up_steps else 1.0
-    factor = scale * min(1.0, rise) * SCHEDULES[how.schedule](min(1.0, max(0.0, progress)))
+    progress = min(1.0, max(0.0, progress))
+    if stopped_at is None or progress <= stopped_at:
+        share = SCHEDULES[how.schedule](progress)
+    else:
+        share = SCHEDULES[how.schedule](stopped_at) * (1 - progress) / (1 - stopped_at)
+    factor = scale * min(1.0, rise) * share
     for optimiser in made:
         for group in optimiser.param_groups:
             group["lr"] = group["peak"] * factor

@@ -65,7 +65,7 @@ def test_the_defaults_are_what_suits_muon() -> None:
 def test_each_optimiser_has_values_of_its_own() -> None:
     made = {kind: Optimisation.for_optimiser(kind, 10_000) for kind in ("muon", "adamw", "adam", "sgd")}
     assert {kind: how.schedule for kind, how in made.items()} == {
-        "muon": "linear", "adamw": "cosine", "adam": "linear", "sgd": "poly",
+        "muon": "trapezoid", "adamw": "cosine", "adam": "linear", "sgd": "poly",
     }  # fmt: skip
     assert len({how.learning_rate for how in made.values()}) == 4
     assert all(how.optimiser == kind for kind, how in made.items())

@@ -45,7 +45,7 @@ def test_a_run_goes_on_to_a_bigger_budget(tmp_path: Path) -> None:
     rates = [moment["learning_rate"] for moment in state["moments"]]
     at = next(i for i, moment in enumerate(state["moments"]) if moment["step"] > 10)
     assert rates[at] > rates[at - 1]  # the schedule is the new one's
-    assert rates[-1] < 0.1
+    assert rates[-1] < 0.2
     later = [moment for moment in state["moments"] if moment["step"] > 10]
     assert len(later) == 15  # a row a step, though the first schedule had filled the history
     assert sum(math.isfinite(moment["validation_dice"]) for moment in later) >= 12  # from 40 % of the way, of 20 looks
@@ -70,7 +70,7 @@ def test_no_gain_ends_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     bundle = fit(FLAT, flat_plan(100, "optimisation.patience=3"), tmp_path / "a")
     assert bundle.provenance["stopped_early_at"] == pytest.approx(0.15)
     assert 15 < bundle.provenance["steps"] < 20
-    assert checkpoint(tmp_path / "a")["moments"][-1]["learning_rate"] < 0.4  # it was 0.85 when it stopped
+    assert checkpoint(tmp_path / "a")["moments"][-1]["learning_rate"] < 0.5  # it was 1 when it stopped
 
 
 def test_gain_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

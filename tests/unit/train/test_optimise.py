@@ -224,6 +224,16 @@ def test_a_trapezoid_falls_in_a_straight_line_over_the_last_three_tenths() -> No
     assert found == pytest.approx([1.0, 0.75, 0.5, 0.1])
 
 
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_a_training_that_is_stopped_early_cools_down_in_a_straight_line(schedule) -> None:
+    how = Optimisation(schedule=schedule, warm_up_steps=0)
+    made = optimisers(small_network(), how)
+    at = set_rate(made, how, step=9, progress=0.2)
+    found = [set_rate(made, how, step=9, progress=progress, stopped_at=0.2) for progress in (0.2, 0.4, 0.6, 1.0)]
+    assert found == pytest.approx([at, 0.75 * at, 0.5 * at, 0.0])
+    assert set_rate(made, how, step=9, progress=0.1, stopped_at=0.2) == set_rate(made, how, step=9, progress=0.1)
+
+
 # --- the average ------------------------------------------------------------------------------------------------------
 
 

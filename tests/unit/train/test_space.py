@@ -89,7 +89,7 @@ def test_another_optimiser_comes_with_what_suits_it() -> None:
         "optimisation.optimiser": ("muon", "sgd"),
         "optimisation.learning_rate": ("0.02", "0.01"),
         "optimisation.momentum": ("0.95", "0.99"),
-        "optimisation.schedule": ("linear", "poly"),
+        "optimisation.schedule": ("trapezoid", "poly"),
     }
 
 
