@@ -11,6 +11,7 @@ import torch
 
 from vesalius.nets import NetworkSpec, build
 from vesalius.nets.norm import channels_last
+from vesalius.nets.number_format import computing_in
 from vesalius.plan.budget import Budget
 from vesalius.plan.device import fast_dtype, find_device
 
@@ -104,7 +105,7 @@ def _timed_runs(
 
     def once() -> tuple[float, float]:
         start, computed = time.perf_counter(), time.process_time()
-        with torch.autocast(place.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+        with computing_in(dtype, place):
             logits = net(image)
         outputs = logits if isinstance(logits, list) else [logits]
         torch.stack([out.float().square().mean() for out in outputs]).sum().backward()

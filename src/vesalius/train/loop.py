@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from vesalius.errors import PlanError
+from vesalius.nets.number_format import computing_in
 from vesalius.plan import Plan
 from vesalius.plan.prepare import memberships
 from vesalius.train.batches import RawBatch, finish
@@ -170,14 +171,13 @@ def _stepper(training: Training, setting: Setting) -> Callable[[RawBatch, float]
     forward = torch.compile(network) if setting.compiled else network
     outputs = torch.from_numpy(memberships(plan)).to(device) if plan.regions else None
     rows = team.rows(plan.batch_size)
-    fast = setting.number_format == torch.bfloat16
 
     def step(raw: RawBatch, done: float) -> float:
         progress = training.progress
         seed = _seed(setting.seed, progress.setbacks)
         images, classes = finish(raw, plan, seed=seed, step=progress.step, device=device, rows=rows)
         torch.manual_seed((seed * 1_000_000_007 + progress.step) * team.size + team.rank)  # dropout draws from it
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=fast):
+        with computing_in(setting.number_format, device):
             logits = forward(images.contiguous(memory_format=setting.layout))
         loss = supervised(
             logits,

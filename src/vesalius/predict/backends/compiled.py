@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from vesalius.errors import PlanError
 from vesalius.nets import NetworkSpec
 from vesalius.nets.norm import channels_last
+from vesalius.nets.number_format import computing_in
 from vesalius.plan.device import fast_dtype
 from vesalius.predict.backends.engine import Mean, Run
 
@@ -46,9 +47,9 @@ class Compiled:
         """
         device = next(networks[0].parameters()).device
         layout = channels_last(len(window) - 2)
-        half = fast_dtype(device) == torch.bfloat16
+        number_format = fast_dtype(device)
         mean: nn.Module = Mean(networks)
-        if half:
+        if number_format == torch.bfloat16:
             mean = copy.deepcopy(mean).to(torch.bfloat16)
         options: dict[str, Any] = {"freezing": True} if device.type == "cpu" else {}
         one_at_a_time = threading.Lock()  # torch's compiler keeps state that threads would share
@@ -58,8 +59,8 @@ class Compiled:
             full = windows
             if len(windows) < window[0]:
                 full = torch.cat([windows, windows.new_zeros(window[0] - len(windows), *window[1:])])
-            full = full.to(device, torch.bfloat16 if half else torch.float32).contiguous(memory_format=layout)
-            with one_at_a_time, torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
+            full = full.to(device, number_format).contiguous(memory_format=layout)
+            with one_at_a_time, computing_in(number_format, device):
                 logits: Tensor = network(full)
             return logits[: len(windows)].cpu()
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from vesalius.nets import NetworkSpec
 from vesalius.nets.norm import channels_last
+from vesalius.nets.number_format import computing_in
 from vesalius.plan.device import fast_dtype
 from vesalius.predict.backends.engine import Mean, Run
 
@@ -39,7 +40,7 @@ class Eager:
         @torch.inference_mode()
         def run(windows: Tensor) -> Tensor:
             windows = windows.to(device).contiguous(memory_format=layout)
-            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16):
+            with computing_in(self.dtype, device):
                 logits: Tensor = network(windows)
             return logits.cpu()
 
