@@ -5,8 +5,8 @@ single voxel, and is padded, its bfloat16 kernels for AVX-512 give gradients of 
 they are long, or not finite, read memory that nothing was written to and write where nothing is theirs (``double free
 or corruption``); a 3D image of one slice and one channel comes out empty. In float32, kernels of seven with steps of
 two fail on axes of five and six. The same convolution of an image that was padded before is right: found by comparing
-23 000 convolutions with double precision, with all free memory full of NaN; the ones
-that failed are in `tests/unit/nets/test_number_format.py`.
+23 000 convolutions with double precision, with all free memory full of NaN; some of
+those that failed are in `tests/unit/nets/test_number_format.py`.
 """
 
 from __future__ import annotations
